@@ -1,0 +1,293 @@
+"""Settings: ``params.yaml`` read once, checked, and handed on as frozen, typed values.
+
+This module is the only reader of ``params.yaml``. Everything else receives the values it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mtrec.domains import DOMAINS
+from mtrec.llm.embed import EmbedSettings
+
+TaskType = Literal["binary", "multiclass", "regression", "multilabel", "ranking"]
+View = Literal["user", "item", "joint"]
+
+
+class ConfigError(ValueError):
+    """A setting in ``params.yaml`` is wrong; the message names the key and the mend."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors and values cannot be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(Settings):
+    """One prediction task: what to predict, and what its head may see."""
+
+    type: TaskType
+    view: View
+    label: str = Field(description="column of the examples table that holds the label")
+    text: str = Field("", description="the task in words; embedded, it conditions the task's gate")
+    when: str | None = Field(None, description="binary task that must be 1 for the label to count")
+    features: tuple[str, ...] | None = Field(
+        None, description="the only features the head may see (default: all of its view)"
+    )
+    weight: float = Field(1.0, gt=0, description="static weight after division by the loss's scale")
+
+
+class Columns(Settings):
+    """Feature columns of one side (users or items), by kind."""
+
+    categorical: tuple[str, ...] = ()
+    multi: tuple[str, ...] = Field((), description="columns that hold a list of categories")
+    numeric: tuple[str, ...] = ()
+    context: tuple[str, ...] = Field(
+        (), description="numeric columns of examples that describe this side at that moment"
+    )
+
+
+class Features(Settings):
+    """Which columns feed the model, and on which side."""
+
+    user: Columns = Columns()
+    item: Columns = Columns()
+    joint: Columns = Columns()
+    event: tuple[str, ...] = Field((), description="numeric columns of a past event")
+
+
+class Domain(Settings):
+    """One data set: how it is prepared, what the model sees, what it predicts."""
+
+    data: Any
+    features: Features
+    tasks: dict[str, Task] = Field(min_length=1)
+
+
+class History(Settings):
+    """The encoder of the user's past events."""
+
+    encoder: Literal["lstm", "gru", "attention"] = "lstm"
+    length: int = Field(16, ge=1, le=512, description="most recent events kept")
+    units: int = Field(32, ge=1)
+
+
+class Shared(Settings):
+    """The layers that tasks share."""
+
+    layer: str = "mmoe"
+    experts: int = Field(4, ge=1)
+    units: int = Field(64, ge=1)
+
+
+class ModelBuilding(Settings):
+    """Sizes of the model."""
+
+    width: int = Field(32, ge=1, description="width of a user or item state")
+    min_count: int = Field(5, ge=1, description="training events below which an id is 'unknown'")
+    history: History = History()
+    shared: Shared = Shared()
+    tower_units: int = Field(32, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class Training(Settings):
+    """How a model is trained; joint model and single-task twins alike."""
+
+    batch_size: int = Field(1024, ge=1, description="rows per step")
+    epochs: int = Field(10, ge=1, description="at most")
+    patience: int = Field(2, ge=1, description="epochs without a better validation loss")
+    learning_rate: float = Field(0.002, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    balancing: str = "static"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    deterministic: bool = True
+
+
+class Evaluation(Settings):
+    """How results are judged."""
+
+    resamples: int = Field(200, ge=20, description="bootstrap resamples of users")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where one domain's files live, relative to the repository's root."""
+
+    root: Path
+    domain: str
+
+    @property
+    def raw(self) -> Path:
+        """Raw files, under DVC's ``data.dvc``."""
+        return self.root / "data"
+
+    @property
+    def artifacts(self) -> Path:
+        """Results of stages that later stages read."""
+        return self.root / "artifacts" / self.domain
+
+    @property
+    def tables(self) -> Path:
+        """The four tables."""
+        return self.artifacts / "tables"
+
+    @property
+    def embeddings(self) -> Path:
+        """Text vectors of users, items and tasks."""
+        return self.artifacts / "embeddings"
+
+    @property
+    def model(self) -> Path:
+        """The untrained model and its encoders."""
+        return self.artifacts / "model"
+
+    @property
+    def trained(self) -> Path:
+        """Trained models and what they need to answer requests."""
+        return self.root / "models" / self.domain
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics of the evaluation, without wall times."""
+        return self.artifacts / "evaluation"
+
+    @property
+    def figures(self) -> Path:
+        """Figures that the report shows."""
+        return self.root / "reports" / self.domain / "figures"
+
+    @property
+    def reference(self) -> Path:
+        """The committed figures that a rerun is compared with."""
+        return self.root / "tests" / "reference" / f"{self.domain}.json"
+
+
+class Config(Settings):
+    """All of ``params.yaml``."""
+
+    seed: int = Field(ge=0)
+    task_embedding: EmbedSettings
+    model_building: ModelBuilding
+    training: Training
+    evaluation: Evaluation
+    domains: dict[str, Domain] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The settings of one domain, as a notebook needs them."""
+
+    name: str
+    paths: Paths
+    seed: int
+    domain: Domain
+    task_embedding: EmbedSettings
+    model_building: ModelBuilding
+    training: Training
+    evaluation: Evaluation
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the nearest folder at or above ``start`` that holds ``params.yaml``.
+
+    Raises:
+        ConfigError: when there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise ConfigError(
+        f"{start}: neither this folder nor one above it holds params.yaml and dvc.yaml. "
+        "Run from inside the mtrec repository."
+    )
+
+
+def read_params(path: Path) -> Config:
+    """Read and check a parameter file.
+
+    Raises:
+        ConfigError: missing file, broken YAML, or a key that is unknown, missing or out of range.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file. It holds every setting; restore it from git.")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        config = Config.model_validate(raw)
+        domains = {
+            name: domain.model_copy(update={"data": _data_settings(name, domain.data)})
+            for name, domain in config.domains.items()
+        }
+    except ValidationError as error:
+        raise ConfigError(_sentence(path.name, error)) from None
+    for name, domain in domains.items():
+        _check_tasks(f"{path.name}: domains.{name}.tasks", domain.tasks)
+    return config.model_copy(update={"domains": domains})
+
+
+def experiment(domain: str, start: Path | None = None) -> Experiment:
+    """Return the settings of ``domain`` from the repository around ``start``.
+
+    Raises:
+        ConfigError: unknown domain, or anything :func:`read_params` refuses.
+    """
+    root = find_root(start)
+    config = read_params(root / "params.yaml")
+    if domain not in config.domains:
+        raise ConfigError(
+            f"params.yaml: there is no domain '{domain}' (found: {', '.join(config.domains)}). "
+            "Add a block under domains: or name one of these."
+        )
+    return Experiment(
+        name=domain,
+        paths=Paths(root, domain),
+        seed=config.seed,
+        domain=config.domains[domain],
+        task_embedding=config.task_embedding,
+        model_building=config.model_building,
+        training=config.training,
+        evaluation=config.evaluation,
+    )
+
+
+def _data_settings(name: str, raw: Any) -> Any:
+    if name not in DOMAINS:
+        raise ConfigError(
+            f"params.yaml: domains.{name}: no module builds this domain (known: "
+            f"{', '.join(DOMAINS)}). Add src/mtrec/domains/{name}.py to the DOMAINS registry."
+        )
+    try:
+        return DOMAINS[name].Settings.model_validate(raw or {})
+    except ValidationError as error:
+        raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
+
+
+def _check_tasks(where: str, tasks: dict[str, Task]) -> None:
+    for name, task in tasks.items():
+        if task.when is None:
+            continue
+        if task.when not in tasks or tasks[task.when].type != "binary":
+            binary = [other for other, t in tasks.items() if t.type == "binary"]
+            raise ConfigError(
+                f"{where}.{name}.when: '{task.when}' is not a binary task of this domain "
+                f"(binary tasks: {', '.join(binary) or 'none'}). Name one of them or drop when:."
+            )
+
+
+def _sentence(where: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    found = "" if first["type"] == "missing" else f" (found: {first['input']!r})"
+    return f"{where}: {key}: {first['msg']}{found}.{more} Mend this key in params.yaml."
