@@ -1,0 +1,57 @@
+"""One of several classes: a softmax over the classes seen in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import pandas as pd
+from keras import ops
+
+from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies
+
+
+@dataclass(frozen=True)
+class Multiclass(TaskType):
+    r"""One class of many; loss :math:`-\log\mathrm{softmax}(z)_y`.
+
+    A class that training never showed cannot be predicted; its rows are masked out.
+    """
+
+    classes: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
+        """Collect the classes, sorted.
+
+        Raises:
+            ValueError: fewer than two classes.
+        """
+        classes = tuple(sorted(labels.unique()))
+        if len(classes) < 2:
+            raise ValueError(
+                f"label '{labels.name}' of a multi-class task has {len(classes)} class in the "
+                "training split; expected at least 2. Check the split or drop the task."
+            )
+        return cls(classes)
+
+    @property
+    def outputs(self) -> int:
+        """One logit per class."""
+        return len(self.classes)
+
+    def encode(self, labels: pd.Series) -> tuple[Array, Array]:
+        """Class indices ``(n,)`` and their mask."""
+        return class_index(labels, self.classes)
+
+    def loss(self, labels, logits):
+        """Cross-entropy per row, ``(batch,)``."""
+        return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+    def predict(self, logits):
+        """Class probabilities, ``(batch, classes)``."""
+        return ops.softmax(logits)
+
+    def base_logits(self, labels: Array) -> Array:
+        """Log class frequencies."""
+        return log_frequencies(labels, self.outputs)
