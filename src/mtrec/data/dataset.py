@@ -1,0 +1,86 @@
+"""Examples as index arrays: what a training step slices by row number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtrec.data.features import Encoder, usable_events
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows of examples as arrays that share their first axis.
+
+    Attributes:
+        inputs: the model's inputs, see :meth:`mtrec.data.features.Encoder.inputs`.
+        labels: encoded labels per task, ``(n, ...)``.
+        masks: per task ``(n,)``, True where the label is known.
+    """
+
+    inputs: dict[str, Array]
+    labels: dict[str, Array]
+    masks: dict[str, Array]
+
+    def __len__(self) -> int:
+        return len(self.inputs["user"])
+
+    def take(self, rows: Array) -> Dataset:
+        """The given rows (numbers or a boolean mask)."""
+        return Dataset(
+            {name: values[rows] for name, values in self.inputs.items()},
+            {name: values[rows] for name, values in self.labels.items()},
+            {name: values[rows] for name, values in self.masks.items()},
+        )
+
+    def only(self, task: str) -> Dataset:
+        """The rows and labels of one task: what its single-task twin learns from."""
+        one = Dataset(self.inputs, {task: self.labels[task]}, {task: self.masks[task]})
+        return one.take(self.masks[task])
+
+
+def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogue: tuple[str, ...]) -> dict:
+    """Fit each task's type on its known training labels.
+
+    Raises:
+        KeyError: a label column is missing.
+        ValueError: a task has no label in the training split, or its type refuses the labels.
+    """
+    from mtrec.tasks import TASK_TYPES
+
+    training = examples[examples["split"] == "train"]
+    types = {}
+    for name, task in tasks.items():
+        if task.label not in examples:
+            raise KeyError(
+                f"task '{name}': the examples have no column '{task.label}' "
+                f"(found: {', '.join(examples.columns)}). Mend label: in params.yaml."
+            )
+        labels = training[task.label].dropna()
+        if labels.empty:
+            raise ValueError(
+                f"task '{name}': column '{task.label}' is empty in the training split. "
+                "Check the split, or drop the task in params.yaml."
+            )
+        types[name] = TASK_TYPES[task.type].fit(labels, catalogue)
+    return types
+
+
+def make_dataset(
+    tables: Any, encoder: Encoder, tasks: Mapping[str, Any], types: Mapping[str, Any]
+) -> Dataset:
+    """Encode all examples of ``tables``; a task with ``when:`` counts only where that task is 1."""
+    inputs = encoder.inputs(tables.examples, usable_events(tables, encoder))
+    encoded = {name: types[name].encode(tables.examples[task.label]) for name, task in tasks.items()}
+    labels = {name: values for name, (values, _) in encoded.items()}
+    masks = {name: mask for name, (_, mask) in encoded.items()}
+    for name, task in tasks.items():
+        if task.when is not None:
+            masks[name] = masks[name] & masks[task.when] & (labels[task.when] == 1)
+    return Dataset(inputs, labels, masks)

@@ -1,0 +1,142 @@
+"""The multi-task model: fields, text and history -> states -> shared layer -> towers -> heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mtrec.data.features import Encoder
+from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
+from mtrec.models.heads import CatalogueHead, RowNumbers
+from mtrec.models.history import HistoryEncoder
+from mtrec.models.shared import SHARED_LAYERS
+from mtrec.models.visibility import Visible, group
+from mtrec.tasks import Ranking, TaskType
+
+
+def build(
+    encoder: Encoder,
+    tasks: Mapping[str, TaskType],
+    seen: Mapping[str, Visible],
+    base_logits: Mapping[str, np.ndarray],
+    task_vectors: np.ndarray | None,
+    sizes: Any,
+    seed: int,
+) -> keras.Model:
+    """Build the model of ``tasks``; a single-task twin is the same call with one task.
+
+    The heads start at ``base_logits``, so that training starts from the best constant prediction.
+
+    Args:
+        encoder: fitted features.
+        tasks: fitted task types by name.
+        seen: what each head may see.
+        base_logits: logits ``(outputs,)`` of the constant prediction per task.
+        task_vectors: the language model's vectors of the tasks' texts ``(tasks, components)``, in
+            the order of ``tasks``, or None for gates without text.
+        sizes: :class:`mtrec.config.ModelBuilding`.
+        seed: seed of the initial weights and of dropout.
+
+    Returns:
+        A functional model from a dict of index batches (:meth:`Encoder.inputs`) to a dict of
+        logits ``(batch, outputs)`` by task.
+    """
+    keras.utils.set_random_seed(seed)
+    inputs = _inputs(encoder)
+    layers = _encoders(encoder, sizes)
+    history = _history(inputs, layers, sizes)
+    groups, index = group(seen)
+    states = [_state(part, inputs, layers, history, sizes) for part in groups]
+    hidden = ops.stack(states, axis=1)
+    hidden = keras.layers.LayerNormalization(name="normalise")(hidden)
+    hidden = keras.layers.Dropout(sizes.dropout, name="dropout")(hidden)
+    width = 0 if task_vectors is None else task_vectors.shape[1]
+    shared = SHARED_LAYERS[sizes.shared.layer](index, sizes.shared, width)
+    mixed = keras.layers.Dropout(sizes.dropout, name="shared_dropout")(shared(hidden))
+    outputs = {}
+    for position, (name, kind) in enumerate(tasks.items()):
+        tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
+        outputs[name] = _head(name, kind, tower(mixed[:, position]), inputs, layers["item"])
+    model = keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
+    _fill(model, encoder, base_logits, task_vectors)
+    return model
+
+
+def _inputs(encoder: Encoder) -> dict[str, keras.KerasTensor]:
+    length, events = encoder.history_length, len(encoder.event.columns) + 1
+    inputs = {
+        "user": keras.Input((), dtype="int32", name="user"),
+        "item": keras.Input((), dtype="int32", name="item"),
+        "history_items": keras.Input((length,), dtype="int32", name="history_items"),
+        "history_events": keras.Input((length, events), dtype="float32", name="history_events"),
+    }
+    for side, scaler in encoder.contexts.items():
+        name = f"{side}_context"
+        inputs[name] = keras.Input((len(scaler.columns), 2), dtype="float32", name=name)
+    return inputs
+
+
+def _encoders(encoder: Encoder, sizes: Any) -> dict[str, keras.layers.Layer]:
+    layers: dict[str, keras.layers.Layer] = {
+        "user": EntityEncoder(specify(encoder.user.fields), sizes.width, name="user_encoder"),
+        "item": EntityEncoder(specify(encoder.item.fields), sizes.width, name="item_encoder"),
+    }
+    for side, scaler in encoder.contexts.items():
+        name = f"{side}_context"
+        layers[name] = ContextEncoder(scaler.columns, sizes.width, name=f"{name}_encoder")
+    return layers
+
+
+def _history(inputs: dict, layers: dict, sizes: Any) -> keras.KerasTensor:
+    items = layers["item"](inputs["history_items"])
+    events = ops.concatenate([items, ops.cast(inputs["history_events"], items.dtype)], axis=-1)
+    encoder = HistoryEncoder(
+        sizes.history.encoder, sizes.history.units, sizes.width, name="history_encoder"
+    )
+    return encoder(events, mask=inputs["history_items"] > 0)
+
+
+def _state(part: Visible, inputs: dict, layers: dict, history: Any, sizes: Any) -> Any:
+    """User state, item state and their product, ``(batch, 3 width)``; zero where not visible."""
+    user = layers["user"](inputs["user"], visible=list(part.user))
+    item = layers["item"](inputs["item"], visible=list(part.item))
+    product = user * item if part.joint else ops.zeros_like(user)
+    if part.history:
+        user = user + history
+        product = user * item if part.joint else product
+    for side in ("user_context", "item_context", "joint_context"):
+        columns = getattr(part, side)
+        if columns:
+            term = layers[side](inputs[side], visible=list(columns))
+            user, item, product = (
+                user + term if side == "user_context" else user,
+                item + term if side == "item_context" else item,
+                product + term if side == "joint_context" else product,
+            )
+    return ops.concatenate([user, item, product], axis=-1)
+
+
+def _head(name: str, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any) -> Any:
+    if isinstance(kind, Ranking):
+        rows = RowNumbers(kind.outputs, name=f"{name}_catalogue")(inputs["user"])
+        return CatalogueHead(name=f"{name}_head", dtype="float32")(tower, item_encoder(rows))
+    return keras.layers.Dense(kind.outputs, name=f"{name}_head", dtype="float32")(tower)
+
+
+def _fill(
+    model: keras.Model,
+    encoder: Encoder,
+    base_logits: Mapping[str, np.ndarray],
+    task_vectors: np.ndarray | None,
+) -> None:
+    model.get_layer("user_encoder").fill(encoder.user.fields)
+    model.get_layer("item_encoder").fill(encoder.item.fields)
+    for name, logits in base_logits.items():
+        model.get_layer(f"{name}_head").bias.assign(logits)
+    shared = model.get_layer("shared")
+    if task_vectors is not None and hasattr(shared, "text"):
+        shared.text.assign(task_vectors)

@@ -1,0 +1,69 @@
+"""The user's past events -> one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def _self_attention(units: int) -> keras.layers.Layer:
+    return keras.layers.MultiHeadAttention(num_heads=2, key_dim=units // 2, name="attention")
+
+
+HISTORY_ENCODERS: dict[str, Callable[[int], keras.layers.Layer]] = {
+    "lstm": lambda units: keras.layers.LSTM(units, name="lstm"),
+    "gru": lambda units: keras.layers.GRU(units, name="gru"),
+    "attention": _self_attention,
+}
+
+
+@keras.saving.register_keras_serializable("mtrec")
+class HistoryEncoder(keras.layers.Layer):
+    """Encode ``(batch, length, features)`` with a mask ``(batch, length)`` to ``(batch, width)``.
+
+    ``lstm`` is the article's choice (§4.2.1); ``gru`` and ``attention`` (one self-attention layer,
+    read at the most recent event) are alternatives. A user without events gets the zero vector.
+
+    Args:
+        encoder: key of ``HISTORY_ENCODERS``.
+        units: units of the recurrent or attention layer.
+        width: width of the result.
+    """
+
+    def __init__(self, encoder: str, units: int, width: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.encoder, self.units, self.width = encoder, units, width
+        self.sequence = HISTORY_ENCODERS[encoder](units)
+        self.out = keras.layers.Dense(width, use_bias=False, name="out")
+
+    def build(self, input_shape) -> None:
+        """Create the weights."""
+        if self.encoder == "attention":
+            self.sequence.build(input_shape, input_shape)
+            self.out.build((input_shape[0], input_shape[-1]))
+        else:
+            self.sequence.build(input_shape)
+            self.out.build((input_shape[0], self.units))
+        self.built = True
+
+    def call(self, events, mask=None):
+        """Encode the events where ``mask`` is True; the last position is the most recent event."""
+        if self.encoder == "attention":
+            both = ops.logical_and(mask[:, None, :], mask[:, :, None])
+            state = self.sequence(events, events, attention_mask=both)[:, -1]
+        else:
+            state = self.sequence(events, mask=mask)
+        known = ops.cast(ops.any(mask, axis=1, keepdims=True), state.dtype)
+        return self.out(state) * known
+
+    def compute_output_shape(self, input_shape):
+        """``(batch, width)``."""
+        return (input_shape[0], self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """Encoder and sizes."""
+        sizes = {"encoder": self.encoder, "units": self.units, "width": self.width}
+        return {**super().get_config(), **sizes}

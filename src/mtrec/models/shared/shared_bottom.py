@@ -1,0 +1,42 @@
+"""Shared bottom: one network for all tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("mtrec")
+class SharedBottom(keras.layers.Layer):
+    r"""One hidden layer for all tasks: :math:`f_t(x) = \mathrm{relu}(x_t A + b)`.
+
+    Args:
+        groups: visibility group of each task, one index per task.
+        units: width of the layer.
+
+    Source: Caruana 1997, "Multitask Learning", https://doi.org/10.1023/A:1007379606734.
+    """
+
+    def __init__(self, groups: list[int], units: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.groups, self.units = list(groups), units
+        self.bottom = keras.layers.Dense(units, activation="relu", name="bottom")
+
+    def build(self, input_shape) -> None:
+        """Create the layer for inputs ``(batch, groups, width)``."""
+        self.bottom.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
+        return ops.take(self.bottom(inputs), self.groups, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        """``(batch, tasks, units)``."""
+        return (input_shape[0], len(self.groups), self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """Groups and width."""
+        return {**super().get_config(), "groups": self.groups, "units": self.units}

@@ -1,0 +1,1 @@
+"""The training loop: index batches, compiled epochs, exact resume. TensorFlow only."""

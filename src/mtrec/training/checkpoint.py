@@ -1,0 +1,58 @@
+"""One file that holds a training run after its last full epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 over arrays, mappings of arrays and JSON values, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for value in part.values() if isinstance(part, Mapping) else [part]:
+            array = value if isinstance(value, np.ndarray) else None
+            digest.update(
+                json.dumps(value, sort_keys=True, default=str).encode()
+                if array is None
+                else np.ascontiguousarray(array).tobytes()
+            )
+    return digest.hexdigest()
+
+
+def save(path: Path, run: str, state: dict[str, Any], variables: Iterable, best: list) -> None:
+    """Write the state of run ``run``; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(variables)}
+    arrays |= {f"b{i}": array for i, array in enumerate(best)}
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        np.savez(file, state=np.array(json.dumps({"run": run, **state})), **arrays)
+    os.replace(temporary, path)
+
+
+def load(path: Path, run: str, variables: list) -> tuple[dict[str, Any], list] | None:
+    """Restore ``variables`` and return (state, best weights), or None to start afresh.
+
+    A file of another run (other data, settings or model) or a damaged one is not used.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as arrays:
+            state = json.loads(str(arrays["state"]))
+            if state.pop("run") != run:
+                return None
+            values = [arrays[f"v{i}"] for i in range(len(variables))]
+            best = [arrays[name] for name in arrays.files if name.startswith("b")]
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return state, best
