@@ -1,0 +1,1 @@
+"""From raw files to the model's arrays; nothing here knows a data set."""

@@ -1,0 +1,93 @@
+"""Training, validation and test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def temporal(examples: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
+    """Split by one clock for all users: the earliest rows train, the latest test.
+
+    Rows of the same instant stay together, so shares are met up to ties.
+
+    Args:
+        examples: rows with ``timestamp``.
+        shares: shares of validation and test rows.
+        seed: not used; every split has the same signature.
+    """
+    times = examples["timestamp"]
+    validation, test = (
+        times.sort_values().iloc[min(len(times) - 1, round(len(times) * share))]
+        for share in (1 - sum(shares), 1 - shares[1])
+    )
+    split = np.where(times < validation, "train", np.where(times < test, "validation", "test"))
+    return pd.Series(split, index=examples.index)
+
+
+def random(examples: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
+    """Split by a seeded permutation; histories and statistics then use training events only."""
+    order = np.random.default_rng(seed).permutation(len(examples))
+    validation, test = (round(len(examples) * share) for share in shares)
+    split = np.full(len(examples), "train", dtype=object)
+    split[order[:validation]] = "validation"
+    split[order[validation : validation + test]] = "test"
+    return pd.Series(split, index=examples.index)
+
+
+def leave_last_out(examples: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
+    """Each user's last row tests, the one before validates (stable order at equal times).
+
+    Users with fewer than three rows only train.
+    """
+    ordered = examples.sort_values("timestamp", kind="stable")
+    from_last = ordered.groupby("user_id").cumcount(ascending=False)
+    enough = ordered.groupby("user_id")["user_id"].transform("size") >= 3
+    split = np.where(
+        enough & (from_last == 0), "test", np.where(enough & (from_last == 1), "validation", "train")
+    )
+    return pd.Series(split, index=ordered.index).reindex(examples.index)
+
+
+SPLIT_METHODS: dict[str, Callable[[pd.DataFrame, tuple[float, float], int], pd.Series]] = {
+    "temporal": temporal,
+    "random": random,
+    "leave_last_out": leave_last_out,
+}
+
+
+def official_fold(examples: pd.DataFrame, fold: int, rows: int, share: float, seed: int) -> Any:
+    """An official fold: rows ``(fold-1)*rows+1 … fold*rows`` of the file test.
+
+    Args:
+        examples: rows in the file's order.
+        fold: 1, 2, …
+        rows: rows per fold.
+        share: share of the other rows, at random, that validates.
+        seed: seed of that choice.
+
+    Raises:
+        ValueError: the file has no such fold.
+    """
+    if not 0 < fold * rows <= len(examples):
+        raise ValueError(
+            f"fold {fold} of {rows} rows does not exist in {len(examples)} rows; "
+            f"choose 1 to {len(examples) // rows}."
+        )
+    split = random(examples, (share, 0.0), seed)
+    split.iloc[(fold - 1) * rows : fold * rows] = "test"
+    return split
+
+
+def add_cold_flags(examples: pd.DataFrame) -> pd.DataFrame:
+    """Add ``cold_user`` and ``cold_item``: the id occurs in no training row."""
+    training = examples[examples["split"] == "train"]
+    cold = {
+        f"cold_{side}": examples[f"{side}_id"].notna()
+        & ~examples[f"{side}_id"].isin(training[f"{side}_id"].dropna())
+        for side in ("user", "item")
+    }
+    return examples.assign(**{name: flag.astype(bool) for name, flag in cold.items()})
