@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mtrec.domains import DOMAINS
-from mtrec.llm.embed import EmbedSettings
+from mtrec.llm.settings import EmbedSettings
 
 TaskType = Literal["binary", "multiclass", "regression", "multilabel", "ranking"]
 View = Literal["user", "item", "joint"]

@@ -1,0 +1,1 @@
+"""The language model: weights, tokenizer, backbone, and embeddings of texts."""
