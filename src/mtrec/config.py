@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from platformdirs import user_cache_dir
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mtrec.domains import DOMAINS
@@ -96,6 +97,7 @@ class ModelBuilding(Settings):
     shared: Shared = Shared()
     tower_units: int = Field(32, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
 class Training(Settings):
@@ -107,7 +109,6 @@ class Training(Settings):
     learning_rate: float = Field(0.002, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     balancing: str = "static"
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     deterministic: bool = True
 
 
@@ -153,6 +154,16 @@ class Paths:
     def trained(self) -> Path:
         """Trained models and what they need to answer requests."""
         return self.root / "models" / self.domain
+
+    @property
+    def checkpoints(self) -> Path:
+        """State of interrupted trainings; not an output, so that DVC leaves it alone."""
+        return self.root / "build" / "checkpoints" / self.domain
+
+    @property
+    def cache(self) -> Path:
+        """Text vectors by content, kept between runs and shared by clones."""
+        return Path(user_cache_dir("mtrec")) / "embeddings"
 
     @property
     def evaluation(self) -> Path:

@@ -27,4 +27,8 @@ class Static(Balancer):
         """Gradients of the weighted sum."""
         with tape:
             total = tf.reduce_sum(self.weights * losses)
-        return tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(total, variables)
+        return [
+            tf.zeros_like(variable) if gradient is None else gradient  # a part no head may see
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]

@@ -97,7 +97,7 @@ def _history(inputs: dict, layers: dict, sizes: Any) -> keras.KerasTensor:
     encoder = HistoryEncoder(
         sizes.history.encoder, sizes.history.units, sizes.width, name="history_encoder"
     )
-    return encoder(events, mask=inputs["history_items"] > 0)
+    return encoder(events, inputs["history_items"] > 0)
 
 
 def _state(part: Visible, inputs: dict, layers: dict, history: Any, sizes: Any) -> Any:

@@ -104,9 +104,9 @@ class EntityEncoder(keras.layers.Layer):
             return ops.zeros((*ops.shape(rows), self.width), self.compute_dtype)
         return sum(terms[1:], terms[0])
 
-    def compute_output_shape(self, input_shape, visible=None):
+    def compute_output_spec(self, rows, visible=None):
         """``(..., width)``."""
-        return (*input_shape, self.width)
+        return keras.KerasTensor((*rows.shape, self.width), dtype=self.compute_dtype)
 
     def fill(self, fields: Sequence[Field]) -> None:
         """Copy the features' tables into the layer."""
@@ -161,9 +161,9 @@ class ContextEncoder(keras.layers.Layer):
         values = values * ops.reshape(ops.convert_to_tensor(seen, values.dtype), (1, -1, 1))
         return self.out(self.hidden(ops.reshape(values, (-1, 2 * len(self.columns)))))
 
-    def compute_output_shape(self, input_shape, visible=None):
+    def compute_output_spec(self, values, visible=None):
         """``(batch, width)``."""
-        return (input_shape[0], self.width)
+        return keras.KerasTensor((values.shape[0], self.width), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Columns and width."""

@@ -37,16 +37,16 @@ class CatalogueHead(keras.layers.Layer):
     ``(batch, items)``.
     """
 
-    def build(self, tower_shape, item_shape) -> None:
+    def build(self, tower_shape, items_shape) -> None:
         """Create the projection and the item biases."""
-        self.query = self.add_weight(name="query", shape=(tower_shape[-1], item_shape[-1]))
-        self.bias = self.add_weight(name="bias", shape=(item_shape[0],), initializer="zeros")
+        self.query = self.add_weight(name="query", shape=(tower_shape[-1], items_shape[-1]))
+        self.bias = self.add_weight(name="bias", shape=(items_shape[0],), initializer="zeros")
 
     def call(self, tower, items):
         """Logits ``(batch, items)``."""
         query = ops.matmul(tower, self.query) / items.shape[-1] ** 0.5
         return ops.matmul(query, ops.transpose(items)) + self.bias
 
-    def compute_output_shape(self, tower_shape, item_shape):
+    def compute_output_shape(self, tower_shape, items_shape):
         """``(batch, items)``."""
-        return (tower_shape[0], item_shape[0])
+        return (tower_shape[0], items_shape[0])

@@ -22,7 +22,7 @@ HISTORY_ENCODERS: dict[str, Callable[[int], keras.layers.Layer]] = {
 
 @keras.saving.register_keras_serializable("mtrec")
 class HistoryEncoder(keras.layers.Layer):
-    """Encode ``(batch, length, features)`` with a mask ``(batch, length)`` to ``(batch, width)``.
+    """Encode ``(batch, length, features)`` with flags of known ones ``(batch, length)`` to ``(batch, width)``.
 
     ``lstm`` is the article's choice (§4.2.1); ``gru`` and ``attention`` (one self-attention layer,
     read at the most recent event) are alternatives. A user without events gets the zero vector.
@@ -39,29 +39,29 @@ class HistoryEncoder(keras.layers.Layer):
         self.sequence = HISTORY_ENCODERS[encoder](units)
         self.out = keras.layers.Dense(width, use_bias=False, name="out")
 
-    def build(self, input_shape) -> None:
+    def build(self, events_shape, known_shape=None) -> None:
         """Create the weights."""
         if self.encoder == "attention":
-            self.sequence.build(input_shape, input_shape)
-            self.out.build((input_shape[0], input_shape[-1]))
+            self.sequence.build(events_shape, events_shape)
+            self.out.build((events_shape[0], events_shape[-1]))
         else:
-            self.sequence.build(input_shape)
-            self.out.build((input_shape[0], self.units))
+            self.sequence.build(events_shape)
+            self.out.build((events_shape[0], self.units))
         self.built = True
 
-    def call(self, events, mask=None):
-        """Encode the events where ``mask`` is True; the last position is the most recent event."""
+    def call(self, events, known):
+        """Encode the events where ``known`` is True; the last position is the most recent event."""
         if self.encoder == "attention":
-            both = ops.logical_and(mask[:, None, :], mask[:, :, None])
+            both = ops.logical_and(known[:, None, :], known[:, :, None])
             state = self.sequence(events, events, attention_mask=both)[:, -1]
         else:
-            state = self.sequence(events, mask=mask)
-        known = ops.cast(ops.any(mask, axis=1, keepdims=True), state.dtype)
-        return self.out(state) * known
+            state = self.sequence(events, mask=known)
+        any_event = ops.cast(ops.any(known, axis=1, keepdims=True), state.dtype)
+        return self.out(state) * any_event
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, events_shape, known_shape=None):
         """``(batch, width)``."""
-        return (input_shape[0], self.width)
+        return (events_shape[0], self.width)
 
     def get_config(self) -> dict[str, Any]:
         """Encoder and sizes."""

@@ -97,7 +97,7 @@ def train(
     optimizer.build(model.trainable_variables)
     balancer = BALANCERS[settings.balancing]([weights[name] for name in names])
     losses = _task_losses(model, tasks, scales)
-    epoch_step = _compile_epoch(model, optimizer, balancer, losses)
+    step = _compile_step(model, optimizer, balancer, losses)
     evaluate = _compile_evaluation(losses)
     variables = [*model.variables, *optimizer.variables]
     batch = max(1, round(len(training) / steps))
@@ -114,7 +114,7 @@ def train(
         order = np.random.default_rng([seed, epoch]).permutation(len(training))
         order = tf.constant(np.resize(order, (steps, batch)).astype("int32"))
         start = time.perf_counter()
-        per_step = epoch_step(data, order).numpy()
+        per_step = np.stack([step(data, rows) for rows in order])
         speeds.append(steps * batch / (time.perf_counter() - start))
         _check_finite(per_step, names, epoch)
         val = _evaluate(evaluate, held_out, len(validation), 4096)
@@ -176,24 +176,19 @@ def _task_losses(model: keras.Model, tasks: Mapping[str, TaskType], scales: Mapp
     return losses
 
 
-def _compile_epoch(model: keras.Model, optimizer: Any, balancer: Balancer, losses: Any) -> Any:
+def _compile_step(model: keras.Model, optimizer: Any, balancer: Balancer, losses: Any) -> Any:
     variables = model.trainable_variables
 
     @tf.function
-    def epoch(data: dict, order: tf.Tensor) -> tf.Tensor:
-        steps = tf.shape(order)[0]
-        record = tf.TensorArray(tf.float32, steps)
-        for step in tf.range(steps):
-            rows = order[step]
-            batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)  # noqa: B023
-            with tf.GradientTape(persistent=True) as tape:
-                sums, counts = losses(batch, True)
-                means = sums / tf.maximum(counts, 1.0)
-            optimizer.apply(balancer.gradients(tape, means, variables), variables)
-            record = record.write(step, tf.where(counts > 0, means, NO_LABEL))
-        return record.stack()
+    def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
+        with tf.GradientTape() as tape:
+            sums, counts = losses(batch, True)
+            means = sums / tf.maximum(counts, 1.0)
+        optimizer.apply(balancer.gradients(tape, means, variables), variables)
+        return tf.where(counts > 0, means, NO_LABEL)
 
-    return epoch
+    return step
 
 
 def _compile_evaluation(losses: Any) -> Any:

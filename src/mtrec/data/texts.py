@@ -1,0 +1,73 @@
+"""Texts of users, items and tasks -> vectors that the model can use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtrec.data.features import training_events
+from mtrec.data.schema import Tables
+from mtrec.llm.embed import embed, reduce
+from mtrec.llm.settings import EmbedSettings
+
+Array = np.ndarray
+
+
+def embed_tables(
+    tables: Tables, tasks: Mapping[str, Any], settings: EmbedSettings, raw: Path, cache: Path
+) -> dict[str, Array]:
+    """Embed the texts of users, items and tasks.
+
+    Users and items get whitened principal components fitted on those with training events;
+    tasks, of which there are too few for that, the full vectors, centred and of unit length.
+
+    Returns:
+        ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
+        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``.
+    """
+    events, _ = training_events(tables.events, tables.examples)
+    columns = {name: _texts(getattr(tables, name)) for name in ("users", "items")}
+    columns["tasks"] = pd.Series([task.text or name for name, task in tasks.items()])
+    found = embed(pd.concat([c.dropna() for c in columns.values()]).tolist(), settings, raw, cache)
+    result = {}
+    for name, column in columns.items():
+        known = column.notna().to_numpy()
+        result[name] = np.full((len(column), found.shape[1]), np.nan, dtype="float32")
+        result[name][known], found = found[: known.sum()], found[known.sum() :]
+    for name, key in (("users", "user_id"), ("items", "item_id")):
+        seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
+        result[name] = reduce(result[name], seen, settings.components)
+    centred = result["tasks"] - result["tasks"].mean(axis=0)
+    norm = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
+    return {**result, "tasks": (centred / norm).astype("float32")}
+
+
+def _texts(table: pd.DataFrame) -> pd.Series:
+    return table["text"] if "text" in table else pd.Series(None, index=table.index, dtype=object)
+
+
+def save(vectors: Mapping[str, Array], folder: Path) -> None:
+    """Write one ``.npy`` file per array."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in vectors.items():
+        temporary = folder / f"{name}.npy.partial"
+        with temporary.open("wb") as file:
+            np.save(file, array)
+        os.replace(temporary, folder / f"{name}.npy")
+
+
+def load(folder: Path) -> dict[str, Array]:
+    """Read what :func:`save` wrote.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    found = {file.stem: np.load(file) for file in sorted(folder.glob("*.npy"))}
+    if not found:
+        raise FileNotFoundError(f"{folder}: no text vectors; run notebook 02 (`make repro`) first.")
+    return found
