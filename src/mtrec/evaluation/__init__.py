@@ -1,0 +1,1 @@
+"""Metrics, intervals, baselines, figures and the comparison with committed references."""

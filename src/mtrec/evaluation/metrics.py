@@ -1,0 +1,137 @@
+"""Metrics per task type, from scikit-learn; ranking metrics from ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn import metrics as sk
+
+Array = np.ndarray
+CUTOFF = 10
+BINS = 10
+TINY = 1e-7
+
+HIGHER_IS_BETTER = {
+    "accuracy": True, "precision_macro": True, "recall_macro": True, "f1_macro": True,
+    "f1_micro": True, "auc": True, "log_loss": False, "ece": False, "mse": False, "rmse": False,
+    "mae": False, "hamming_loss": False, "subset_accuracy": True, "map": True, "ndcg@10": True,
+    "recall@10": True, "mrr": True,
+}  # fmt: skip
+MAIN_METRIC = {
+    "binary": "auc",
+    "multiclass": "log_loss",
+    "regression": "rmse",
+    "multilabel": "map",
+    "ranking": "ndcg@10",
+}
+
+
+def binary(labels: Array, predictions: Array) -> dict[str, float]:
+    """Metrics of probabilities ``(n,)`` for labels 0/1 ``(n,)``; classes at 0.5."""
+    classes = (predictions >= 0.5).astype(int)
+    clipped = np.clip(predictions.astype("float64"), TINY, 1 - TINY)
+    both = len(np.unique(labels)) == 2
+    return {
+        "accuracy": sk.accuracy_score(labels, classes),
+        **_per_class(labels, classes),
+        "auc": sk.roc_auc_score(labels, predictions) if both else np.nan,
+        "log_loss": sk.log_loss(labels, clipped, labels=[0, 1]),
+        "ece": calibration_error(labels, predictions),
+    }
+
+
+def multiclass(labels: Array, predictions: Array) -> dict[str, float]:
+    """Metrics of probabilities ``(n, classes)`` for class indices ``(n,)``.
+
+    ``auc`` is the mean of one-versus-rest over the classes that occur; ``ece`` is that of the
+    most probable class.
+    """
+    classes = predictions.argmax(axis=1)
+    clipped = np.clip(predictions.astype("float64"), TINY, 1.0)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    occurring = np.unique(labels)
+    aucs = [sk.roc_auc_score(labels == k, predictions[:, k]) for k in occurring]
+    return {
+        "accuracy": sk.accuracy_score(labels, classes),
+        **_per_class(labels, classes),
+        "auc": float(np.mean(aucs)) if len(occurring) > 1 else np.nan,
+        "log_loss": sk.log_loss(labels, clipped, labels=np.arange(predictions.shape[1])),
+        "ece": calibration_error(classes == labels, predictions.max(axis=1)),
+    }
+
+
+def regression(labels: Array, predictions: Array) -> dict[str, float]:
+    """Errors of ``(n,)`` in the label's units."""
+    mse = sk.mean_squared_error(labels, predictions)
+    return {"mse": mse, "rmse": mse**0.5, "mae": sk.mean_absolute_error(labels, predictions)}
+
+
+def multilabel(labels: Array, predictions: Array) -> dict[str, float]:
+    """Metrics of probabilities ``(n, labels)`` for labels 0/1 ``(n, labels)``; sets at 0.5.
+
+    ``map`` is the mean of average precision over the labels that occur.
+    """
+    chosen = (predictions >= 0.5).astype(int)
+    occurring = labels.any(axis=0)
+    precisions = [
+        sk.average_precision_score(labels[:, k], predictions[:, k])
+        for k in np.flatnonzero(occurring)
+    ]
+    return {
+        **_per_class(labels.astype(int), chosen),
+        "hamming_loss": sk.hamming_loss(labels, chosen),
+        "subset_accuracy": sk.accuracy_score(labels.astype(int), chosen),
+        "map": float(np.mean(precisions)) if len(precisions) else np.nan,
+        "log_loss": float(_bit_loss(labels, predictions).mean()),
+    }
+
+
+def ranking(labels: Array | None, ranks: Array) -> dict[str, float]:
+    """Metrics of the 1-based ranks ``(n,)`` of the one relevant item; labels are not needed."""
+    return {name: float(values.mean()) for name, values in ranking_rows(ranks).items()}
+
+
+METRICS: dict[str, Callable[[Array, Array], dict[str, float]]] = {
+    "binary": binary,
+    "multiclass": multiclass,
+    "regression": regression,
+    "multilabel": multilabel,
+    "ranking": ranking,
+}
+
+
+def ranking_rows(ranks: Array) -> dict[str, Array]:
+    """NDCG@10, Recall@10 and reciprocal rank per row, with one relevant item each."""
+    hit = ranks <= CUTOFF
+    return {
+        "ndcg@10": np.where(hit, 1 / np.log2(1 + ranks), 0.0),
+        "recall@10": hit.astype(float),
+        "mrr": 1 / ranks,
+    }
+
+
+def calibration_error(hits: Array, confidence: Array, bins: int = BINS) -> float:
+    """Expected calibration error: mean gap of confidence and frequency over equal-width bins.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, eq. 3.
+    """
+    bin_of = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    gap = np.bincount(bin_of, weights=confidence - hits, minlength=bins)
+    return float(np.abs(gap).sum() / len(hits))
+
+
+def _bit_loss(labels: Array, predictions: Array) -> Array:
+    clipped = np.clip(predictions.astype("float64"), TINY, 1 - TINY)
+    return -(labels * np.log(clipped) + (1 - labels) * np.log(1 - clipped))
+
+
+def _per_class(labels: Array, classes: Array) -> dict[str, float]:
+    scores = {}
+    for average in ("macro", "micro"):
+        p, r, f, _ = sk.precision_recall_fscore_support(
+            labels, classes, average=average, zero_division=0
+        )
+        scores |= {f"precision_{average}": p, f"recall_{average}": r, f"f1_{average}": f}
+    wanted = ("precision_macro", "recall_macro", "f1_macro", "f1_micro")
+    return {name: float(scores[name]) for name in wanted}

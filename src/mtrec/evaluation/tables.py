@@ -1,0 +1,69 @@
+"""Results as tables for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
+
+SYSTEMS = {"baseline": "baseline", "single": "single-task", "joint": "joint"}
+DIFFERENCE = "joint − single"
+
+
+def show_interval(found: Mapping[str, float], signed: bool = False) -> str:
+    """``value [low, high]`` with three decimals.
+
+    Example:
+        >>> show_interval({"value": 0.5, "low": 0.4, "high": 0.61})
+        '0.500 [0.400, 0.610]'
+    """
+    form = "+.3f" if signed else ".3f"
+    return f"{found['value']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
+def arrow(metric: str) -> str:
+    """The metric with an arrow that says which way is better."""
+    return f"{metric} {'↑' if HIGHER_IS_BETTER[metric] else '↓'}"
+
+
+def results_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """The main metric of each task for every system, with 95 % intervals."""
+    rows = []
+    for name, task in metrics["tasks"].items():
+        metric = MAIN_METRIC[task["type"]]
+        systems = {title: show_interval(task[s][metric]) for s, title in SYSTEMS.items() if s in task}
+        difference = show_interval(task["difference"][metric], signed=True)
+        rows.append({"task": name, "metric": arrow(metric), **systems, DIFFERENCE: difference})
+    return pd.DataFrame(rows)
+
+
+def metric_table(task: Mapping[str, Any]) -> pd.DataFrame:
+    """All metrics of one task for every system, with 95 % intervals."""
+    systems = {title: task[s] for s, title in SYSTEMS.items() if s in task}
+    return pd.DataFrame(
+        [
+            {"metric": arrow(metric),
+             **{title: show_interval(found[metric]) for title, found in systems.items()},
+             DIFFERENCE: show_interval(task["difference"][metric], signed=True)}
+            for metric in task["joint"]
+        ]
+    )  # fmt: skip
+
+
+def difference_table(metrics: Mapping[str, Any], name: str = "difference") -> pd.DataFrame:
+    """A paired difference in the main metric per task, signed so that positive is better."""
+    rows = []
+    for task_name, task in metrics["tasks"].items():
+        metric = MAIN_METRIC[task["type"]]
+        if name not in task:
+            continue
+        found = task[name][metric]
+        low, high, sign = found["low"], found["high"], 1
+        if not HIGHER_IS_BETTER[metric]:
+            low, high, sign = -found["high"], -found["low"], -1
+        rows.append({"task": task_name, "metric": metric, "value": sign * found["value"],
+                     "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)

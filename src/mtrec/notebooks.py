@@ -1,0 +1,86 @@
+"""Executed notebooks: what is kept of them, and how long they took."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+from IPython.display import HTML
+
+
+def setup() -> None:
+    """Quiet TensorFlow, one figure style; the first call of every notebook."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mtrec.evaluation import plots
+
+    plots.style()
+
+
+def show(frame: pd.DataFrame, decimals: int = 3) -> HTML:
+    """A small table: no index, rounded numbers, the same bytes for the same values."""
+    rounded = frame.copy()
+    for column in rounded.select_dtypes("float"):
+        rounded[column] = rounded[column].map(lambda v: "" if pd.isna(v) else f"{v:,.{decimals}f}")
+    for column in rounded.select_dtypes("integer"):
+        rounded[column] = rounded[column].map("{:,}".format)
+    return HTML(rounded.to_html(index=False, border=0, justify="left", na_rep=""))
+
+
+def tidy(path: Path) -> None:
+    """Make an executed notebook a function of its sources, and note its wall time.
+
+    Papermill stores times and paths in the notebook; they go. The duration is added to
+    ``metrics.json`` beside it under ``seconds``, with the stage's results if they exist.
+
+    Raises:
+        FileNotFoundError: no such notebook.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such executed notebook; run its stage with papermill.")
+    notebook = nbformat.read(path, as_version=4)
+    seconds = _duration(notebook.metadata.get("papermill", {}))
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02d}"
+    _write(path, nbformat.writes(notebook) + "\n")
+    if seconds is not None:
+        _record(path, seconds)
+
+
+def _duration(papermill: dict[str, Any]) -> float | None:
+    start, end = papermill.get("start_time"), papermill.get("end_time")
+    if not start or not end:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _record(path: Path, seconds: float) -> None:
+    """Merge the stage's time, and what later stages wrote, into ``reports/<domain>/metrics.json``."""
+    file = path.parent / "metrics.json"
+    old = _read(file)
+    artifacts = path.parent.parent.parent / "artifacts" / path.parent.name
+    merged = {**old, **_read(artifacts / "evaluation" / "metrics.json")}
+    merged["seconds"] = {**old.get("seconds", {}), path.stem.split("_", 1)[-1]: round(seconds, 1)}
+    speed = _read(artifacts / "speed.json")
+    if speed:
+        merged["speed"] = speed
+    _write(file, json.dumps(merged, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(file.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)
