@@ -156,6 +156,11 @@ class Paths:
         return self.root / "models" / self.domain
 
     @property
+    def curves(self) -> Path:
+        """Learning curves of all models, a DVC plot."""
+        return self.artifacts / "curves.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """State of interrupted trainings; not an output, so that DVC leaves it alone."""
         return self.root / "build" / "checkpoints" / self.domain

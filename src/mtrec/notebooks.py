@@ -14,8 +14,22 @@ from IPython.display import HTML
 
 
 def setup() -> None:
-    """Quiet TensorFlow, one figure style; the first call of every notebook."""
+    """Import TensorFlow without its banner, set one figure style; every notebook's first call.
+
+    TensorFlow writes its banner to the process's standard error before any logger exists, so
+    that is turned away while it is imported.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
     from mtrec.evaluation import plots
 
     plots.style()
@@ -29,6 +43,11 @@ def show(frame: pd.DataFrame, decimals: int = 3) -> HTML:
     for column in rounded.select_dtypes("integer"):
         rounded[column] = rounded[column].map("{:,}".format)
     return HTML(rounded.to_html(index=False, border=0, justify="left", na_rep=""))
+
+
+def heading(text: str) -> HTML:
+    """A small heading between outputs."""
+    return HTML(f"<h4>{text}</h4>")
 
 
 def tidy(path: Path) -> None:

@@ -77,7 +77,9 @@ def make_dataset(
 ) -> Dataset:
     """Encode all examples of ``tables``; a task with ``when:`` counts only where that task is 1."""
     inputs = encoder.inputs(tables.examples, usable_events(tables, encoder))
-    encoded = {name: types[name].encode(tables.examples[task.label]) for name, task in tasks.items()}
+    encoded = {
+        name: types[name].encode(tables.examples[task.label]) for name, task in tasks.items()
+    }
     labels = {name: values for name, (values, _) in encoded.items()}
     masks = {name: mask for name, (_, mask) in encoded.items()}
     for name, task in tasks.items():

@@ -177,7 +177,9 @@ def read(folder: Path) -> Tables:
     """
     frames = {}
     for field in fields(Tables):
-        file = folder / (f"{field.name}.csv" if field.name == "account" else f"{field.name}.parquet")
+        file = folder / (
+            f"{field.name}.csv" if field.name == "account" else f"{field.name}.parquet"
+        )
         if not file.is_file():
             raise FileNotFoundError(
                 f"{file}: no such file; run notebook 01 (`make repro`) to make the tables first."

@@ -47,7 +47,9 @@ def leave_last_out(examples: pd.DataFrame, shares: tuple[float, float], seed: in
     from_last = ordered.groupby("user_id").cumcount(ascending=False)
     enough = ordered.groupby("user_id")["user_id"].transform("size") >= 3
     split = np.where(
-        enough & (from_last == 0), "test", np.where(enough & (from_last == 1), "validation", "train")
+        enough & (from_last == 0),
+        "test",
+        np.where(enough & (from_last == 1), "validation", "train"),
     )
     return pd.Series(split, index=ordered.index).reindex(examples.index)
 

@@ -47,9 +47,7 @@ def choose(
         bought = bought[np.isin(bought["item"].to_numpy(), known)].sort_values(["user", "item"])
         popular = counts.loc[week - POPULAR_WEEKS : week - 1].groupby("item").sum()
         rng = np.random.default_rng([seed, week])
-        parts.append(
-            _choose_week(week, bought, known, popular, stores, promoted, settings, rng)
-        )
+        parts.append(_choose_week(week, bought, known, popular, stores, promoted, settings, rng))
     return pd.concat(parts, ignore_index=True)
 
 

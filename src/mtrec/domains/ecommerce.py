@@ -37,10 +37,14 @@ class Settings(BaseModel):
     first_week: int = Field(9, ge=2, le=40, description="first week with examples, after a warm-up")
     last_training_week: int = Field(44, ge=10, le=50, description="train up to this week")
     last_validation_week: int = Field(48, ge=11, le=52, description="validate up to this week")
-    training_share: float = Field(0.5, gt=0, le=1, description="share of household-weeks that train")
+    training_share: float = Field(
+        0.5, gt=0, le=1, description="share of household-weeks that train"
+    )
     positives: int = Field(2, ge=1, le=20, description="purchased products per household-week")
     negatives_per_positive: int = Field(2, ge=1, le=20, description="products not purchased")
-    promoted_share: float = Field(0.5, ge=0, le=1, description="negatives from the week's promotions")
+    promoted_share: float = Field(
+        0.5, ge=0, le=1, description="negatives from the week's promotions"
+    )
     basket_labels: int = Field(40, ge=2, le=300, description="most frequent categories in basket")
     min_share: float = Field(0.005, ge=0, lt=0.5, description="rarer departments become OTHER")
 
@@ -64,10 +68,32 @@ def load_raw(raw: Path) -> Raw:
     """
     return Raw(
         _read(raw, "transactions", PURCHASE_COLUMNS),
-        _read(raw, "products", ["product_id", "manufacturer_id", "department", "brand",
-                                "product_category", "product_type"]),  # fmt: skip
-        _read(raw, "demographics", ["household_id", "age", "income", "home_ownership",
-              "marital_status", "household_size", "household_comp", "kids_count"]),  # fmt: skip
+        _read(
+            raw,
+            "products",
+            [
+                "product_id",
+                "manufacturer_id",
+                "department",
+                "brand",
+                "product_category",
+                "product_type",
+            ],
+        ),  # fmt: skip
+        _read(
+            raw,
+            "demographics",
+            [
+                "household_id",
+                "age",
+                "income",
+                "home_ownership",
+                "marital_status",
+                "household_size",
+                "household_comp",
+                "kids_count",
+            ],
+        ),  # fmt: skip
         _read(raw, "promotions", ["product_id", "store_id", "week"]),
     )
 
@@ -188,7 +214,9 @@ def _users(demographics: pd.DataFrame, purchases: pd.DataFrame, account: Account
     )  # fmt: skip
     columns = ["age", "income", "home_ownership", "marital_status", "household_size",
                "household_comp", "kids_count"]  # fmt: skip
-    features = {name: users[name].astype("object").where(users[name].notna(), None) for name in columns}
+    features = {
+        name: users[name].astype("object").where(users[name].notna(), None) for name in columns
+    }
     return pd.DataFrame(
         {"user_id": users["household_id"].astype(str), **features,
          "text": text.astype("object").where(~unknown, None)}
@@ -223,7 +251,9 @@ def _household_rows(
     bought = purchases.merge(households, on=["user", "week"])
     first = bought.groupby(["user", "week"])["basket"].transform("first")
     basket = bought[bought["basket"] == first]
-    spent = basket.groupby(["user", "week", "department"], observed=True)["cents"].sum().reset_index()
+    spent = (
+        basket.groupby(["user", "week", "department"], observed=True)["cents"].sum().reset_index()
+    )
     spent = spent.sort_values(["user", "week", "cents"], kind="stable")
     category = spent.groupby(["user", "week"])["department"].last().astype(str)
     training = category[category.index.get_level_values("week") <= settings.last_training_week]
@@ -250,3 +280,17 @@ def _split(weeks: pd.Series, settings: Settings) -> np.ndarray:
         "train",
         np.where(weeks <= settings.last_validation_week, "validation", "test"),
     )
+
+
+def truncate(raw: Raw, cutoff: pd.Timestamp) -> Raw:
+    """The raw data as it was before ``cutoff``; for the check that features know no future."""
+    before = raw.transactions[raw.transactions["transaction_timestamp"] < cutoff]
+    return Raw(before, raw.products, raw.demographics, raw.promotions)
+
+
+def sample_raw(raw: Raw, users: int, seed: int) -> Raw:
+    """The raw data of some households; for checks that need not see everyone."""
+    households = pd.Series(raw.transactions["household_id"].unique()).sort_values()
+    chosen = households.sample(users, random_state=seed)
+    mine = raw.transactions[raw.transactions["household_id"].isin(chosen)]
+    return Raw(mine, raw.products, raw.demographics, raw.promotions)

@@ -165,7 +165,10 @@ def _past(ratings: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {}
     for side in ("user", "item"):
         ordered = ratings.sort_values([f"{side}_id", "timestamp"], kind="stable")
-        by_id, instant = ordered.groupby(f"{side}_id"), [ordered[f"{side}_id"], ordered["timestamp"]]
+        by_id, instant = (
+            ordered.groupby(f"{side}_id"),
+            [ordered[f"{side}_id"], ordered["timestamp"]],
+        )
         count = by_id.cumcount().groupby(instant).transform("min")  # earlier, not at this instant
         total = (by_id["rating"].cumsum() - ordered["rating"]).groupby(instant).transform("min")
         columns[f"{side}_count"] = np.log1p(count.astype(float))
@@ -184,3 +187,15 @@ def _film_examples(items: pd.DataFrame, settings: Settings, seed: int) -> pd.Dat
             "split": splits.random(films, shares, seed),
         }
     )
+
+
+def truncate(raw: Raw, cutoff: pd.Timestamp) -> Raw:
+    """The raw data as it was before ``cutoff``; for the check that features know no future."""
+    before = raw.ratings["timestamp"].astype(float) < cutoff.timestamp()
+    return Raw(raw.ratings[before], raw.films, raw.users)
+
+
+def sample_raw(raw: Raw, users: int, seed: int) -> Raw:
+    """The raw data of some users; for checks that need not see everyone."""
+    chosen = raw.users["user_id"].sample(users, random_state=seed)
+    return Raw(raw.ratings[raw.ratings["user_id"].isin(chosen)], raw.films, raw.users)

@@ -8,7 +8,9 @@ import pandas as pd
 from mtrec.evaluation.metrics import BINS
 
 
-def reliability_table(labels: np.ndarray, predictions: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def reliability_table(
+    labels: np.ndarray, predictions: np.ndarray, bins: int = BINS
+) -> pd.DataFrame:
     """Mean prediction and observed frequency per equal-width bin of probability.
 
     Args:

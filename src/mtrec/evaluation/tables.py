@@ -34,7 +34,9 @@ def results_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     rows = []
     for name, task in metrics["tasks"].items():
         metric = MAIN_METRIC[task["type"]]
-        systems = {title: show_interval(task[s][metric]) for s, title in SYSTEMS.items() if s in task}
+        systems = {
+            title: show_interval(task[s][metric]) for s, title in SYSTEMS.items() if s in task
+        }
         difference = show_interval(task["difference"][metric], signed=True)
         rows.append({"task": name, "metric": arrow(metric), **systems, DIFFERENCE: difference})
     return pd.DataFrame(rows)
@@ -66,4 +68,19 @@ def difference_table(metrics: Mapping[str, Any], name: str = "difference") -> pd
             low, high, sign = -found["high"], -found["low"], -1
         rows.append({"task": task_name, "metric": metric, "value": sign * found["value"],
                      "low": low, "high": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def cold_table(cold: pd.DataFrame) -> pd.DataFrame:
+    """Joint model and its differences by group of rows, one line per task and group."""
+    rows = []
+    for (task, metric, group, n), part in cold.groupby(["task", "metric", "rows", "n"], sort=False):
+        found = part.set_index("system")
+        rows.append(
+            {"task": task, "rows": group, "n": n, "metric": arrow(metric),
+             "joint": show_interval(found.loc["joint"]),
+             "baseline": show_interval(found.loc["baseline"]),
+             DIFFERENCE: show_interval(found.loc["difference"], signed=True),
+             "with − without text": show_interval(found.loc["text_difference"], signed=True)}
+        )  # fmt: skip
     return pd.DataFrame(rows)

@@ -44,7 +44,9 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
     """
     if preset in GGUF_PRESETS:
         file = read_gguf(raw / GGUF_PRESETS[preset])
-        return LanguageModel(_tokenizer(file), _backbone(file, precision, layers), layers or file.layers)
+        return LanguageModel(
+            _tokenizer(file), _backbone(file, precision, layers), layers or file.layers
+        )
     import keras_hub
 
     try:
@@ -132,7 +134,10 @@ def _block_weights(file: LlamaFile, number: int, block: Any) -> list[tuple[Any, 
         (attention._query_dense.kernel, get("attn_q").T.reshape(file.width, file.heads, size)),
         (attention._key_dense.kernel, get("attn_k").T.reshape(file.width, file.kv_heads, size)),
         (attention._value_dense.kernel, get("attn_v").T.reshape(file.width, file.kv_heads, size)),
-        (attention._output_dense.kernel, get("attn_output").T.reshape(file.heads, size, file.width)),
+        (
+            attention._output_dense.kernel,
+            get("attn_output").T.reshape(file.heads, size, file.width),
+        ),
         (block._feedforward_layernorm.scale, get("ffn_norm")),
         (block._feedforward_gate_dense.kernel, get("ffn_gate").T),
         (block._feedforward_intermediate_dense.kernel, get("ffn_up").T),

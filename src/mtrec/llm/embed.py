@@ -102,7 +102,9 @@ def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Arr
                 tokens[at, : len(found[row])] = found[row]
                 padding[at, : len(found[row])] = True
             part = forward(tf.constant(tokens), tf.constant(padding)).numpy()
-            vectors = np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
+            vectors = (
+                np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
+            )
             vectors[rows] = part
         assert vectors is not None  # a shard is never empty
         return vectors

@@ -13,7 +13,9 @@ class EmbedSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = Field("smollm2-135m", description="that GGUF file, or any KerasHub preset")
-    layer: int = Field(16, ge=1, description="hidden layer whose states are pooled, 1 = first block")
+    layer: int = Field(
+        16, ge=1, description="hidden layer whose states are pooled, 1 = first block"
+    )
     pooling: Literal["mean", "last"] = Field("mean", description="over the tokens of a text")
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     batch_tokens: int = Field(4096, ge=64, description="tokens per forward pass, padding included")

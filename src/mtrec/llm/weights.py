@@ -99,4 +99,6 @@ def read_gguf(path: Path, tensors: bool = True) -> LlamaFile:
 def _undo_permutation(weight: Array, heads: int) -> Array:
     """llama.cpp interleaves the two halves of each rotary head; put them one after the other."""
     rows, columns = weight.shape
-    return weight.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
+    return (
+        weight.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
+    )

@@ -45,7 +45,25 @@ def build(
         A functional model from a dict of index batches (:meth:`Encoder.inputs`) to a dict of
         logits ``(batch, outputs)`` by task.
     """
+    keras.utils.clear_session(free_memory=False)  # the same names whatever was built before
     keras.utils.set_random_seed(seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(sizes.precision)
+    try:
+        model = _connect(encoder, tasks, seen, task_vectors, sizes)
+    finally:
+        keras.config.set_dtype_policy(before)
+    _fill(model, encoder, base_logits, task_vectors)
+    return model
+
+
+def _connect(
+    encoder: Encoder,
+    tasks: Mapping[str, TaskType],
+    seen: Mapping[str, Visible],
+    task_vectors: np.ndarray | None,
+    sizes: Any,
+) -> keras.Model:
     inputs = _inputs(encoder)
     layers = _encoders(encoder, sizes)
     history = _history(inputs, layers, sizes)
@@ -61,9 +79,7 @@ def build(
     for position, (name, kind) in enumerate(tasks.items()):
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
         outputs[name] = _head(name, kind, tower(mixed[:, position]), inputs, layers["item"])
-    model = keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
-    _fill(model, encoder, base_logits, task_vectors)
-    return model
+    return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
 
 
 def _inputs(encoder: Encoder) -> dict[str, keras.KerasTensor]:
@@ -104,20 +120,21 @@ def _state(part: Visible, inputs: dict, layers: dict, history: Any, sizes: Any) 
     """User state, item state and their product, ``(batch, 3 width)``; zero where not visible."""
     user = layers["user"](inputs["user"], visible=list(part.user))
     item = layers["item"](inputs["item"], visible=list(part.item))
-    product = user * item if part.joint else ops.zeros_like(user)
     if part.history:
         user = user + history
-        product = user * item if part.joint else product
-    for side in ("user_context", "item_context", "joint_context"):
-        columns = getattr(part, side)
-        if columns:
-            term = layers[side](inputs[side], visible=list(columns))
-            user, item, product = (
-                user + term if side == "user_context" else user,
-                item + term if side == "item_context" else item,
-                product + term if side == "joint_context" else product,
-            )
+    product = user * item if part.joint else ops.zeros_like(user)
+    if part.user_context:
+        user = user + _context("user", part.user_context, inputs, layers)
+    if part.item_context:
+        item = item + _context("item", part.item_context, inputs, layers)
+    if part.joint_context:
+        product = product + _context("joint", part.joint_context, inputs, layers)
     return ops.concatenate([user, item, product], axis=-1)
+
+
+def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) -> Any:
+    name = f"{side}_context"
+    return layers[name](inputs[name], visible=list(columns))
 
 
 def _head(name: str, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any) -> Any:

@@ -68,7 +68,9 @@ class EntityEncoder(keras.layers.Layer):
             name = field["name"]
             indexed = field["kind"] in ("categorical", "text")
             shape = (field["rows"],) if indexed else (field["rows"], field["size"])
-            self.tables.append(Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows"))
+            self.tables.append(
+                Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows")
+            )
             if field["kind"] == "categorical":
                 projection = keras.layers.Embedding(
                     field["size"], width, embeddings_initializer="glorot_normal", name=name

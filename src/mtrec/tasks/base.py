@@ -62,7 +62,11 @@ class TaskType(ABC):
             return 1.0
         logits = np.broadcast_to(self.base_logits(labels), (len(labels), self.outputs))
         rows = [
-            float(ops.sum(self.loss(labels[i : i + 4096], ops.convert_to_tensor(logits[i : i + 4096]))))
+            float(
+                ops.sum(
+                    self.loss(labels[i : i + 4096], ops.convert_to_tensor(logits[i : i + 4096]))
+                )
+            )
             for i in range(0, len(labels), 4096)
         ]
         return max(sum(rows) / len(labels), 1e-6)

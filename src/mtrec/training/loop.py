@@ -18,7 +18,6 @@ from mtrec.data.dataset import Dataset
 from mtrec.tasks import TaskType
 from mtrec.training import checkpoint
 
-
 NO_LABEL = -1.0  # recorded for a batch without labels of a task; losses are never negative
 
 

@@ -1,0 +1,224 @@
+"""Evaluate all models of a domain on its test rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from mtrec.data.dataset import Dataset
+from mtrec.data.features import milliseconds, training_events, usable_events
+from mtrec.evaluation import baselines
+from mtrec.evaluation.calibration import reliability_table
+from mtrec.evaluation.intervals import evaluate
+from mtrec.evaluation.metrics import MAIN_METRIC
+from mtrec.evaluation.ranks import ranks, seen_items
+from mtrec.models.assemble import JOINT, WITHOUT_TEXT, Assembly
+from mtrec.models.store import load_model
+from mtrec.tasks import Binary, Multiclass, Ranking
+from mtrec.training.loop import predict
+
+Array = np.ndarray
+DIFFERENCES = {
+    "difference": (JOINT, "single"),
+    "text_difference": (JOINT, WITHOUT_TEXT),
+    "baseline_difference": (JOINT, "baseline"),
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Test rows of one task.
+
+    Attributes:
+        type: task type's name.
+        rows: positions in the examples table.
+        labels: encoded labels.
+        systems: predictions (ranks for ranking) by system: joint, without_text, single, baseline.
+        clusters: user of each row (item where there is no user).
+    """
+
+    type: str
+    rows: Array
+    labels: Array
+    systems: dict[str, Array]
+    clusters: Array
+
+
+def predict_tasks(
+    assembly: Assembly, data: Dataset, tables: Any, tasks: Mapping[str, Any], trained: Path
+) -> dict[str, Predictions]:
+    """Predict the test rows of every task with every system."""
+    test = (tables.examples["split"] == "test").to_numpy()
+    part = data.take(test)
+    shared = {
+        n: predict(load_model(trained / f"{n}.keras"), part.inputs) for n in (JOINT, WITHOUT_TEXT)
+    }
+    found = {}
+    for name, kind in assembly.types.items():
+        known = part.masks[name]
+        inputs = {key: values[known] for key, values in part.inputs.items()}
+        logits = {system: values[name][known] for system, values in shared.items()}
+        logits["single"] = predict(load_model(trained / f"{name}.keras"), inputs)[name]
+        systems = {s: ops.convert_to_numpy(kind.predict(values)) for s, values in logits.items()}
+        rows = np.flatnonzero(test)[known]
+        systems["baseline"] = _baseline(name, assembly, data, tables, tasks)[rows]
+        labels = part.labels[name][known]
+        if isinstance(kind, Ranking):
+            systems = _ranks(systems, labels, assembly, tables, rows)
+        ids = tables.examples.iloc[rows]
+        clusters = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy()
+        found[name] = Predictions(tasks[name].type, rows, labels, systems, clusters.astype(str))
+    return found
+
+
+def score(
+    predictions: Mapping[str, Predictions], resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """All metrics of all systems with intervals and paired differences, per task."""
+    return {
+        name: {
+            "type": p.type,
+            **evaluate(p.type, p.labels, p.systems, p.clusters, resamples, seed, DIFFERENCES),
+        }
+        for name, p in predictions.items()
+    }
+
+
+def cold_start(
+    predictions: Mapping[str, Predictions], examples: pd.DataFrame, resamples: int, seed: int
+) -> pd.DataFrame:
+    """The main metric where user or item had no training row, and where both had.
+
+    Groups with fewer than 30 rows are left out.
+    """
+    rows = []
+    for name, p in predictions.items():
+        flags = examples.iloc[p.rows]
+        cold_user, cold_item = flags["cold_user"].to_numpy(), flags["cold_item"].to_numpy()
+        groups = {"warm": ~cold_user & ~cold_item, "cold user": cold_user, "cold item": cold_item}
+        metric = MAIN_METRIC[p.type]
+        for group, chosen in groups.items():
+            if chosen.sum() < 30:
+                continue
+            systems = {key: values[chosen] for key, values in p.systems.items()}
+            found = evaluate(p.type, p.labels[chosen], systems, p.clusters[chosen], resamples, seed,
+                             DIFFERENCES)  # fmt: skip
+            rows += [
+                {"task": name, "metric": metric, "rows": group, "n": int(chosen.sum()),
+                 "system": system, **found[system][metric]}
+                for system in (*p.systems, *DIFFERENCES)
+            ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write(
+    domain: str, seed: int, tasks: dict, parameters: int, hardware: dict[str, str], file: Path
+) -> dict[str, Any]:
+    """Write and return ``metrics.json`` without wall times; the file appears whole or not at all."""
+    metrics = {"domain": domain, "seed": seed, **hardware, "parameters": parameters, "tasks": tasks}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".partial")
+    temporary.write_text(json.dumps(_plain(metrics), indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+    return metrics
+
+
+def test_table(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Test rows and users behind each task's figures."""
+    rows = [(name, p.type, len(p.rows), len(set(p.clusters))) for name, p in predictions.items()]
+    return pd.DataFrame(rows, columns=["task", "type", "test rows", "users (or items)"])
+
+
+def reliability(predictions: Mapping[str, Predictions]) -> dict[str, pd.DataFrame]:
+    """Reliability table of the joint model per binary and multi-label task."""
+    return {
+        name: reliability_table(p.labels, p.systems[JOINT])
+        for name, p in predictions.items()
+        if p.type in ("binary", "multilabel")
+    }
+
+
+def class_tasks(assembly: Assembly) -> dict[str, tuple[str, ...]]:
+    """Class names of the tasks with one class of several."""
+    return {
+        name: kind.classes if isinstance(kind, Multiclass) else ("no", "yes")
+        for name, kind in assembly.types.items()
+        if isinstance(kind, (Multiclass, Binary))
+    }
+
+
+def confusion(p: Predictions) -> tuple[Array, Array]:
+    """Actual and predicted class of each test row by the joint model."""
+    found = p.systems[JOINT]
+    chosen = found.argmax(axis=1) if found.ndim == 2 else (found >= 0.5).astype(int)
+    return p.labels.astype(int), chosen
+
+
+def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> None:
+    """Write actual and predicted class names as CSV, for DVC's confusion plot."""
+    names, (actual, chosen) = np.asarray(classes), confusion(p)
+    temporary = file.with_suffix(".partial")
+    pd.DataFrame({"actual": names[actual], "predicted": names[chosen]}).to_csv(
+        temporary, index=False
+    )
+    os.replace(temporary, file)
+
+
+def _plain(value: Any) -> Any:
+    """Round to six digits; NaN, which JSON lacks, becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, float):
+        return round(value, 6) if np.isfinite(value) else None
+    return value
+
+
+def _baseline(
+    name: str, assembly: Assembly, data: Dataset, tables: Any, tasks: Mapping[str, Any]
+) -> Array:
+    """Baseline predictions of all examples, zeros where the label is unknown."""
+    kind, known = assembly.types[name], data.masks[name]
+    split = tables.examples["split"].to_numpy()
+    labels = data.labels[name][known]
+    if isinstance(kind, Ranking):
+        scores = baselines.popularity(labels, split[known], kind.outputs)
+        return np.broadcast_to(scores, (len(split), kind.outputs))
+    one_hot = np.eye(kind.outputs)[labels] if isinstance(kind, Multiclass) else labels
+    view = tasks[name].view
+    zeros = np.zeros(int(known.sum()), dtype="int32")
+    found = baselines.smoothed_means(
+        baselines.Rows(
+            one_hot.reshape(len(labels), -1),
+            zeros if view == "item" else data.inputs["user"][known],
+            zeros if view == "user" else data.inputs["item"][known],
+            milliseconds(tables.examples["timestamp"])[known],
+            split[known],
+            training_events(tables.events, tables.examples)[1],
+        )
+    )
+    if isinstance(kind, Multiclass):
+        found = np.maximum(found, 1e-6)
+        found = found / found.sum(axis=1, keepdims=True)
+    elif one_hot.ndim == 1:
+        found = found[:, 0]
+    result = np.zeros((len(split), *found.shape[1:]))
+    result[known] = found
+    return result
+
+
+def _ranks(
+    systems: dict[str, Array], labels: Array, assembly: Assembly, tables: Any, rows: Array
+) -> dict[str, Array]:
+    events = usable_events(tables, assembly.encoder)
+    examples = tables.examples.iloc[rows]
+    user = assembly.encoder.user.rows(examples["user_id"])
+    seen = seen_items(events, user, examples["timestamp"], len(assembly.encoder.item.ids))
+    return {system: ranks(scores, labels, seen) for system, scores in systems.items()}

@@ -1,0 +1,145 @@
+"""From tables and text vectors to everything that models of a domain share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mtrec.data.dataset import Dataset, fit_types, make_dataset
+from mtrec.data.features import Encoder, fit_encoder, load_encoder, save_encoder, without_text
+from mtrec.models.build import build
+from mtrec.models.store import save_model
+from mtrec.models.visibility import Visible, visible
+from mtrec.tasks import TASK_TYPES, TaskType
+
+JOINT, WITHOUT_TEXT = "joint", "without_text"
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What training learnt about features and labels before any gradient.
+
+    Attributes:
+        encoder: features.
+        types: task types by task, in the order of ``params.yaml``.
+        seen: what each head may see.
+        base_logits: logits of the best constant prediction by task.
+        scales: loss of that prediction by task.
+    """
+
+    encoder: Encoder
+    types: dict[str, TaskType]
+    seen: dict[str, Visible]
+    base_logits: dict[str, np.ndarray]
+    scales: dict[str, float]
+
+
+def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes: Any) -> Assembly:
+    """Fit encoder, task types and constant predictions on the training split.
+
+    Args:
+        tables: the four tables.
+        vectors: text vectors of ``users`` and ``items``.
+        domain: :class:`mtrec.config.Domain`.
+        sizes: :class:`mtrec.config.ModelBuilding`.
+    """
+    encoder = fit_encoder(tables, domain.features, sizes, vectors)
+    types = fit_types(tables.examples, domain.tasks, encoder.item.ids)
+    training = (tables.examples["split"] == "train").to_numpy()
+    data = make_dataset(tables, encoder, domain.tasks, types).take(training)
+    known = {name: data.labels[name][data.masks[name]] for name in types}
+    return Assembly(
+        encoder,
+        types,
+        {name: visible(name, task, encoder) for name, task in domain.tasks.items()},
+        {name: kind.base_logits(known[name]) for name, kind in types.items()},
+        {name: kind.scale(known[name]) for name, kind in types.items()},
+    )
+
+
+def build_models(
+    assembly: Assembly, task_vectors: np.ndarray, sizes: Any, seed: int
+) -> dict[str, keras.Model]:
+    """Build the joint model, the same without the language model, and a twin per task."""
+    text_free = without_text(assembly.encoder)
+    seen_without = {
+        name: Visible(**{**vars(part), **{side: tuple(f for f in getattr(part, side) if f != "text")
+                                          for side in ("user", "item")}})
+        for name, part in assembly.seen.items()
+    }  # fmt: skip
+    models = {
+        JOINT: _build(assembly, assembly.encoder, assembly.seen, task_vectors, sizes, seed),
+        WITHOUT_TEXT: _build(assembly, text_free, seen_without, None, sizes, seed),
+    }
+    for position, name in enumerate(assembly.types):
+        own = task_vectors[position : position + 1]
+        models[name] = _build(
+            assembly, assembly.encoder, {name: assembly.seen[name]}, own, sizes, seed
+        )
+    return models
+
+
+def _build(
+    assembly: Assembly, encoder: Encoder, seen: Mapping, vectors: Any, sizes: Any, seed: int
+) -> keras.Model:
+    types = {name: assembly.types[name] for name in seen}
+    base = {name: assembly.base_logits[name] for name in seen}
+    return build(encoder, types, seen, base, vectors, sizes, seed)
+
+
+def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:
+    """All examples as arrays, in the order of the examples table."""
+    return make_dataset(tables, assembly.encoder, tasks, assembly.types)
+
+
+def save(assembly: Assembly, folder: Path) -> None:
+    """Write the assembly: ``encoder.json``, ``encoder.npz`` and ``tasks.json``."""
+    save_encoder(assembly.encoder, folder)
+    plain = {
+        name: {
+            "type": next(key for key, cls in TASK_TYPES.items() if isinstance(kind, cls)),
+            "config": kind.to_config(),
+            "visible": vars(assembly.seen[name]),
+            "base_logits": [float(v) for v in assembly.base_logits[name]],
+            "scale": assembly.scales[name],
+        }
+        for name, kind in assembly.types.items()
+    }
+    temporary = folder / "tasks.json.partial"
+    temporary.write_text(json.dumps(plain), encoding="utf-8")
+    os.replace(temporary, folder / "tasks.json")
+
+
+def load(folder: Path) -> Assembly:
+    """Undo :func:`save`.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+    encoder = load_encoder(folder)
+    plain = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
+    return Assembly(
+        encoder,
+        {n: TASK_TYPES[task["type"]].from_config(task["config"]) for n, task in plain.items()},
+        {
+            n: Visible(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in t["visible"].items()}
+            )
+            for n, t in plain.items()
+        },
+        {n: np.array(task["base_logits"], dtype="float32") for n, task in plain.items()},
+        {n: task["scale"] for n, task in plain.items()},
+    )
+
+
+def save_models(models: Mapping[str, keras.Model], folder: Path) -> None:
+    """Write each model as ``<name>.keras``."""
+    for name, model in models.items():
+        save_model(model, folder / f"{name}.keras")

@@ -1,0 +1,53 @@
+"""``.keras`` files whose bytes depend on the model alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+
+import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a model; the file appears whole or not at all, and holds no time of saving.
+
+    Keras notes the date in ``metadata.json`` and the archive dates its members, which would make
+    DVC see a change where there is none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw, fixed = path.with_suffix(".raw.keras"), path.with_suffix(".partial")
+    model.save(raw)
+    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(fixed, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name == "metadata.json":
+                version = json.loads(data)["keras_version"]
+                data = json.dumps({"keras_version": version, "date_saved": "undated"}).encode()
+            target.writestr(zipfile.ZipInfo(name, EPOCH), data)
+    raw.unlink()
+    os.replace(fixed, path)
+
+
+def load_model(path: Path) -> keras.Model:
+    """Read a model in safe mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such model. Run `make repro`, or `dvc pull` from a remote that has it."
+        )
+    try:
+        return keras.models.load_model(path, safe_mode=True)
+    except (zipfile.BadZipFile, OSError, KeyError) as error:
+        raise ValueError(
+            f"{path}: not a readable model ({error}). Delete it and run `make repro` again."
+        ) from error

@@ -1,0 +1,179 @@
+"""A trained model that answers requests."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from mtrec.config import Paths, find_root
+from mtrec.data.features import Events, usable_events
+from mtrec.models import assemble
+from mtrec.models.store import load_model
+from mtrec.tasks import Multiclass, Multilabel, Ranking
+from mtrec.training.loop import predict
+
+LAST_STATE = "state"
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """The joint model of a domain with the latest state of its users and items.
+
+    Attributes:
+        domain: name of the domain.
+        assembly: features and task types.
+        model: the joint model.
+        events: the last events of each user.
+        context: latest known context columns by side: ``user`` and ``item``, indexed by id.
+        now: time of the latest event; requests are answered as of then.
+    """
+
+    domain: str
+    assembly: assemble.Assembly
+    model: keras.Model
+    events: Events
+    context: dict[str, pd.DataFrame]
+    now: pd.Timestamp
+
+    def score(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Score pairs of users and items.
+
+        Args:
+            pairs: ``user_id`` and ``item_id``; either may be missing in a row (user-view tasks
+                need no item, item-view tasks no user). Context columns, if given, replace the
+                latest known ones. Unknown ids are treated as new users and items.
+
+        Returns:
+            One column per binary or regression task (probability; value in the label's units),
+            ``<task>`` with the most probable class for multi-class, and for multi-label tasks a
+            list of labels with probability of at least 0.5. Ranking tasks are answered by
+            :meth:`recommend`. Index as in ``pairs``.
+
+        Raises:
+            KeyError: a column is missing.
+        """
+        predictions = self.predict(pairs)
+        columns: dict[str, Any] = {}
+        for name, kind in self.assembly.types.items():
+            found = predictions[name]
+            if isinstance(kind, Ranking):
+                continue
+            if isinstance(kind, Multiclass):
+                columns[name] = np.asarray(kind.classes)[found.argmax(axis=1)]
+            elif isinstance(kind, Multilabel):
+                names = np.asarray(kind.classes)
+                columns[name] = [list(names[row >= 0.5]) for row in found]
+            else:
+                columns[name] = found
+        return pd.DataFrame(columns, index=pairs.index)
+
+    def predict(self, pairs: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Raw predictions by task: probabilities, values, or scores over the catalogue."""
+        for column in ("user_id", "item_id"):
+            if column not in pairs:
+                raise KeyError(
+                    f"pairs: column '{column}' is missing (found: {', '.join(pairs.columns)}). "
+                    "Add it; its values may be missing."
+                )
+        inputs = self.assembly.encoder.inputs(self._rows(pairs), self.events)
+        logits = predict(self.model, inputs)
+        return {
+            name: keras.ops.convert_to_numpy(kind.predict(logits[name]))
+            for name, kind in self.assembly.types.items()
+        }
+
+    def recommend(self, user_id: str, k: int = 10) -> pd.DataFrame:
+        """The ``k`` items that the first ranking task puts on top, without the last seen ones.
+
+        Returns:
+            ``item_id`` and ``score``, best first.
+
+        Raises:
+            ValueError: the domain has no ranking task.
+        """
+        name = next((n for n, t in self.assembly.types.items() if isinstance(t, Ranking)), None)
+        if name is None:
+            raise ValueError(
+                f"domain '{self.domain}' has no ranking task; score candidate pairs with score()."
+            )
+        row = pd.DataFrame({"user_id": [str(user_id)], "item_id": [None]})
+        scores = self.predict(row)[name][0].astype("float64")
+        user = self.assembly.encoder.user.rows(row["user_id"])[0]
+        seen = self.events.item[(self.events.user == user) & (self.events.user > 0)]
+        scores[seen[seen > 0] - 1] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:k]
+        ids = np.asarray(self.assembly.encoder.item.ids)
+        return pd.DataFrame({"item_id": ids[best], "score": scores[best]})
+
+    def _rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        rows = pairs[["user_id", "item_id"]].astype("object")
+        rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
+        for side, scaler in self.assembly.encoder.contexts.items():
+            for column in scaler.columns:
+                if column in pairs:
+                    rows[column] = pairs[column]
+                elif side in self.context:
+                    rows[column] = rows[f"{side}_id"].map(self.context[side][column])
+                else:
+                    rows[column] = np.nan
+        return rows
+
+
+def save_state(assembly: assemble.Assembly, tables: Any, folder: Path) -> None:
+    """Write beside the trained models what requests need: last events and latest context."""
+    assemble.save(assembly, folder)
+    events, length = usable_events(tables, assembly.encoder), assembly.encoder.history_length
+    rows = np.arange(1, len(events.user))
+    last = np.searchsorted(events.user[1:], events.user[1:], side="right")
+    keep = np.r_[0, rows[last - np.arange(len(rows)) <= length]]
+    arrays = {name: getattr(events, name)[keep] for name in ("user", "item", "time", "features")}
+    for side in ("user", "item"):
+        scaler = assembly.encoder.contexts.get(side)
+        if scaler is not None:
+            frame = _latest(tables.examples, f"{side}_id", scaler.columns)
+            arrays[f"{side}_context"] = frame.to_numpy(dtype="float64")
+            arrays[f"{side}_context_ids"] = frame.index.to_numpy().astype(str)
+    temporary = folder / f"{LAST_STATE}.partial"
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(temporary, folder / f"{LAST_STATE}.npz")
+
+
+def _latest(examples: pd.DataFrame, key: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    known = examples[examples[key].notna() & examples["timestamp"].notna()]
+    ordered = known.sort_values("timestamp", kind="stable")
+    return ordered.groupby(key)[list(columns)].last()
+
+
+def load(domain: str, root: Path | None = None) -> Recommender:
+    """Load the trained joint model of a domain.
+
+    Args:
+        domain: name of the domain, as in ``params.yaml``.
+        root: root of the repository; found from the working folder if None.
+
+    Raises:
+        FileNotFoundError: the domain was not trained yet.
+    """
+    folder = Paths(root or find_root(), domain).trained
+    model = load_model(folder / f"{assemble.JOINT}.keras")
+    assembly = assemble.load(folder)
+    with np.load(folder / f"{LAST_STATE}.npz") as arrays:
+        events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
+        context = {
+            side: pd.DataFrame(
+                arrays[f"{side}_context"],
+                index=arrays[f"{side}_context_ids"],
+                columns=list(scaler.columns),
+            )
+            for side, scaler in assembly.encoder.contexts.items()
+            if f"{side}_context" in arrays
+        }
+    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
+    return Recommender(domain, assembly, model, events, context, now)
