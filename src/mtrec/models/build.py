@@ -29,7 +29,8 @@ def build(
 ) -> keras.Model:
     """Build the model of ``tasks``; a single-task twin is the same call with one task.
 
-    The heads start at ``base_logits``, so that training starts from the best constant prediction.
+    The heads' kernels start at zero and their biases at ``base_logits``: the untrained model *is*
+    the best constant prediction.
 
     Args:
         encoder: fitted features.
@@ -141,7 +142,10 @@ def _head(name: str, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any
     if isinstance(kind, Ranking):
         rows = RowNumbers(kind.outputs, name=f"{name}_catalogue")(inputs["user"])
         return CatalogueHead(name=f"{name}_head", dtype="float32")(tower, item_encoder(rows))
-    return keras.layers.Dense(kind.outputs, name=f"{name}_head", dtype="float32")(tower)
+    head = keras.layers.Dense(
+        kind.outputs, kernel_initializer="zeros", name=f"{name}_head", dtype="float32"
+    )
+    return head(tower)
 
 
 def _fill(

@@ -39,7 +39,9 @@ class CatalogueHead(keras.layers.Layer):
 
     def build(self, tower_shape, items_shape) -> None:
         """Create the projection and the item biases."""
-        self.query = self.add_weight(name="query", shape=(tower_shape[-1], items_shape[-1]))
+        self.query = self.add_weight(
+            name="query", shape=(tower_shape[-1], items_shape[-1]), initializer="zeros"
+        )
         self.bias = self.add_weight(name="bias", shape=(items_shape[0],), initializer="zeros")
 
     def call(self, tower, items):

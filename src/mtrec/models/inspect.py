@@ -119,8 +119,8 @@ def mean_gates(model: keras.Model, data: Dataset, split: pd.Series) -> np.ndarra
     if not hasattr(shared, "gate"):
         return np.ones((len(shared.groups), 1))
     part = _validation_sample(data, split)
-    gates = keras.Model(model.input, shared.gate(shared.input))
-    return gates.predict(part.inputs, batch_size=1024, verbose=0).mean(axis=0)
+    states = keras.Model(model.input, shared.input).predict(part.inputs, batch_size=1024, verbose=0)
+    return keras.ops.convert_to_numpy(keras.ops.mean(shared.gate(states), axis=0))
 
 
 def budget_table(data: Dataset, split: pd.Series, settings: Any) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -17,8 +18,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def save_model(model: keras.Model, path: Path) -> None:
     """Write a model; the file appears whole or not at all, and holds no time of saving.
 
-    Keras notes the date in ``metadata.json`` and the archive dates its members, which would make
-    DVC see a change where there is none.
+    Keras notes the date in ``metadata.json``, memory addresses in ``config.json``, and the archive
+    dates its members; any of these would make DVC see a change where there is none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     raw, fixed = path.with_suffix(".raw.keras"), path.with_suffix(".partial")
@@ -29,6 +30,8 @@ def save_model(model: keras.Model, path: Path) -> None:
             if name == "metadata.json":
                 version = json.loads(data)["keras_version"]
                 data = json.dumps({"keras_version": version, "date_saved": "undated"}).encode()
+            if name == "config.json":
+                data = re.sub(rb', "shared_object_id": \d+', b"", data)
             target.writestr(zipfile.ZipInfo(name, EPOCH), data)
     raw.unlink()
     os.replace(fixed, path)
@@ -45,9 +48,8 @@ def load_model(path: Path) -> keras.Model:
         raise FileNotFoundError(
             f"{path}: no such model. Run `make repro`, or `dvc pull` from a remote that has it."
         )
-    try:
-        return keras.models.load_model(path, safe_mode=True)
-    except (zipfile.BadZipFile, OSError, KeyError) as error:
+    if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path}: not a readable model ({error}). Delete it and run `make repro` again."
-        ) from error
+            f"{path}: damaged, not a .keras archive. Delete it and run `make repro` again."
+        )
+    return keras.models.load_model(path, safe_mode=True)

@@ -1,0 +1,71 @@
+# make repro | test | setup | lab | lint | nbval | clean   (make repro DOMAIN=video; make setup GPU=1)
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+LOCK := requirements$(if $(GPU),-gpu).lock
+STAMP := $(VENV)/.installed-$(LOCK)
+
+# Quiet, the same on every machine, and never waiting for an answer.
+export PATH := $(BIN):$(PATH)
+export PYTHONHASHSEED := 0
+export TF_CPP_MIN_LOG_LEVEL := 3
+export DVC_NO_ANALYTICS := 1
+export MPLBACKEND := agg
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup fetch repro test fast lint nbval lab lock clean
+
+help:
+	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
+	@echo "make test    everything CI runs: lint, types, fast tests, notebooks of one domain"
+	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
+	@echo "make lab     JupyterLab with the environment as its kernel"
+	@echo "make lock    pin dependencies anew after a change of pyproject.toml"
+	@echo "make clean   remove the environment and everything the pipeline made; data/ stays"
+
+setup: $(STAMP)
+
+# The locks hold every package with its hash; mtrec itself is installed in place.
+$(STAMP): $(LOCK) pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || \
+	  { echo "$(PYTHON) is not Python 3.11. Install it, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@git config filter.nbstripout.clean "$(BIN)/nbstripout" && git config filter.nbstripout.smudge cat || true
+	@touch $@
+
+fetch: setup
+	@$(BIN)/mtrec fetch
+
+repro: fetch
+	@$(BIN)/dvc repro $(if $(DOMAIN),evaluation@$(DOMAIN))
+	@$(BIN)/mtrec readme
+
+test: lint fast nbval
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fast: fetch
+	$(BIN)/python -m pytest tests src --doctest-modules --ignore=src/mtrec/notebooks.py
+
+# Executed notebooks of one domain, run again in a copy of the tracked files.
+nbval: fetch
+	@$(BIN)/python tests/run_nbval.py $(or $(DOMAIN),video)
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+lock:
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra gpu --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements-gpu.lock
+
+clean:
+	rm -rf $(VENV) artifacts models build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -1,0 +1,112 @@
+"""The generated parts of README.md: results, cost and the pipeline's graph."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mtrec.config import find_root
+from mtrec.evaluation import findings, tables
+
+ORDER = ("preprocessing", "task_embedding", "model_building", "training", "evaluation")
+
+
+def main(root: Path | None = None) -> None:
+    """Write the sections and print the headline figures; the file changes only if they did.
+
+    Raises:
+        ValueError: README.md lacks a pair of markers.
+    """
+    root = root or find_root()
+    metrics = read_metrics(root)
+    readme = root / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = insert(old, "results", results_section(metrics))
+    new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
+    if new != old:
+        temporary = readme.with_name("README.md.partial")
+        temporary.write_text(new, encoding="utf-8")
+        os.replace(temporary, readme)
+    for domain, found in metrics.items():
+        print(f"\n{domain}: {seconds_line(found)}")
+        print(tables.results_table(found).to_string(index=False))
+
+
+def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
+    """``reports/<domain>/metrics.json`` of every evaluated domain, in the order of params.yaml."""
+    found = {}
+    for path in sorted((root / "reports").glob("*/metrics.json"), reverse=True):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if "tasks" in metrics:
+            found[path.parent.name] = metrics
+    return found
+
+
+def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table per domain with the verdicts that its intervals allow."""
+    parts = []
+    for domain, found in metrics.items():
+        joint = findings.verdicts(tables.difference_table(found), "Joint training")
+        text = findings.verdicts(tables.difference_table(found, "text_difference"),
+                                 "The language model")  # fmt: skip
+        parts.append(
+            f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
+            f"{found['device']}, {found['precision']})\n\n"
+            f"{markdown(tables.results_table(found))}\n\n{joint} {text}"
+        )
+    return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame of strings as a Markdown table.
+
+    Example:
+        >>> print(markdown(pd.DataFrame({"a": ["x"], "b": ["y"]})))
+        | a | b |
+        |---|---|
+        | x | y |
+    """
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def seconds_line(metrics: Mapping[str, Any]) -> str:
+    """Wall time per stage, in seconds."""
+    found = metrics.get("seconds", {})
+    parts = [f"{stage} {found[stage]:.0f} s" for stage in ORDER if stage in found]
+    return ", ".join(parts) or "no wall times"
+
+
+def graph(root: Path) -> str:
+    """The pipeline as Mermaid, from ``dvc dag``."""
+    found = subprocess.run(
+        [sys.executable, "-m", "dvc", "dag", "--mermaid"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if found.returncode:
+        raise ValueError(f"dvc dag failed: {found.stderr.strip()}. Mend dvc.yaml.")
+    return found.stdout.strip().replace("\t", "    ")
+
+
+def insert(text: str, name: str, body: str) -> str:
+    """Replace what stands between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
+
+    Raises:
+        ValueError: the markers are missing.
+    """
+    pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(
+            f"README.md: markers <!-- {name}:begin --> and <!-- {name}:end --> are missing. "
+            "Restore them from git."
+        )
+    return pattern.sub(lambda match: f"{match[1]}{body}\n{match[2]}", text)

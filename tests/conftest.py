@@ -1,0 +1,126 @@
+"""A tiny world with every task type, and the real raw data."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.config import Columns, Domain, Features, History, ModelBuilding, Shared, Task, Training
+from mtrec.data.schema import Tables
+from mtrec.data.split import add_cold_flags
+
+ROOT = Path(__file__).resolve().parents[1]
+GENRES = ("action", "drama", "comedy")
+TASKS = {
+    "rating": Task(type="regression", view="joint", label="rating", text="How many stars?"),
+    "like": Task(type="binary", view="joint", label="like", text="Will the user like it?"),
+    "genres": Task(type="multilabel", view="user", label="genres", text="Which genres next?"),
+    "mood": Task(type="multiclass", view="user", label="mood", text="Which mood next?"),
+    "next_item": Task(type="ranking", view="user", label="next_item", text="Which film next?"),
+    "kind": Task(type="multilabel", view="item", label="kind", features=("text",), text="Kinds?"),
+}
+SIZES = ModelBuilding(
+    width=8, min_count=1, history=History(length=4, units=8), shared=Shared(experts=3, units=8),
+    tower_units=8,
+)  # fmt: skip
+TRAINING = Training(batch_size=64, epochs=4, patience=4, learning_rate=0.01)
+
+
+def make_world(seed: int = 0, users: int = 30, items: int = 20, events: int = 500) -> Tables:
+    """A small data set with all label types, split in time."""
+    rng = np.random.default_rng(seed)
+    catalogue = pd.DataFrame(
+        {
+            "item_id": [f"i{n}" for n in range(items)],
+            "colour": rng.choice(["red", "blue"], items),
+            "year": rng.integers(1950, 2000, items).astype(float),
+            "genres": [list(rng.choice(GENRES, rng.integers(1, 3), False)) for _ in range(items)],
+            "text": [f"film number {n}" for n in range(items)],
+        }
+    )
+    people = pd.DataFrame(
+        {"user_id": [f"u{n}" for n in range(users)], "age": rng.integers(18, 80, users) * 1.0}
+    )
+    chosen = rng.integers(0, items, events)
+    rows = pd.DataFrame(
+        {
+            "user_id": [f"u{n}" for n in rng.integers(0, users, events)],
+            "item_id": [f"i{n}" for n in chosen],
+            "timestamp": pd.to_datetime(
+                np.sort(rng.integers(1, 10_000, events)) * 60, unit="s"
+            ).astype("datetime64[ms]"),
+            "rating": np.clip(np.round(3 + rng.normal(size=events)), 1, 5),
+        }
+    )
+    split = np.repeat(["train", "validation", "test"], [events - 200, 100, 100])
+    watched = rows.assign(
+        like=(rows["rating"] >= 4).astype(float),
+        genres=rows["item_id"].map(catalogue.set_index("item_id")["genres"]),
+        mood=rng.choice(["glad", "sad", "calm"], events),
+        next_item=rows["item_id"],
+        user_count=rows.groupby("user_id").cumcount().astype(float),
+        split=split,
+    )
+    films = pd.DataFrame(
+        {
+            "item_id": catalogue["item_id"],
+            "timestamp": pd.Series(pd.NaT, index=catalogue.index, dtype="datetime64[ms]"),
+            "kind": catalogue["genres"],
+            "split": np.repeat(["train", "validation", "test"], [items - 6, 3, 3]),
+        }
+    )
+    examples = add_cold_flags(pd.concat([watched, films], ignore_index=True))
+    account = pd.DataFrame(columns=["table", "step", "kind", "rows", "of", "why"])
+    return Tables(people, catalogue, rows.sort_values(["user_id", "timestamp"]), examples, account)
+
+
+DOMAIN = Domain(
+    data=None,
+    features=Features(
+        user=Columns(categorical=("user_id",), numeric=("age",), context=("user_count",)),
+        item=Columns(categorical=("item_id", "colour"), multi=("genres",), numeric=("year",)),
+        event=("rating",),
+    ),
+    tasks=TASKS,
+)
+
+
+@pytest.fixture(scope="session")
+def world() -> Tables:
+    return make_world()
+
+
+@pytest.fixture(scope="session")
+def vectors() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    sizes = {"users": 30, "items": 20, "tasks": len(TASKS)}
+    return {name: rng.normal(size=(n, 6)).astype("float32") for name, n in sizes.items()}
+
+
+@pytest.fixture(scope="session")
+def assembly(world, vectors):
+    from mtrec.models.assemble import assemble
+
+    return assemble(world, vectors, DOMAIN, SIZES)
+
+
+@pytest.fixture(scope="session")
+def data(assembly, world):
+    from mtrec.models.assemble import dataset
+
+    return dataset(assembly, world, TASKS)
+
+
+@pytest.fixture(scope="session")
+def models(assembly, vectors):
+    from mtrec.models.assemble import build_models
+
+    return build_models(assembly, vectors["tasks"], SIZES, seed=3)
+
+
+@pytest.fixture(scope="session")
+def raw_data() -> Path:
+    folder = ROOT / "data"
+    assert folder.is_dir(), "data/ is missing: run `mtrec fetch` (or `make test`, which does) first"
+    return folder

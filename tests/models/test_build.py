@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+
+from mtrec.config import Task
+from mtrec.models import assemble
+from mtrec.models.encoders import EntityEncoder, specify
+from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
+from mtrec.models.store import load_model, save_model
+from mtrec.models.visibility import visible
+
+
+def outputs(model, inputs):
+    return {name: np.array(value) for name, value in model(inputs, training=False).items()}
+
+
+def changed(model, data, **replace):
+    """Tasks whose logits move when some inputs are replaced."""
+    before = outputs(model, data.inputs)
+    after = outputs(model, {**data.inputs, **replace})
+    return {name for name in before if not np.allclose(before[name], after[name], atol=1e-6)}
+
+
+@pytest.fixture
+def moved(models):
+    """The joint model with biases and embeddings away from their initial values."""
+    model = keras.models.clone_model(models["joint"])
+    rng = np.random.default_rng(5)
+    for variable, source in zip(model.variables, models["joint"].variables, strict=True):
+        variable.assign(source)
+    for variable in model.trainable_variables:
+        variable.assign(variable + rng.normal(scale=0.2, size=variable.shape))
+    return model
+
+
+def test_untrained_model_is_the_constant_prediction(models, assembly, data):
+    logits = outputs(models["joint"], data.inputs)
+    for name, base in assembly.base_logits.items():
+        np.testing.assert_allclose(logits[name], np.broadcast_to(base, logits[name].shape))
+
+
+def test_user_view_heads_do_not_see_the_item(moved, data):
+    other = np.roll(data.inputs["item"], 1)
+    assert changed(moved, data, item=other) == {"rating", "like", "kind"}
+
+
+def test_item_view_heads_do_not_see_the_user_or_the_history(moved, data):
+    inputs = {
+        name: np.roll(data.inputs[name], 7, axis=0)
+        for name in ("user", "history_items", "history_events", "user_context")
+    }
+    assert "kind" not in changed(moved, data, **inputs)
+    assert {"rating", "like", "genres", "mood", "next_item"} <= changed(moved, data, **inputs)
+
+
+def test_head_limited_to_the_text_does_not_see_the_label_column(moved, data, assembly):
+    encoder = moved.get_layer("item_encoder")
+    at = [field.name for field in assembly.encoder.item.fields].index("genres")
+    before = outputs(moved, data.inputs)
+    encoder.tables[at].table.assign(1 - encoder.tables[at].table)
+    after = outputs(moved, data.inputs)
+    np.testing.assert_array_equal(before["kind"], after["kind"])
+    assert not np.allclose(before["rating"], after["rating"])
+
+
+def test_twin_has_one_task_and_the_joint_models_parts(models):
+    assert list(models["rating"].output) == ["rating"]
+    assert {"user_encoder", "item_encoder", "shared"} <= {x.name for x in models["rating"].layers}
+
+
+def test_model_without_text_has_no_text_table(models):
+    names = [v.path for v in models["without_text"].variables]
+    assert not any("text_vectors" in name or "task_text" in name for name in names)
+
+
+def test_saved_model_predicts_the_same_and_has_the_same_bytes(models, data, tmp_path):
+    save_model(models["joint"], tmp_path / "a.keras")
+    again = load_model(tmp_path / "a.keras")
+    save_model(again, tmp_path / "b.keras")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    for name, value in outputs(models["joint"], data.inputs).items():
+        np.testing.assert_array_equal(outputs(again, data.inputs)[name], value)
+
+
+def test_same_seed_builds_the_same_bytes(assembly, vectors, tmp_path):
+    from tests.conftest import SIZES
+
+    for name in "ab":
+        built = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["like"]
+        save_model(built, tmp_path / f"{name}.keras")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+
+
+def test_damaged_or_missing_model_is_refused_with_a_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make repro"):
+        load_model(tmp_path / "none.keras")
+    (tmp_path / "bad.keras").write_bytes(b"PK not a zip")
+    with pytest.raises(ValueError, match="damaged"):
+        load_model(tmp_path / "bad.keras")
+
+
+def test_assembly_survives_its_files(assembly, tmp_path):
+    assemble.save(assembly, tmp_path)
+    again = assemble.load(tmp_path)
+    assert again.types == assembly.types
+    assert again.seen == assembly.seen
+    assert again.encoder.user.ids == assembly.encoder.user.ids
+    for a, b in zip(again.encoder.item.fields, assembly.encoder.item.fields, strict=True):
+        np.testing.assert_array_equal(a.table, b.table)
+
+
+def test_features_must_exist_in_the_view(assembly):
+    task = Task(type="binary", view="user", label="like", features=("genres",))
+    with pytest.raises(ValueError, match="names 'genres', which a head with view user does not"):
+        visible("like", task, assembly.encoder)
+
+
+def test_entity_state_is_the_sum_of_the_visible_projections(assembly):
+    fields = assembly.encoder.item.fields
+    layer = EntityEncoder(specify(fields), 5)
+    rows = np.array([[0, 3], [20, 1]], dtype="int32")
+    layer(rows)
+    layer.fill(fields)
+    expected = np.zeros((2, 2, 5))
+    for field, projection in zip(fields, layer.projections, strict=True):
+        kernel, values = np.array(projection.weights[0]), field.table[rows]
+        if field.kind == "categorical":
+            expected += kernel[values]
+        else:
+            values = field.vectors[values] if field.kind == "text" else values
+            expected += values @ kernel
+    np.testing.assert_allclose(layer(rows), expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(layer(rows, visible=["year"]), expected)
+
+
+@pytest.mark.parametrize("name", HISTORY_ENCODERS)
+def test_history_ignores_padding_and_is_zero_without_events(name):
+    layer = HistoryEncoder(name, units=8, width=6)
+    rng = np.random.default_rng(0)
+    events, known = rng.normal(size=(3, 5, 4)).astype("float32"), np.ones((3, 5), dtype=bool)
+    known[:, :2], known[2] = False, False
+    other = np.where(known[:, :, None], events, rng.normal(size=events.shape)).astype("float32")
+    np.testing.assert_allclose(layer(events, known), layer(other, known), atol=1e-6)
+    assert np.abs(np.array(layer(events, known))[2]).max() == 0
