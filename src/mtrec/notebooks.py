@@ -83,7 +83,7 @@ def _duration(papermill: dict[str, Any]) -> float | None:
 
 
 def _record(path: Path, seconds: float) -> None:
-    """Merge the stage's time, and what later stages wrote, into ``reports/<domain>/metrics.json``."""
+    """Merge the stage's time and what evaluation wrote into the report's ``metrics.json``."""
     file = path.parent / "metrics.json"
     old = _read(file)
     artifacts = path.parent.parent.parent / "artifacts" / path.parent.name

@@ -49,7 +49,9 @@ def test_regression_loss_is_squared_error_in_units_of_the_training_variance():
 def test_multilabel_loss_is_the_mean_of_binary_losses():
     labels = RNG.integers(0, 2, (50, 3)).astype("float32")
     logits = RNG.normal(size=(50, 3)).astype("float32")
-    expected = np.mean([Binary().loss(labels[:, k], logits[:, k : k + 1]) for k in range(3)], axis=0)
+    expected = np.mean(
+        [Binary().loss(labels[:, k], logits[:, k : k + 1]) for k in range(3)], axis=0
+    )
     np.testing.assert_allclose(fitted("multilabel").loss(labels, logits), expected, rtol=1e-5)
 
 

@@ -40,7 +40,8 @@ def split_table(examples: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
         part = examples[examples["split"] == split]
         first, last = part["timestamp"].min(), part["timestamp"].max()
         rows.append(
-            {"split": split, "rows": len(part), "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}",
+            {"split": split, "rows": len(part),
+             "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}",
              "cold user": int(part["cold_user"].sum()), "cold item": int(part["cold_item"].sum()),
              **{label: int(part[label].notna().sum()) for label in labels}}
         )  # fmt: skip
@@ -89,9 +90,13 @@ def sample_table(tables: Tables, tasks: Mapping[str, Any], seed: int) -> pd.Data
     rows = [
         (kind, text)
         for kind, column in kinds.items()
-        for text in column.dropna().drop_duplicates().pipe(lambda c: c.sample(min(3, len(c)), random_state=seed))
-    ]  # fmt: skip
+        for text in _sample(column.dropna().drop_duplicates(), seed)
+    ]
     return pd.DataFrame(rows, columns=["kind", "text"])
+
+
+def _sample(column: pd.Series, seed: int) -> pd.Series:
+    return column.sample(min(3, len(column)), random_state=seed)
 
 
 def token_table(

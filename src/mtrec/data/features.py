@@ -6,6 +6,7 @@ Row 0 of every side is the unknown user or item, and the padding of histories.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -264,7 +265,7 @@ def training_events(events: pd.DataFrame, examples: pd.DataFrame) -> tuple[pd.Da
     return events[~inside], False
 
 
-def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: dict[str, Array]) -> Encoder:
+def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: Mapping[str, Array]) -> Encoder:
     """Learn an :class:`Encoder` from the training split of ``tables``.
 
     Args:
@@ -275,19 +276,20 @@ def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: dict[str, Array
     """
     events, _ = training_events(tables.events, tables.examples)
     training = tables.examples[tables.examples["split"] == "train"]
-    sides = [
+    user, item = (
         make_side(table, key, columns, events[key].value_counts(), sizes.min_count, text)
         for table, key, columns, text in (
             (tables.users, "user_id", features.user, vectors.get("users")),
             (tables.items, "item_id", features.item, vectors.get("items")),
         )
-    ]
+    )
     contexts = {
         side: Scaler.fit(training[list(getattr(features, side).context)])
         for side in ("user", "item", "joint")
         if getattr(features, side).context
     }
-    return Encoder(*sides, Scaler.fit(events[list(features.event)]), contexts, sizes.history.length)
+    event = Scaler.fit(events[list(features.event)])
+    return Encoder(user, item, event, contexts, sizes.history.length)
 
 
 def usable_events(tables: Any, encoder: Encoder) -> Events:
@@ -318,7 +320,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             if field.vectors is not None:
                 arrays[f"{name}/{field.name}/vectors"] = field.vectors
     (folder / "encoder.json").write_text(json.dumps(plain), encoding="utf-8")
-    np.savez(folder / "encoder.npz", **arrays)
+    np.savez(folder / "encoder.npz", allow_pickle=False, **arrays)
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -334,7 +336,7 @@ def load_encoder(folder: Path) -> Encoder:
             )
     plain = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
     with np.load(folder / "encoder.npz") as arrays:
-        sides = [
+        user, item = (
             Side(
                 tuple(plain[name]["ids"]),
                 tuple(
@@ -347,9 +349,9 @@ def load_encoder(folder: Path) -> Encoder:
                 ),
             )
             for name in ("user", "item")
-        ]
+        )
     contexts = {side: _scaler(scaler) for side, scaler in plain["contexts"].items()}
-    return Encoder(*sides, _scaler(plain["event"]), contexts, plain["history_length"])
+    return Encoder(user, item, _scaler(plain["event"]), contexts, plain["history_length"])
 
 
 def _scaler(plain: dict[str, list]) -> Scaler:
@@ -358,10 +360,8 @@ def _scaler(plain: dict[str, list]) -> Scaler:
 
 def without_text(encoder: Encoder) -> Encoder:
     """The same encoder without the language model's vectors, to measure what they add."""
-    return replace(
-        encoder,
-        **{
-            name: replace(side, fields=tuple(f for f in side.fields if f.kind != "text"))
-            for name, side in (("user", encoder.user), ("item", encoder.item))
-        },
+    user, item = (
+        replace(side, fields=tuple(f for f in side.fields if f.kind != "text"))
+        for side in (encoder.user, encoder.item)
     )
+    return replace(encoder, user=user, item=item)

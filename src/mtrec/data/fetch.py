@@ -86,7 +86,8 @@ def fetch(
         Number of files that were written.
 
     Raises:
-        FetchError: no network, wrong hash, missing member, full disk, or a changed file in ``data``.
+        FetchError: no network, wrong hash, missing member, full disk, or a file in ``data`` that
+            was changed.
     """
     written = 0
     for distribution in distributions:
@@ -116,8 +117,8 @@ def verify(data: Path, distributions: tuple[Distribution, ...]) -> None:
             raise FetchError(f"data/{name}: missing. Run `mtrec fetch` to restore it.")
         if _sha256(found[name]) != digest:
             raise FetchError(
-                f"data/{name}: differs from the manifest (another SHA-256). Delete the file and run "
-                "`mtrec fetch` to restore it, or keep your own data in a domain of its own."
+                f"data/{name}: differs from the manifest (another SHA-256). Delete the file and "
+                "run `mtrec fetch` to restore it, or keep your own data in a domain of its own."
             )
     for name in sorted(set(found) - set(members)):
         raise FetchError(f"data/{name}: not in the manifest. Move it out of data/.")
@@ -141,8 +142,8 @@ def verify_dvc(data: Path, dvc_file: Path) -> None:
     found = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
     if found != recorded:
         raise FetchError(
-            f"{dvc_file.name}: records {recorded}, but data/ is {found}. Restore {dvc_file.name} from "
-            "git; if the manifest changed on purpose, run `dvc add data` and commit both."
+            f"{dvc_file.name}: records {recorded}, but data/ is {found}. Restore {dvc_file.name} "
+            "from git; if the manifest changed on purpose, run `dvc add data` and commit both."
         )
 
 

@@ -81,8 +81,9 @@ def refuse_determining_features(
         found = determining_features(features, known[task.label], known["split"])
         if found:
             raise LeakError(
-                f"task '{name}': feature '{found[0]}' determines its label '{task.label}'. Take the "
-                f"feature out of the head's sight: view: or features: under tasks.{name} in params.yaml."
+                f"task '{name}': feature '{found[0]}' determines its label '{task.label}'. Take "
+                "the feature out of the head's sight: change view: or features: under "
+                f"tasks.{name} in params.yaml."
             )
         rows.append({"task": name, "view": task.view, "features checked": len(columns),
                      "labelled rows": len(known)})  # fmt: skip

@@ -70,8 +70,9 @@ def require_columns(frame: pd.DataFrame, columns: list[str], file: str) -> None:
     missing = [column for column in columns if column not in frame]
     if missing:
         raise SchemaError(
-            f"{file}: column '{missing[0]}' is missing (found: {', '.join(map(str, frame.columns))})."
-            " Fetch the file again with `make repro`, or rename the column."
+            f"{file}: column '{missing[0]}' is missing "
+            f"(found: {', '.join(map(str, frame.columns))}). "
+            "Fetch the file again with `make repro`, or rename the column."
         )
 
 

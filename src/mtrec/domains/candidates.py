@@ -76,7 +76,7 @@ def _choose_week(
         if offers is not None:
             offers = offers[np.isin(offers, known, assume_unique=True)]
         share = from_promotions if offers is not None and len(offers) else 0
-        if share:
+        if offers is not None and share:
             draws.append((user, rng.choice(offers, size=share * OVERDRAW), share))
         popular_items = rng.choice(
             popular.index.to_numpy(), size=(wanted - share) * OVERDRAW, p=popular / popular.sum()

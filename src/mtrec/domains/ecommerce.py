@@ -115,7 +115,7 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     households = chosen[["user", "week"]].drop_duplicates()
     account.add("examples", "household-weeks", "derived", len(households),
                 len(purchases[["user", "week"]].drop_duplicates()),
-                "weeks after the warm-up in which the household shops; training weeks sampled")  # fmt: skip
+                "weeks after the warm-up with a purchase; training weeks are sampled")  # fmt: skip
     candidate_rows = chosen.assign(spend=_spend(purchases, chosen))
     user_rows = _household_rows(purchases, households, settings)
     rows = pd.concat([candidate_rows, user_rows], ignore_index=True)
@@ -177,7 +177,7 @@ def _check_weeks(purchases: pd.DataFrame, start: pd.Series) -> None:
     if overlap.any():
         week = int(start.index[int(np.argmax(overlap))])
         raise ValueError(
-            f"transactions.parquet: weeks {week} and {week + 1} overlap in time; expected weeks one "
+            f"transactions.parquet: weeks {week} and {week + 1} overlap in time; expected one "
             "after the other. Fetch the file again with `make repro`."
         )
 

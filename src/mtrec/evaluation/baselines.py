@@ -1,4 +1,4 @@
-"""What a model must beat: means of users and items, and popularity. No language model, no network."""
+"""What a model must beat: running means of users and items, and popularity."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def cold_start(
 def write(
     domain: str, seed: int, tasks: dict, parameters: int, hardware: dict[str, str], file: Path
 ) -> dict[str, Any]:
-    """Write and return ``metrics.json`` without wall times; the file appears whole or not at all."""
+    """Write and return ``metrics.json``, whole or not at all; it holds no wall times."""
     metrics = {"domain": domain, "seed": seed, **hardware, "parameters": parameters, "tasks": tasks}
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(".partial")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn import metrics as sk
@@ -92,7 +93,7 @@ def ranking(labels: Array | None, ranks: Array) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in ranking_rows(ranks).items()}
 
 
-METRICS: dict[str, Callable[[Array, Array], dict[str, float]]] = {
+METRICS: dict[str, Callable[[Any, Array], dict[str, float]]] = {
     "binary": binary,
     "multiclass": multiclass,
     "regression": regression,
@@ -127,7 +128,7 @@ def _bit_loss(labels: Array, predictions: Array) -> Array:
 
 
 def _per_class(labels: Array, classes: Array) -> dict[str, float]:
-    scores = {}
+    scores: dict[str, float] = {}
     for average in ("macro", "micro"):
         p, r, f, _ = sk.precision_recall_fscore_support(
             labels, classes, average=average, zero_division=0

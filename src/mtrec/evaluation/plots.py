@@ -139,7 +139,9 @@ def confusion(labels: np.ndarray, chosen: np.ndarray, names: Sequence[str], titl
     share.index, share.columns = list(names), list(names)
     size = 0.45 * len(names) + 2.5
     figure, axes = plt.subplots(figsize=(size + 1, size))
-    sns.heatmap(share, annot=len(names) <= 16, fmt=".0f", cmap="cividis", vmin=0, vmax=100, ax=axes,
-                annot_kws={"fontsize": 8}, cbar_kws={"label": "share of the actual class [%]"})  # fmt: skip
+    sns.heatmap(
+        share, annot=len(names) <= 16, fmt=".0f", cmap="cividis", vmin=0, vmax=100, ax=axes,
+        annot_kws={"fontsize": 8}, cbar_kws={"label": "share of actual class [%]"},
+    )  # fmt: skip
     axes.set(title=title, xlabel="predicted", ylabel="actual")
     return figure

@@ -50,7 +50,8 @@ def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[
             lines.append(f"{name}: within {tolerance} of the committed reference")
         else:
             lines.append(
-                f"{name}: differs, {value:.4f} against {reference[name]:.4f} (tolerance {tolerance})"
+                f"{name}: differs, {value:.4f} against {reference[name]:.4f} "
+                f"(tolerance {tolerance})"
             )
     return lines
 

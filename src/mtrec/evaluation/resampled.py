@@ -7,6 +7,7 @@ of them share one sort. The tests hold both to the same values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def average_precision(labels: Array, scores: Array, weights: Array) -> Array:
 
 
 def _f_scores(tp: Array, chosen: Array, actual: Array) -> dict[str, Array]:
-    """Scores from weighted counts ``(resamples, classes)``; a class never seen nor chosen is out."""
+    """Scores from weighted counts ``(resamples, classes)``; classes without rows are out."""
     used = (chosen + actual) > 0
     classes = np.maximum(used.sum(axis=1), 1)
     precision, recall = _divide(tp, chosen), _divide(tp, actual)
@@ -138,7 +139,7 @@ def ranking(labels: Array | None, ranks: Array, weights: Array) -> dict[str, Arr
     return {name: _mean(values, weights) for name, values in ranking_rows(ranks).items()}
 
 
-RESAMPLED: dict[str, Callable[[Array, Array, Array], dict[str, Array]]] = {
+RESAMPLED: dict[str, Callable[[Any, Array, Array], dict[str, Array]]] = {
     "binary": binary,
     "multiclass": multiclass,
     "regression": regression,

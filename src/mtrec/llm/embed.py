@@ -163,7 +163,8 @@ def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
         components: number of components kept (fewer if there are fewer rows).
 
     Returns:
-        ``(n, components)`` float32, unit variance on the fitted rows, NaN rows kept.
+        ``(n, components)`` float32, NaN rows kept. Components have equal variance on the fitted
+        rows and a row has unit expected length there, as much weight as a one-hot category.
     """
     from sklearn.decomposition import PCA
 
@@ -174,5 +175,5 @@ def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
         return np.full((len(vectors), 1), np.nan, dtype="float32")
     pca = PCA(size, whiten=True, svd_solver="full").fit(fit.astype("float64"))
     reduced = np.full((len(vectors), size), np.nan, dtype="float32")
-    reduced[known] = pca.transform(vectors[known].astype("float64"))
+    reduced[known] = pca.transform(vectors[known].astype("float64")) / size**0.5
     return reduced

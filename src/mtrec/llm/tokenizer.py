@@ -19,7 +19,7 @@ class BytePairTokenizer:
     def __init__(self, tokens: Sequence[str], merges: Sequence[str]):
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-        pairs = [tuple(merge.split(" ")) for merge in merges]
+        pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
         vocabulary = {token: number for number, token in enumerate(tokens)}
         self._tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
         self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,9 @@ def build_models(
     """Build the joint model, the same without the language model, and a twin per task."""
     text_free = without_text(assembly.encoder)
     seen_without = {
-        name: Visible(**{**vars(part), **{side: tuple(f for f in getattr(part, side) if f != "text")
-                                          for side in ("user", "item")}})
+        name: replace(part, user=_no_text(part.user), item=_no_text(part.item))
         for name, part in assembly.seen.items()
-    }  # fmt: skip
+    }
     models = {
         JOINT: _build(assembly, assembly.encoder, assembly.seen, task_vectors, sizes, seed),
         WITHOUT_TEXT: _build(assembly, text_free, seen_without, None, sizes, seed),
@@ -92,6 +91,10 @@ def _build(
     types = {name: assembly.types[name] for name in seen}
     base = {name: assembly.base_logits[name] for name in seen}
     return build(encoder, types, seen, base, vectors, sizes, seed)
+
+
+def _no_text(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != "text")
 
 
 def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:
@@ -128,15 +131,15 @@ def load(folder: Path) -> Assembly:
     return Assembly(
         encoder,
         {n: TASK_TYPES[task["type"]].from_config(task["config"]) for n, task in plain.items()},
-        {
-            n: Visible(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in t["visible"].items()}
-            )
-            for n, t in plain.items()
-        },
+        {n: _visible(task["visible"]) for n, task in plain.items()},
         {n: np.array(task["base_logits"], dtype="float32") for n, task in plain.items()},
         {n: task["scale"] for n, task in plain.items()},
     )
+
+
+def _visible(plain: dict[str, Any]) -> Visible:
+    parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    return Visible(**parts)
 
 
 def save_models(models: Mapping[str, keras.Model], folder: Path) -> None:

@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("mtrec")
 class RowNumbers(keras.layers.Layer):
-    """All row numbers 1 … ``rows``, whatever the input: the catalogue that a ranking head scores."""
+    """Row numbers 1 … ``rows``, whatever the input: the catalogue that a ranking head scores."""
 
     def __init__(self, rows: int, **kwargs: Any):
         super().__init__(**kwargs)

@@ -22,7 +22,7 @@ HISTORY_ENCODERS: dict[str, Callable[[int], keras.layers.Layer]] = {
 
 @keras.saving.register_keras_serializable("mtrec")
 class HistoryEncoder(keras.layers.Layer):
-    """Encode ``(batch, length, features)`` with flags of known ones ``(batch, length)`` to ``(batch, width)``.
+    """Events ``(batch, length, features)`` and flags ``(batch, length)`` -> ``(batch, width)``.
 
     ``lstm`` is the article's choice (§4.2.1); ``gru`` and ``attention`` (one self-attention layer,
     read at the most recent event) are alternatives. A user without events gets the zero vector.

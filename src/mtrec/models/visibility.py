@@ -36,7 +36,7 @@ def visible(name: str, task: Any, encoder: Encoder) -> Visible:
         ValueError: ``features:`` names something that the task's view does not have.
     """
     user, item = task.view in ("user", "joint"), task.view in ("item", "joint")
-    parts: dict[str, tuple[str, ...]] = {
+    parts: dict[str, Any] = {
         "user": tuple(f.name for f in encoder.user.fields) if user else (),
         "item": tuple(f.name for f in encoder.item.fields) if item else (),
         "history": ("history",) if user else (),
@@ -57,7 +57,8 @@ def visible(name: str, task: Any, encoder: Encoder) -> Visible:
             part: tuple(feature for feature in names if feature in task.features)
             for part, names in parts.items()
         }
-    return Visible(**{**parts, "history": bool(parts["history"])})
+    parts["history"] = bool(parts["history"])
+    return Visible(**parts)
 
 
 def group(tasks: Mapping[str, Visible]) -> tuple[list[Visible], list[int]]:

@@ -42,7 +42,7 @@ class TaskType(ABC):
 
     @abstractmethod
     def loss(self, labels: Any, logits: Any) -> Any:
-        """Loss per row, ``(batch,)``, from labels ``(batch, ...)`` and logits ``(batch, outputs)``."""
+        """Loss per row ``(batch,)`` from labels ``(batch, ...)``, logits ``(batch, outputs)``."""
 
     @abstractmethod
     def predict(self, logits: Any) -> Any:

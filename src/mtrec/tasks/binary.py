@@ -26,8 +26,8 @@ class Binary(TaskType):
         odd = sorted(set(labels.astype(float)) - {0.0, 1.0})
         if odd:
             raise ValueError(
-                f"label '{labels.name}' of a binary task holds {odd[0]:g}; expected 0, 1 or missing. "
-                "Mend the domain's examples or choose another type: in params.yaml."
+                f"label '{labels.name}' of a binary task holds {odd[0]:g}; expected 0, 1 or "
+                "missing. Mend the domain's examples or choose another type: in params.yaml."
             )
         return cls()
 

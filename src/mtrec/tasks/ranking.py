@@ -30,8 +30,8 @@ class Ranking(TaskType):
         unknown = labels[~labels.isin(catalogue)]
         if len(unknown):
             raise ValueError(
-                f"label '{labels.name}' of a ranking task names item '{unknown.iloc[0]}', which the "
-                "items table lacks. Add the item or drop the example."
+                f"label '{labels.name}' of a ranking task names item '{unknown.iloc[0]}', which "
+                "the items table lacks. Add the item or drop the example."
             )
         return cls(tuple(catalogue))
 

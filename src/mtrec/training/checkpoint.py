@@ -33,7 +33,9 @@ def save(path: Path, run: str, state: dict[str, Any], variables: Iterable, best:
     arrays |= {f"b{i}": array for i, array in enumerate(best)}
     temporary = path.with_suffix(".partial")
     with temporary.open("wb") as file:
-        np.savez(file, state=np.array(json.dumps({"run": run, **state})), **arrays)
+        np.savez(
+            file, allow_pickle=False, state=np.array(json.dumps({"run": run, **state})), **arrays
+        )
     os.replace(temporary, path)
 
 

@@ -70,7 +70,7 @@ def train_models(
 
 
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Learning curves of all models: ``model`` (a twin is ``single``), ``task``, ``epoch``, losses."""
+    """Learning curves: ``model`` (a twin is ``single``), ``task``, ``epoch``, losses."""
     frames = [
         outcome.curve.assign(model=name if name in (JOINT, WITHOUT_TEXT) else "single")
         for name, outcome in outcomes.items()

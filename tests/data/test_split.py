@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtrec.data.split import SPLIT_METHODS, add_cold_flags, official_fold
+
+ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), min_size=20, max_size=80)
+
+
+def frame(rows):
+    data = pd.DataFrame(rows, columns=["user_id", "second"])
+    data["timestamp"] = pd.to_datetime(data["second"], unit="s")
+    data["user_id"] = data["user_id"].astype(str)
+    data["item_id"] = [f"i{n % 7}" for n in range(len(data))]
+    return data
+
+
+@settings(max_examples=50, deadline=None)
+@given(ROWS)
+def test_temporal_split_never_trains_on_anything_later_than_a_held_out_row(rows):
+    data = frame(rows)
+    split = SPLIT_METHODS["temporal"](data, (0.2, 0.2), 0)
+    times = data.groupby(split)["timestamp"].agg(["min", "max"])
+    order = [name for name in ("train", "validation", "test") if name in times.index]
+    for earlier, later in zip(order, order[1:], strict=False):
+        assert times.loc[earlier, "max"] < times.loc[later, "min"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, st.integers(0, 99))
+def test_random_split_has_the_shares_and_depends_on_the_seed_alone(rows, seed):
+    data = frame(rows)
+    split = SPLIT_METHODS["random"](data, (0.2, 0.3), seed)
+    assert (split == "validation").sum() == round(0.2 * len(data))
+    assert (split == "test").sum() == round(0.3 * len(data))
+    pd.testing.assert_series_equal(split, SPLIT_METHODS["random"](data, (0.2, 0.3), seed))
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS)
+def test_leave_last_out_tests_the_last_and_validates_the_one_before(rows):
+    data = frame(rows)
+    split = SPLIT_METHODS["leave_last_out"](data, (0.1, 0.1), 0)
+    for _, mine in data.groupby("user_id"):
+        ordered = split[mine.sort_values("timestamp", kind="stable").index].tolist()
+        if len(mine) >= 3:
+            assert ordered[-2:] == ["validation", "test"]
+            assert set(ordered[:-2]) == {"train"}
+        else:
+            assert set(ordered) == {"train"}
+
+
+def test_official_fold_tests_exactly_its_rows():
+    data = frame([(n % 5, n) for n in range(50)])
+    split = official_fold(data, 2, 10, 0.1, 0)
+    assert np.flatnonzero(split == "test").tolist() == list(range(10, 20))
+
+
+def test_fold_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="choose 1 to 5"):
+        official_fold(frame([(0, n) for n in range(50)]), 6, 10, 0.1, 0)
+
+
+def test_cold_flags_mark_ids_without_a_training_row():
+    rows = pd.DataFrame(
+        {"user_id": ["a", "b", "a", None], "item_id": ["x", "x", "y", "x"],
+         "split": ["train", "test", "test", "test"]}
+    )  # fmt: skip
+    flagged = add_cold_flags(rows)
+    assert flagged["cold_user"].tolist() == [False, True, False, False]
+    assert flagged["cold_item"].tolist() == [False, False, True, False]
