@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def load(path: Path, run: str, variables: list) -> tuple[dict[str, Any], list] |
                 return None
             values = [arrays[f"v{i}"] for i in range(len(variables))]
             best = [arrays[name] for name in arrays.files if name.startswith("b")]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
