@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.data import leaks
+from mtrec.data.schema import validate
+from mtrec.domains import ecommerce
+
+LABELS = {
+    "purchase": "binary", "spend": "regression", "category": "multiclass", "basket": "multilabel",
+}  # fmt: skip
+SETTINGS = ecommerce.Settings()
+
+
+@pytest.fixture(scope="module")
+def raw(raw_data):
+    return ecommerce.sample_raw(ecommerce.load_raw(raw_data), 120, 0)
+
+
+@pytest.fixture(scope="module")
+def tables(raw):
+    return validate(ecommerce.make_tables(raw, SETTINGS, 42), LABELS)
+
+
+@pytest.fixture(scope="module")
+def bought(raw):
+    frame = raw.transactions.rename(columns={"household_id": "user_id", "product_id": "item_id"})
+    frame = frame[(frame["quantity"] > 0) & (frame["sales_value"] > 0)]
+    return frame.astype({"user_id": str, "item_id": str})
+
+
+def with_week(tables, bought):
+    start = bought.groupby("week")["transaction_timestamp"].min().reset_index()
+    rows = tables.examples[tables.examples["purchase"].notna()].sort_values("timestamp")
+    start["transaction_timestamp"] = start["transaction_timestamp"].astype("datetime64[ms]")
+    return pd.merge_asof(
+        rows, start, left_on="timestamp", right_on="transaction_timestamp", direction="nearest"
+    )
+
+
+def test_positives_were_bought_in_the_week_and_negatives_were_not(tables, bought):
+    rows = with_week(tables, bought)
+    keys = ["user_id", "item_id", "week"]
+    found = pd.MultiIndex.from_frame(rows[keys]).isin(pd.MultiIndex.from_frame(bought[keys]))
+    np.testing.assert_array_equal(found, rows["purchase"] == 1)
+
+
+def test_spend_is_the_log_of_the_weeks_sales_and_only_where_purchased(tables, bought):
+    rows = with_week(tables, bought)
+    assert rows.loc[rows["purchase"] == 0, "spend"].isna().all()
+    total = bought.groupby(["user_id", "item_id", "week"])["sales_value"].sum()
+    mine = rows[rows["purchase"] == 1]
+    expected = total.reindex(pd.MultiIndex.from_frame(mine[["user_id", "item_id", "week"]]))
+    np.testing.assert_allclose(np.expm1(mine["spend"]), expected, atol=0.006)
+
+
+def test_behaviour_of_a_pair_equals_brute_force(tables, bought):
+    rows = with_week(tables, bought)
+    for row in rows.sample(40, random_state=0).itertuples():
+        past = bought[(bought["week"] < row.week) & (bought["item_id"] == row.item_id)]
+        mine = past[past["user_id"] == row.user_id]
+        assert row.pair_count == pytest.approx(np.log1p(len(mine)))
+        if len(mine):
+            assert row.pair_weeks_since == pytest.approx(np.log1p(row.week - mine["week"].max()))
+        recent = past[past["week"] >= row.week - 4]
+        assert row.item_popularity == pytest.approx(np.log1p(len(recent)))
+
+
+def test_weeks_are_split_as_the_case_study_says(tables, bought):
+    weeks = with_week(tables, bought).groupby("split")["week"].agg(["min", "max"])
+    assert weeks.loc["train"].tolist() == [9, 44]
+    assert weeks.loc["validation"].tolist() == [45, 48]
+    assert weeks.loc["test"].tolist() == [49, 53]
+
+
+def test_candidate_that_was_never_sold_before_is_no_candidate(tables):
+    candidates = tables.examples[tables.examples["purchase"].notna()]
+    assert candidates["item_price"].notna().all()
+
+
+def test_no_feature_depends_on_the_future(raw):
+    rows = leaks.check_past_only(
+        lambda data: ecommerce.make_tables(data, SETTINGS, 42),
+        raw, ecommerce.truncate, pd.Timestamp("2017-12-11 05:00:49"), list(LABELS),
+    )  # fmt: skip
+    assert rows > 3000
+
+
+def test_share_of_negatives_is_a_parameter(raw):
+    more = ecommerce.make_tables(raw, SETTINGS.model_copy(update={"negatives_per_positive": 4}), 42)
+    less = ecommerce.make_tables(raw, SETTINGS, 42)
+    assert more.examples["purchase"].mean() < less.examples["purchase"].mean() - 0.08
+
+
+def test_overlapping_weeks_are_refused(raw):
+    broken = raw.transactions.copy()
+    broken.loc[broken.index[0], "transaction_timestamp"] = pd.Timestamp("2017-06-01")
+    first = broken["week"].min()
+    with pytest.raises(ValueError, match=f"weeks {first} and {first + 1} overlap"):
+        ecommerce.make_tables(
+            ecommerce.Raw(broken, raw.products, raw.demographics, raw.promotions), SETTINGS, 42
+        )
