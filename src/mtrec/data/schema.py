@@ -145,7 +145,7 @@ def _check(name: str, schema: pa.DataFrameSchema, frame: pd.DataFrame) -> None:
         column = case["column"] if pd.notna(case["column"]) else case["failure_case"]
         raise SchemaError(
             f"{name}: column '{column}': check '{case['check']}' failed, found "
-            f"{case['failure_case']!r} ({len(error.failure_cases)} such cases). "
+            f"{case['failure_case']} ({len(error.failure_cases)} such cases). "
             f"Mend make_tables of the domain, or the raw file it reads."
         ) from None
 

@@ -44,8 +44,9 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
     """
     if preset in GGUF_PRESETS:
         file = read_gguf(raw / GGUF_PRESETS[preset])
+        layers = min(layers or file.layers, file.layers)
         return LanguageModel(
-            _tokenizer(file), _backbone(file, precision, layers), layers or file.layers
+            _tokenizer(file), _backbone(file, precision, layers), layers
         )
     import keras_hub
 
@@ -98,12 +99,12 @@ def _tokenizer(file: LlamaFile) -> Any:
     return BytePairTokenizer(file.tokens, file.merges)
 
 
-def _backbone(file: LlamaFile, precision: str, layers: int | None) -> Any:
+def _backbone(file: LlamaFile, precision: str, layers: int) -> Any:
     import keras_hub
 
     backbone = keras_hub.models.Llama3Backbone(
         vocabulary_size=len(file.tokens),
-        num_layers=layers or file.layers,
+        num_layers=layers,
         num_query_heads=file.heads,
         num_key_value_heads=file.kv_heads,
         hidden_dim=file.width,

@@ -1,0 +1,60 @@
+import json
+
+import nbformat
+import pandas as pd
+import pytest
+
+from mtrec import notebooks, report
+
+
+def executed(path, start, end):
+    cell = nbformat.v4.new_code_cell("1", metadata={"papermill": {"duration": 1}, "tags": ["x"]})
+    times = {"start_time": start, "end_time": end}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": times})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+def test_two_runs_leave_the_same_bytes_and_the_time_goes_to_metrics(tmp_path):
+    path = tmp_path / "reports" / "video" / "04_training.ipynb"
+    executed(path, "2026-01-01T00:00:00", "2026-01-01T00:00:07")
+    notebooks.tidy(path)
+    first = path.read_bytes()
+    executed(path, "2026-02-02T00:00:00", "2026-02-02T00:00:09")
+    notebooks.tidy(path)
+    assert path.read_bytes() == first
+    assert b"papermill" not in first
+    metrics = json.loads((path.parent / "metrics.json").read_text())
+    assert metrics["seconds"] == {"training": 9.0}
+
+
+def test_results_are_merged_and_times_of_other_stages_kept(tmp_path):
+    folder = tmp_path / "artifacts" / "video" / "evaluation"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"domain": "video", "tasks": {}}')
+    path = tmp_path / "reports" / "video" / "05_evaluation.ipynb"
+    path.parent.mkdir(parents=True)
+    (path.parent / "metrics.json").write_text('{"seconds": {"training": 3}}')
+    executed(path, "2026-01-01T00:00:00", "2026-01-01T00:00:07")
+    notebooks.tidy(path)
+    metrics = json.loads((path.parent / "metrics.json").read_text())
+    assert metrics == {
+        "seconds": {"training": 3, "evaluation": 7.0}, "domain": "video", "tasks": {},
+    }  # fmt: skip
+
+
+def test_tables_have_rounded_numbers_and_stable_bytes():
+    frame = pd.DataFrame({"x": [1234.5678, None], "n": [12345, 1], "s": ["a", None]})
+    html = notebooks.show(frame).data
+    assert "1,234.568" in html
+    assert "12,345" in html
+    assert "NaN" not in html
+    assert html == notebooks.show(frame).data
+
+
+def test_section_between_markers_is_replaced_and_missing_markers_are_named():
+    text = "a\n<!-- results:begin -->\nold\n<!-- results:end -->\nb"
+    found = report.insert(text, "results", "new")
+    assert found == "a\n<!-- results:begin -->\nnew\n<!-- results:end -->\nb"
+    with pytest.raises(ValueError, match="markers <!-- graph:begin -->"):
+        report.insert(text, "graph", "new")

@@ -1,0 +1,214 @@
+"""The pipeline as DVC sees it, and the files that must agree with each other."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.run_nbval import run
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+STAGES = ("preprocessing", "task_embedding", "model_building", "training", "evaluation")
+STUB = """
+import hashlib, pathlib, sys
+outs, deps = sys.argv[1].split(","), sys.argv[2:]
+digest = hashlib.sha256()
+for dep in deps:
+    path = pathlib.Path(dep)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.read_bytes())
+for out in outs:
+    file = pathlib.Path(out)
+    file = file if file.suffix else file / "out.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(digest.hexdigest())
+pathlib.Path("ran.txt").open("a").write(sys.argv[1] + chr(10))
+"""
+
+
+def dvc(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "DVC_NO_ANALYTICS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def keys(params, wanted):
+    """The part of params.yaml that a stage declares."""
+    found = {}
+    for key in wanted:
+        value = params
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """dvc.yaml with its real deps, params and outs, and a stub in place of each notebook.
+
+    The stub's outputs depend on its inputs and declared parameters, as a real stage's do.
+    """
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "stub.py").write_text(STUB)
+    shutil.copy(ROOT / "params.yaml", folder)
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    names = definition.pop("vars")[0]["datasets"]
+    stages = {}
+    for name, stage in definition["stages"].items():
+        for domain in names:
+            text = json.dumps(stage).replace("${item.domain}", domain)
+            one = json.loads(text)
+            outs = [next(iter(o)) if isinstance(o, dict) else o for o in one["outs"]]
+            values = f"values/{name}-{domain}.json"
+            deps = [d for d in one["deps"] if not d.startswith("reports/")]
+            one["cmd"] = f"python stub.py {','.join(outs)} {' '.join(deps)} {values}"
+            del one["matrix"]
+            stages[f"{name}-{domain}"] = one
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    for stage in stages.values():
+        for dep in stage["deps"]:
+            target = folder / dep
+            if dep.startswith(("artifacts/", "models/")) or target.exists():
+                continue
+            is_file = bool(Path(dep).suffix)
+            (target.parent if is_file else target).mkdir(parents=True, exist_ok=True)
+            (target if is_file else target / "file.py").write_text(dep)
+    dvc(folder, "init", "--no-scm", "-q")
+    return folder, stages
+
+
+def repro(pipeline, change=None):
+    """Change params.yaml and return the stages that ran."""
+    folder, stages = pipeline
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    if change:
+        *path, last = change[0].split(".")
+        block = params
+        for part in path:
+            block = block[part]
+        block[last] = change[1]
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for name, stage in stages.items():
+        file = folder / "values" / f"{name}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(keys(params, stage.get("params", []))))
+    (folder / "ran.txt").write_text("")
+    dvc(folder, "repro", "-q")
+    ran = (folder / "ran.txt").read_text()
+    return {name for name in stages if f"reports/{name.split('-')[1]}" in ran
+            and any(line.endswith(notebook(stages[name])) for line in ran.split())}  # fmt: skip
+
+
+def notebook(stage):
+    return next(next(iter(out)) for out in stage["outs"] if isinstance(out, dict))
+
+
+def both(*stages):
+    return {f"{stage}-{domain}" for stage in stages for domain in ("video", "ecommerce")}
+
+
+def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipeline):
+    assert repro(pipeline) == both(*STAGES)
+    assert repro(pipeline) == set()
+    assert repro(pipeline, ("evaluation.resamples", 100)) == both("evaluation")
+    assert repro(pipeline, ("training.epochs", 1)) == both("training", "evaluation")
+    expected = both("model_building", "training", "evaluation")
+    assert repro(pipeline, ("model_building.width", 16)) == expected
+    expected |= both("task_embedding")
+    assert repro(pipeline, ("task_embedding.layer", 3)) == expected
+    mine = {f"{stage}-video" for stage in STAGES}
+    assert repro(pipeline, ("domains.video.data.test_share", 0.2)) == mine
+    mine = {f"{stage}-ecommerce" for stage in ("model_building", "training", "evaluation")}
+    assert repro(pipeline, ("domains.ecommerce.features.event", ["log_spend"])) == mine
+    assert repro(pipeline, ("seed", 1)) == both(*STAGES)
+
+
+def test_every_stage_declares_the_packages_that_its_notebook_imports():
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    for path in NOTEBOOKS:
+        stage = definition["stages"][path.stem.split("_", 1)[1]]
+        text = "".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"]
+                       if c["cell_type"] == "code")  # fmt: skip
+        assert f"notebooks/{path.name}" in stage["deps"]
+        for package, names in re.findall(r"^from mtrec(?:\.(\w+))?\S* import (.+)$", text, re.M):
+            for name in [package] if package else re.split(r",\s*", names):
+                name = {"experiment": "config.py"}.get(name, name)
+                found = [d for d in stage["deps"] if d.startswith(f"src/mtrec/{name}")]
+                assert found, f"{path.name} imports {name}, which its stage does not declare"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_sources_are_clean_and_parameterised(path):
+    cells = json.loads(path.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    assert [c for c in code if "parameters" in c["metadata"].get("tags", [])] == [code[0]]
+    assert all(len("".join(cell["source"]).splitlines()) <= 25 for cell in code)
+    assert 12 <= len(cells) <= 40
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_executed_notebooks_are_of_the_current_sources(path):
+    source = [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text())["cells"]
+        if "parameters" not in cell["metadata"].get("tags", [])
+    ]
+    for domain in ("video", "ecommerce"):
+        executed = json.loads((ROOT / "reports" / domain / path.name).read_text())
+        found = [
+            "".join(cell["source"])
+            for cell in executed["cells"]
+            if not {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", []))
+        ]
+        assert found == source
+        outputs = [o for cell in executed["cells"] for o in cell.get("outputs", [])]
+        assert not [o for o in outputs if o.get("name") == "stderr"]
+
+
+def test_environment_project_and_lock_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", lock, re.M))
+    for requirement in wanted:
+        name, _, version = requirement.partition("==")
+        assert name in pinned, f"{name} is not in requirements.lock; run `make lock`"
+        assert pinned[name].startswith(version.rstrip("*")), requirement
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert "python=3.11" in conda
+    assert {"pip": ["-r requirements.lock"]} in conda
+    assert project["requires-python"] == ">=3.11,<3.12"
+    assert "nvidia-cudnn" in (ROOT / "requirements-gpu.lock").read_text()
+
+
+def test_every_pinned_package_has_hashes_and_no_registry_is_named():
+    for name in ("requirements.lock", "requirements-gpu.lock"):
+        text = (ROOT / name).read_text()
+        packages = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.M)[1:]
+        assert all("--hash=sha256:" in package for package in packages)
+        assert "index-url" not in text
+
+
+def test_nbval_fails_when_a_printed_count_is_altered(tmp_path):
+    from tests import run_nbval
+
+    run_nbval.copy_tracked(tmp_path / "tree")
+    path = tmp_path / "tree" / "reports" / "video" / "01_preprocessing.ipynb"
+    text = path.read_text()
+    assert "<td>100,000</td>" in text  # ratings in the raw file
+    path.write_text(text.replace("<td>100,000</td>", "<td>100,001</td>"))
+    assert run(tmp_path / "tree", ["reports/video/01_preprocessing.ipynb"]) == 1
