@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 COLOURS = sns.color_palette("colorblind")
 SPLIT_COLOURS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
@@ -52,7 +53,11 @@ def histogram(values: pd.Series, title: str, label: str, log: bool = False) -> F
     """Distribution of a column; ``log`` for a logarithmic axis of values."""
     figure, axes = plt.subplots()
     sns.histplot(values.dropna(), bins=40, log_scale=log, ax=axes, color=COLOURS[0])
-    axes.set(title=title, xlabel=label, ylabel="count")
+    if log:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(title=title, xlabel=label, ylabel="users")
     return figure
 
 
@@ -75,8 +80,8 @@ def embedding_map(vectors: np.ndarray, groups: pd.Series, title: str) -> Figure:
         x=vectors[known, 0], y=vectors[known, 1], hue=groups[known].to_numpy(), hue_order=largest,
         style=groups[known].to_numpy(), style_order=largest, s=18, alpha=0.7, linewidth=0, ax=axes,
     )  # fmt: skip
-    axes.set(title=title, xlabel="component 1 [standard deviations]",
-             ylabel="component 2 [standard deviations]")  # fmt: skip
+    axes.set(title=title, xlabel="component 1",
+             ylabel="component 2")  # fmt: skip
     axes.legend(title=None, fontsize=8, markerscale=1.5)
     return figure
 

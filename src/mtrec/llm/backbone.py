@@ -22,11 +22,13 @@ class LanguageModel:
         tokenizer: KerasHub tokenizer; called on a list of texts it returns lists of token ids.
         backbone: KerasHub backbone with ``transformer_layers``.
         layers: number of blocks that are loaded (the first ones).
+        start: id of the token that begins a text, or None if the model has none.
     """
 
     tokenizer: Any
     backbone: Any
     layers: int
+    start: int | None
 
 
 def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> LanguageModel:
@@ -46,7 +48,7 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
         file = read_gguf(raw / GGUF_PRESETS[preset])
         layers = min(layers or file.layers, file.layers)
         return LanguageModel(
-            _tokenizer(file), _backbone(file, precision, layers), layers
+            _tokenizer(file), _backbone(file, precision, layers), layers, file.start
         )
     import keras_hub
 
@@ -58,7 +60,8 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
             f"task_embedding.preset: cannot load '{preset}' ({type(error).__name__}: {error}). "
             f"Name one of {', '.join(GGUF_PRESETS)}, a KerasHub preset, or a local preset folder."
         ) from error
-    return LanguageModel(tokenizer, backbone, backbone.num_layers)
+    start = getattr(tokenizer, "start_token_id", None)
+    return LanguageModel(tokenizer, backbone, backbone.num_layers, start)
 
 
 def load_tokenizer(preset: str, raw: Path) -> Any:

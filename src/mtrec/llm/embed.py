@@ -24,6 +24,10 @@ LENGTH_STEP = 4  # lengths are rounded up to a multiple, so that batches are ful
 def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path) -> Array:
     """Embed texts with the language model, each distinct text once.
 
+    A text begins with the model's start token, which is not pooled: whatever token comes first
+    draws most of the attention and has states far above the usual size (Xiao et al. 2023,
+    https://arxiv.org/abs/2309.17453), so that a mean over it would measure a text's length.
+
     Vectors are cached under ``cache`` by a hash of text, model and settings; an interrupted run
     goes on where it stopped. The batch a text falls into does not depend on the cache.
 
@@ -90,10 +94,14 @@ def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Arr
     @tf.function(input_signature=any_shape)  # one graph for all batches
     def forward(tokens: tf.Tensor, padding: tf.Tensor) -> tf.Tensor:
         states = backbone.hidden_states(model, tokens, padding, settings.layer)
-        return pool(tf.cast(states, tf.float32), padding, settings.pooling)
+        words = slice(0 if model.start is None else 1, None)  # without the start token
+        return pool(tf.cast(states, tf.float32)[:, words], padding[:, words], settings.pooling)
 
     def run(texts: Sequence[str]) -> Array:
-        found = [list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))]
+        first = [] if model.start is None else [model.start]
+        found = [
+            first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
+        ]
         vectors: Array | None = None
         for rows, length in _batches([len(tokens) for tokens in found], settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")

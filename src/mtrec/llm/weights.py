@@ -26,6 +26,7 @@ class LlamaFile:
         hidden: width of the feed-forward layer.
         rope: base of the rotary positions.
         epsilon: of the RMS norms.
+        start: id of the token that begins a text.
         tokens: vocabulary, by token id.
         merges: byte-pair merges, in order of rank.
         tensors: arrays by GGUF name, float32, ``(out, in)``; query and key rows in the order of
@@ -39,6 +40,7 @@ class LlamaFile:
     hidden: int
     rope: float
     epsilon: float
+    start: int
     tokens: list[str]
     merges: list[str]
     tensors: dict[str, Array]
@@ -90,6 +92,7 @@ def read_gguf(path: Path, tensors: bool = True) -> LlamaFile:
         hidden=int(fields["llama.feed_forward_length"]),
         rope=float(fields["llama.rope.freq_base"]),
         epsilon=float(fields["llama.attention.layer_norm_rms_epsilon"]),
+        start=int(fields["tokenizer.ggml.bos_token_id"]),
         tokens=list(fields["tokenizer.ggml.tokens"]),
         merges=list(fields["tokenizer.ggml.merges"]),
         tensors=arrays,
