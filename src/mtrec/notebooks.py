@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 from IPython.display import HTML
+from tqdm import TqdmWarning
 
 
 def setup() -> None:
@@ -20,6 +22,7 @@ def setup() -> None:
     that is turned away while it is imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=TqdmWarning)  # bars are off in notebooks
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

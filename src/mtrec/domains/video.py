@@ -18,6 +18,7 @@ from mtrec.data.schema import Account, Tables, require_columns
 
 FOLD_ROWS = 20_000
 LIKED = 4
+UNNAMED = ("", "unknown", "unkonwn")  # the file's own spelling
 
 
 class Settings(BaseModel):
@@ -93,7 +94,7 @@ def _read(raw: Path, name: str, columns: list[str]) -> pd.DataFrame:
 
 
 def _items(films: pd.DataFrame, account: Account) -> pd.DataFrame:
-    unnamed = films["movie_title"].isin(["", "unknown"])
+    unnamed = films["movie_title"].isin(UNNAMED)
     account.add("items", "no title", "repaired", unnamed.sum(), len(films),
                 "kept without text, so that the published folds stay exact")  # fmt: skip
     genres = films["class"].str.split().map(lambda names: [g for g in names if g != "unknown"])
@@ -103,7 +104,7 @@ def _items(films: pd.DataFrame, account: Account) -> pd.DataFrame:
     account.add("items", "no year", "repaired", year.isna().sum(), len(films),
                 "kept as missing; the model sees a flag")  # fmt: skip
     twice = films.duplicated(["movie_title", "release_year"], keep=False)
-    account.add("items", "same title and year", "repaired", 0, twice.sum(),
+    account.add("items", "same title and year", "kept", twice.sum(), len(films),
                 "films listed under two ids are kept apart, as in the published folds")  # fmt: skip
     text = films["movie_title"] + year.map(lambda y: f" ({y:.0f})", na_action="ignore").fillna("")
     return pd.DataFrame(
