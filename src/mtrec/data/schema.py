@@ -48,7 +48,7 @@ class Account:
         self._rows: list[tuple] = []
 
     def add(self, table: str, step: str, kind: str, rows: int, of: int, why: str) -> None:
-        """Note that ``step`` touched ``rows`` of ``of`` rows; kind: dropped, repaired, kept, derived."""
+        """Note that ``step`` touched ``rows`` of ``of`` rows (dropped, repaired, kept, derived)."""
         self._rows.append((table, step, kind, int(rows), int(of), why))
 
     def drop(self, frame: pd.DataFrame, bad: pd.Series, table: str, step: str, why: str):
