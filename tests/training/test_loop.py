@@ -88,6 +88,17 @@ def test_damaged_checkpoint_is_not_used(assembly, vectors, parts, tmp_path):
     assert fit(fresh(assembly, vectors), assembly, parts, file).curve["epoch"].max() == 4
 
 
+def test_checkpoint_of_other_weights_is_not_used(assembly, vectors, parts, tmp_path):
+    file, settings = tmp_path / "joint.npz", TRAINING.model_copy(update={"epochs": 2})
+    fit(fresh(assembly, vectors), assembly, parts, file, settings)
+    other = {**dict.fromkeys(TASKS, 1.0), "like": 5.0}
+    outcome = loop.train(
+        fresh(assembly, vectors), assembly.types, assembly.scales, other, *parts, settings, 0,
+        steps=5, checkpoint_file=file,
+    )  # fmt: skip
+    assert outcome.rows_per_second > 0  # it was trained, not restored
+
+
 def test_best_epoch_is_kept_and_patience_stops(assembly, vectors, parts):
     settings = TRAINING.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.05})
     outcome = fit(fresh(assembly, vectors), assembly, parts, settings=settings)
@@ -102,6 +113,14 @@ def test_nan_stops_with_the_tasks_name(assembly, vectors, parts):
     broken = type(training)(training.inputs, labels, training.masks)
     with pytest.raises(loop.TrainingError, match="task 'rating': .* NaN or infinite in epoch 1"):
         fit(fresh(assembly, vectors), assembly, (broken, validation))
+
+
+def test_nan_in_validation_stops_too(assembly, vectors, parts):
+    training, validation = parts
+    labels = {**validation.labels, "like": validation.labels["like"] * np.nan}
+    broken = type(validation)(validation.inputs, labels, validation.masks)
+    with pytest.raises(loop.TrainingError, match="task 'like'"):
+        fit(fresh(assembly, vectors), assembly, (training, broken))
 
 
 def test_label_of_a_masked_row_has_no_influence(assembly, vectors, parts):

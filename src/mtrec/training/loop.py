@@ -102,26 +102,26 @@ def train(
     batch = max(1, round(len(training) / steps))
     data, held_out = _tensors(training), _tensors(validation)
     run = checkpoint.fingerprint(
-        settings.model_dump(), seed, steps, model.get_config(), dict(scales),
-        training.inputs, training.labels, *[np.asarray(v) for v in model.variables],
+        settings.model_dump(), seed, steps, model.get_config(), dict(scales), dict(weights),
+        training.inputs, training.labels, training.masks, validation.inputs, validation.masks,
+        *map(np.asarray, model.variables),
     )  # fmt: skip
     saved = checkpoint.load(checkpoint_file, run, variables) if checkpoint_file else None
     state, best = saved or ({"epochs": 0, "best": None, "best_epoch": 0, "curve": []}, [])
     speeds = []
     while not _finished(state, settings):
         epoch = state["epochs"] + 1
-        order = np.random.default_rng([seed, epoch]).permutation(len(training))
-        order = tf.constant(np.resize(order, (steps, batch)).astype("int32"))
         start = time.perf_counter()
+        order = _order(seed, epoch, len(training), (steps, batch))
         per_step = np.stack([step(data, rows) for rows in order])
         speeds.append(steps * batch / (time.perf_counter() - start))
-        _check_finite(per_step, names, epoch)
         val = _evaluate(evaluate, held_out, len(validation), 4096)
+        _check_finite(per_step, val, names, epoch)
         state["curve"] += [
             [epoch, name, float(a), float(b)]
-            for name, a, b in zip(names, _mean_loss(per_step), val, strict=True)
+            for name, a, b in zip(names, _mean_loss(per_step), _mean_loss(val[None]), strict=True)
         ]
-        score, state["epochs"] = float(np.nanmean(val)), epoch
+        score, state["epochs"] = float(np.mean(val[val != NO_LABEL])), epoch
         if state["best"] is None or score < state["best"]:
             state["best"], state["best_epoch"] = score, epoch
             best = [np.asarray(variable) for variable in model.variables]
@@ -142,6 +142,12 @@ def predict(model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4
         for i in range(0, rows, batch)
     ]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+
+def _order(seed: int, epoch: int, rows: int, shape: tuple[int, int]) -> tf.Tensor:
+    """Row numbers of an epoch's batches, ``(steps, batch)``, from ``(seed, epoch)`` alone."""
+    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    return tf.constant(np.resize(order, shape).astype("int32"))
 
 
 def _finished(state: dict, settings: Any) -> bool:
@@ -199,20 +205,23 @@ def _compile_evaluation(losses: Any) -> Any:
 
 
 def _evaluate(evaluate: Any, data: dict, rows: int, batch: int) -> np.ndarray:
-    """Mean normalised loss per task, NaN for a task without labels."""
+    """Mean normalised loss per task, ``NO_LABEL`` for a task without labels."""
     sums, counts = 0.0, 0.0
     for start in range(0, rows, batch):
         part = evaluate(data, tf.range(start, min(start + batch, rows)))
         sums, counts = sums + part[0].numpy(), counts + part[1].numpy()
-    return np.where(np.asarray(counts) > 0, sums / np.maximum(counts, 1.0), np.nan)
+    return np.where(np.asarray(counts) > 0, sums / np.maximum(counts, 1.0), NO_LABEL)
 
 
 def _mean_loss(per_step: np.ndarray) -> np.ndarray:
-    return np.nanmean(np.where(per_step == NO_LABEL, np.nan, per_step), axis=0)
+    """Mean over steps ``(steps, tasks)`` with labels, NaN for a task without any."""
+    known = per_step != NO_LABEL
+    total = np.where(known, per_step, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _check_finite(per_step: np.ndarray, names: list[str], epoch: int) -> None:
-    bad = ~np.isfinite(per_step)
+def _check_finite(per_step: np.ndarray, val: np.ndarray, names: list[str], epoch: int) -> None:
+    bad = ~np.isfinite(np.vstack([per_step, np.where(val == NO_LABEL, 0.0, val)]))
     if bad.any():
         name = names[int(np.argwhere(bad)[0, 1])]
         raise TrainingError(
