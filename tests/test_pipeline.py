@@ -158,6 +158,11 @@ def test_notebook_sources_are_clean_and_parameterised(path):
     assert [c for c in code if "parameters" in c["metadata"].get("tags", [])] == [code[0]]
     assert all(len("".join(cell["source"]).splitlines()) <= 25 for cell in code)
     assert 12 <= len(cells) <= 40
+    stripped = subprocess.run(
+        [sys.executable, "-m", "nbstripout"], input=path.read_text(), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert stripped.stdout == path.read_text()  # the git filter changes nothing
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
