@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
+# An environment made with GPU=1 stays one.
+GPU ?= $(if $(wildcard $(VENV)/.installed-requirements-gpu.lock),1)
 LOCK := requirements$(if $(GPU),-gpu).lock
 STAMP := $(VENV)/.installed-$(LOCK)
 
@@ -52,7 +54,7 @@ lint: setup
 	$(BIN)/mypy
 
 fast: fetch
-	$(BIN)/python -m pytest tests src --doctest-modules --ignore=src/mtrec/notebooks.py
+	$(BIN)/python -m pytest tests src --doctest-modules
 
 # Executed notebooks of one domain, run again in a copy of the tracked files.
 nbval: fetch
