@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mtrec.data.features import milliseconds
-
 Array = np.ndarray
 SHRINKAGE = (1.0, 3.0, 10.0, 30.0, 100.0)
 
@@ -96,8 +94,3 @@ def _earlier(values: Array, ids: Array, time: Array) -> tuple[Array, Array]:
     back = np.empty_like(order)
     back[order] = position
     return (total[stop] - total[start])[back], (stop - start)[back][:, None].astype("float64")
-
-
-def times(timestamps: pd.Series) -> Array:
-    """Times of rows as milliseconds; see :func:`mtrec.data.features.milliseconds`."""
-    return milliseconds(timestamps)
