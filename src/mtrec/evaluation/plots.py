@@ -30,7 +30,7 @@ def save(figure: Figure, path: Path) -> Figure:
     """Write a PNG without dates or versions in it, whole or not at all, and return the figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
-    figure.savefig(temporary, format="png", metadata={"Software": None})
+    figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
     os.replace(temporary, path)
     plt.close(figure)  # shown once, by the cell that returns it
     return figure
@@ -99,14 +99,15 @@ def gate_map(gates: np.ndarray, tasks: Sequence[str], title: str) -> Figure:
 
 def curves(frame: pd.DataFrame, title: str) -> Figure:
     """Validation loss by epoch, a panel per task, a line per model (``model`` column)."""
-    grid = sns.relplot(
-        frame, x="epoch", y="val_loss", hue="model", style="model", col="task", kind="line",
-        col_wrap=3, height=2.4, aspect=1.1, markers=True, dashes=False, palette="colorblind",
-        facet_kws={"sharey": False},
-    )  # fmt: skip
+    with plt.rc_context({"figure.constrained_layout.use": False}):  # seaborn lays out its grids
+        grid = sns.relplot(
+            frame, x="epoch", y="val_loss", hue="model", style="model", col="task", kind="line",
+            col_wrap=3, height=2.4, aspect=1.1, markers=True, dashes=False, palette="colorblind",
+            facet_kws={"sharey": False},
+        )  # fmt: skip
     grid.set_titles("{col_name}")
     grid.set_axis_labels("epoch", "validation loss\n(constant = 1)")
-    grid.figure.suptitle(title)
+    grid.figure.suptitle(title, y=1.06)  # above the panels' own titles
     return grid.figure
 
 
