@@ -29,6 +29,7 @@ def setup() -> None:
         import tensorflow
 
         tensorflow.config.list_physical_devices()
+        tensorflow.get_logger().setLevel("ERROR")  # a model per task is traced per task
     finally:
         os.dup2(kept, 2)
         os.close(kept)
