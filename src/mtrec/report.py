@@ -54,13 +54,18 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """A table per domain with the verdicts that its intervals allow."""
     parts = []
     for domain, found in metrics.items():
-        joint = findings.verdicts(tables.difference_table(found), "Joint training")
-        text = findings.verdicts(tables.difference_table(found, "text_difference"),
-                                 "The language model")  # fmt: skip
+        verdicts = [
+            findings.verdicts(tables.difference_table(found, name), subject)
+            for name, subject in (
+                ("difference", "Joint training"),
+                ("text_difference", "The language model"),
+                ("baseline_difference", "The joint model, against the baseline,"),
+            )
+        ]
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
             f"{found['device']}, {found['precision']})\n\n"
-            f"{markdown(tables.results_table(found))}\n\n{joint} {text}"
+            f"{markdown(tables.results_table(found))}\n\n{' '.join(verdicts)}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
 
