@@ -17,6 +17,7 @@ from mtrec.llm.backbone import weights_identity
 from mtrec.llm.settings import EmbedSettings
 
 Array = np.ndarray
+METHOD = 2  # raise it with every change of how a vector comes about: cached ones are then unused
 SHARD = 512  # texts per cache file: what an interruption can lose
 LENGTH_STEP = 4  # lengths are rounded up to a multiple, so that batches are full
 
@@ -48,7 +49,8 @@ def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path)
         raise ValueError("texts: one of them is empty; leave rows without text out of the list.")
     unique = sorted(set(texts))
     shards = [unique[i : i + SHARD] for i in range(0, len(unique), SHARD)]
-    identity = [settings.model_dump(exclude={"components"}), weights_identity(settings.preset, raw)]
+    chosen = settings.model_dump(exclude={"components"})
+    identity = [METHOD, chosen, weights_identity(settings.preset, raw)]
     files = [cache / f"{_key(shard, identity)}.npy" for shard in shards]
     run: Callable | None = None
     bar = tqdm(total=len(unique), unit="text", disable=not sys.stderr.isatty())
