@@ -7,9 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from mtrec.models.shared.base import SharedLayer
+
 
 @keras.saving.register_keras_serializable("mtrec")
-class SharedBottom(keras.layers.Layer):
+class SharedBottom(SharedLayer):
     r"""One hidden layer for all tasks: :math:`f_t(x) = \mathrm{relu}(x_t A + b)`.
 
     Args:
@@ -20,8 +22,7 @@ class SharedBottom(keras.layers.Layer):
     """
 
     def __init__(self, groups: list[int], units: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.groups, self.units = list(groups), units
+        super().__init__(groups, units, **kwargs)
         self.bottom = keras.layers.Dense(units, activation="relu", name="bottom")
 
     def build(self, input_shape) -> None:
@@ -32,11 +33,3 @@ class SharedBottom(keras.layers.Layer):
     def call(self, inputs):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
         return ops.take(self.bottom(inputs), self.groups, axis=1)
-
-    def compute_output_shape(self, input_shape):
-        """``(batch, tasks, units)``."""
-        return (input_shape[0], len(self.groups), self.units)
-
-    def get_config(self) -> dict[str, Any]:
-        """Groups and width."""
-        return {**super().get_config(), "groups": self.groups, "units": self.units}
