@@ -18,7 +18,7 @@ def sample(kind):
     """Labels and predictions with ties."""
     if kind == "binary":
         return RNG.integers(0, 2, N).astype(float), np.round(RNG.random(N), 1)
-    if kind == "multiclass":
+    if kind in ("multiclass", "ordinal"):
         raw = np.round(RNG.random((N, 4)), 1) + 0.01
         return RNG.integers(0, 3, N), raw / raw.sum(axis=1, keepdims=True)
     if kind == "regression":
@@ -44,6 +44,23 @@ def test_weighted_metrics_equal_scikit_learn_on_repeated_rows(kind):
 @pytest.mark.parametrize("kind", METRICS)
 def test_every_metric_says_which_way_is_better(kind):
     assert set(METRICS[kind](*sample(kind))) <= set(HIGHER_IS_BETTER)
+
+
+def test_ordinal_errors_are_those_of_the_expected_level():
+    labels, found = np.array([0, 2]), np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    scores = METRICS["ordinal"](labels, found)
+    assert scores["mae"] == pytest.approx(0.25)
+    assert scores["rmse"] == pytest.approx(0.125**0.5)
+
+
+def test_kappa_counts_levels_that_do_not_occur_and_is_missing_for_a_constant():
+    labels, chosen = np.array([0, 1, 3, 0]), [0, 3, 3, 1]  # nobody has level 2
+    scores = METRICS["ordinal"](labels, np.eye(4)[chosen])
+    assert scores["kappa"] == pytest.approx(1 - 1.25 / 3.75)  # squared error over that by chance
+    constant = np.ones((1, 2))
+    labels, found = np.zeros(2, dtype=int), np.eye(4)[[0, 0]]
+    assert np.isnan(METRICS["ordinal"](labels, found)["kappa"])
+    assert np.isnan(RESAMPLED["ordinal"](labels, found, constant)["kappa"])
 
 
 def test_ndcg_with_one_relevant_item_is_scikit_learns():

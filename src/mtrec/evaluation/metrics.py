@@ -17,11 +17,12 @@ HIGHER_IS_BETTER = {
     "accuracy": True, "precision_macro": True, "recall_macro": True, "f1_macro": True,
     "f1_micro": True, "auc": True, "log_loss": False, "ece": False, "mse": False, "rmse": False,
     "mae": False, "hamming_loss": False, "subset_accuracy": True, "map": True, "ndcg@10": True,
-    "recall@10": True, "mrr": True,
+    "recall@10": True, "mrr": True, "kappa": True,
 }  # fmt: skip
 MAIN_METRIC = {
     "binary": "auc",
     "multiclass": "log_loss",
+    "ordinal": "mae",
     "regression": "rmse",
     "multilabel": "map",
     "ranking": "ndcg@10",
@@ -49,17 +50,38 @@ def multiclass(labels: Array, predictions: Array) -> dict[str, float]:
     most probable class.
     """
     classes = predictions.argmax(axis=1)
-    clipped = np.clip(predictions.astype("float64"), TINY, 1.0)
-    clipped /= clipped.sum(axis=1, keepdims=True)
     occurring = np.unique(labels)
     aucs = [sk.roc_auc_score(labels == k, predictions[:, k]) for k in occurring]
     return {
         "accuracy": sk.accuracy_score(labels, classes),
         **_per_class(labels, classes),
         "auc": float(np.mean(aucs)) if len(occurring) > 1 else np.nan,
-        "log_loss": sk.log_loss(labels, clipped, labels=np.arange(predictions.shape[1])),
+        "log_loss": _class_loss(labels, predictions),
         "ece": calibration_error(classes == labels, predictions.max(axis=1)),
     }
+
+
+def ordinal(labels: Array, predictions: Array) -> dict[str, float]:
+    """Metrics of probabilities ``(n, levels)`` for level positions ``(n,)``.
+
+    ``mae`` and ``rmse`` are those of the expected position, in levels; ``kappa`` is Cohen's with
+    quadratic weights and, like ``accuracy`` and ``ece``, of the most probable level.
+
+    Source: Cohen 1968, "Weighted kappa", https://doi.org/10.1037/h0026256.
+    """
+    classes, levels = predictions.argmax(axis=1), np.arange(predictions.shape[1])
+    constant = len(np.unique([labels, classes])) == 1
+    errors = regression(labels, predictions @ levels)
+    return {
+        "accuracy": sk.accuracy_score(labels, classes),
+        "mae": errors["mae"],
+        "rmse": errors["rmse"],
+        "kappa": np.nan if constant else sk.cohen_kappa_score(
+            labels, classes, labels=levels, weights="quadratic"
+        ),
+        "log_loss": _class_loss(labels, predictions),
+        "ece": calibration_error(classes == labels, predictions.max(axis=1)),
+    }  # fmt: skip
 
 
 def regression(labels: Array, predictions: Array) -> dict[str, float]:
@@ -96,6 +118,7 @@ def ranking(labels: Array | None, ranks: Array) -> dict[str, float]:
 METRICS: dict[str, Callable[[Any, Array], dict[str, float]]] = {
     "binary": binary,
     "multiclass": multiclass,
+    "ordinal": ordinal,
     "regression": regression,
     "multilabel": multilabel,
     "ranking": ranking,
@@ -120,6 +143,17 @@ def calibration_error(hits: Array, confidence: Array, bins: int = BINS) -> float
     bin_of = np.clip((confidence * bins).astype(int), 0, bins - 1)
     gap = np.bincount(bin_of, weights=confidence - hits, minlength=bins)
     return float(np.abs(gap).sum() / len(hits))
+
+
+def clip_classes(predictions: Array) -> Array:
+    """Class probabilities ``(n, classes)`` float64 away from zero, with sum 1."""
+    clipped = np.clip(predictions.astype("float64"), TINY, 1.0)
+    return clipped / clipped.sum(axis=1, keepdims=True)
+
+
+def _class_loss(labels: Array, predictions: Array) -> float:
+    clipped = clip_classes(predictions)
+    return sk.log_loss(labels, clipped, labels=np.arange(predictions.shape[1]))
 
 
 def _bit_loss(labels: Array, predictions: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.evaluation.metrics import BINS, TINY, _bit_loss, ranking_rows
+from mtrec.evaluation.metrics import BINS, _bit_loss, clip_classes, ranking_rows
 
 Array = np.ndarray
 
@@ -78,6 +78,20 @@ def _calibration_error(hits: Array, confidence: Array, weights: Array) -> Array:
     return np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1)
 
 
+def _class_loss(labels: Array, predictions: Array, weights: Array) -> Array:
+    own = clip_classes(predictions)[np.arange(len(labels)), labels]
+    return _mean(-np.log(own), weights)
+
+
+def _quadratic_kappa(labels: Array, classes: Array, weights: Array) -> Array:
+    """One minus squared error over that of an independent pairing; NaN where that is zero."""
+    error = _mean((labels - classes) ** 2, weights)
+    chance = _mean(labels**2, weights) + _mean(classes**2, weights)
+    chance = chance - 2 * _mean(labels, weights) * _mean(classes, weights)
+    ratio = np.divide(error, chance, out=np.full(len(weights), np.nan), where=chance > 1e-12)
+    return 1 - ratio
+
+
 def binary(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
     """See :func:`mtrec.evaluation.metrics.binary`."""
     classes = predictions >= 0.5
@@ -93,14 +107,26 @@ def binary(labels: Array, predictions: Array, weights: Array) -> dict[str, Array
 def multiclass(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
     """See :func:`mtrec.evaluation.metrics.multiclass`."""
     classes = predictions.argmax(axis=1)
-    clipped = np.clip(predictions.astype("float64"), TINY, 1.0)
-    clipped /= clipped.sum(axis=1, keepdims=True)
     aucs = [auc(labels == k, predictions[:, k], weights) for k in np.unique(labels)]
     return {
         "accuracy": _mean(classes == labels, weights),
         **_f_scores(*_class_counts(labels, classes, predictions.shape[1], weights)),
         "auc": np.nanmean(aucs, axis=0),
-        "log_loss": _mean(-np.log(clipped[np.arange(len(labels)), labels]), weights),
+        "log_loss": _class_loss(labels, predictions, weights),
+        "ece": _calibration_error(classes == labels, predictions.max(axis=1), weights),
+    }
+
+
+def ordinal(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
+    """See :func:`mtrec.evaluation.metrics.ordinal`."""
+    classes = predictions.argmax(axis=1)
+    errors = regression(labels, predictions @ np.arange(predictions.shape[1]), weights)
+    return {
+        "accuracy": _mean(classes == labels, weights),
+        "mae": errors["mae"],
+        "rmse": errors["rmse"],
+        "kappa": _quadratic_kappa(labels, classes, weights),
+        "log_loss": _class_loss(labels, predictions, weights),
         "ece": _calibration_error(classes == labels, predictions.max(axis=1), weights),
     }
 
@@ -142,6 +168,7 @@ def ranking(labels: Array | None, ranks: Array, weights: Array) -> dict[str, Arr
 RESAMPLED: dict[str, Callable[[Any, Array, Array], dict[str, Array]]] = {
     "binary": binary,
     "multiclass": multiclass,
+    "ordinal": ordinal,
     "regression": regression,
     "multilabel": multilabel,
     "ranking": ranking,

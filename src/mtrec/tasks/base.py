@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,35 @@ class TaskType(ABC):
 
     Instances are values: :meth:`fit` makes one from training labels, ``to_config`` and
     ``from_config`` carry it into a saved model.
+
+    Attributes:
+        metrics: family of :data:`mtrec.evaluation.metrics.METRICS` that judges its predictions.
     """
+
+    metrics: ClassVar[str]
 
     @classmethod
     @abstractmethod
-    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
+    def fit(
+        cls,
+        labels: pd.Series,
+        catalogue: tuple[str, ...],
+        head: str | None = None,
+        loss: str | None = None,
+    ) -> TaskType:
         """Learn what the type needs from the known training labels.
 
         Args:
             labels: training labels without missing values.
             catalogue: all item ids in the order of the items table (ranking only).
+            head: name of the head, see :mod:`mtrec.task_names`; None for the type's default.
+            loss: name of the loss; None for the type's default.
         """
+
+    @property
+    @abstractmethod
+    def head(self) -> str:
+        """Name of the head, see :data:`mtrec.models.heads.HEADS`."""
 
     @property
     @abstractmethod
@@ -43,6 +61,10 @@ class TaskType(ABC):
     @abstractmethod
     def loss(self, labels: Any, logits: Any) -> Any:
         """Loss per row ``(batch,)`` from labels ``(batch, ...)``, logits ``(batch, outputs)``."""
+
+    def validation_loss(self, labels: Any, logits: Any) -> Any:
+        """Loss per row ``(batch,)`` that does not depend on which rows share a batch."""
+        return self.loss(labels, logits)
 
     @abstractmethod
     def predict(self, logits: Any) -> Any:
@@ -62,14 +84,10 @@ class TaskType(ABC):
             return 1.0
         logits = np.broadcast_to(self.base_logits(labels), (len(labels), self.outputs))
         rows = [
-            float(
-                ops.sum(
-                    self.loss(labels[i : i + 4096], ops.convert_to_tensor(logits[i : i + 4096]))
-                )
-            )
+            self.validation_loss(labels[i : i + 4096], ops.convert_to_tensor(logits[i : i + 4096]))
             for i in range(0, len(labels), 4096)
         ]
-        return max(sum(rows) / len(labels), 1e-6)
+        return max(sum(float(ops.sum(part)) for part in rows) / len(labels), 1e-6)
 
     def to_config(self) -> dict[str, Any]:
         """Return the fields as plain values, for JSON."""
@@ -86,6 +104,18 @@ def class_index(labels: pd.Series, classes: tuple[str, ...]) -> tuple[Array, Arr
     codes = pd.Index(classes).get_indexer(labels.astype("object"))
     known = labels.notna().to_numpy() & (codes >= 0)
     return np.where(known, codes, 0).astype("int32"), known
+
+
+def float_labels(labels: pd.Series, fill: float) -> tuple[Array, Array]:
+    """Float labels ``(n,)``, ``fill`` where unknown, and the mask of known ones."""
+    values = labels.to_numpy(dtype="float32", na_value=np.nan)
+    known = ~np.isnan(values)
+    return np.where(known, values, fill).astype("float32"), known
+
+
+def smoothed_rate(labels: Array) -> Array:
+    """Share of ones along the first axis, with one pseudo-count on either side."""
+    return (labels.sum(axis=0, dtype="float64") + 1) / (len(labels) + 2)
 
 
 def log_frequencies(labels: Array, size: int) -> Array:

@@ -1,35 +1,60 @@
-"""Yes or no: one logit, a sigmoid, and the logistic loss."""
+"""Yes or no: one logit, a sigmoid, and the logistic or focal loss."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from keras import ops
 
-from mtrec.tasks.base import Array, TaskType
+from mtrec.task_names import choose_head, choose_loss
+from mtrec.tasks.base import Array, TaskType, float_labels, smoothed_rate
+from mtrec.tasks.focal import FOCAL
+from mtrec.tasks.logistic import BitLoss, Logistic
+
+LOSSES: dict[str, BitLoss] = {"logistic": Logistic(), "focal": FOCAL}
 
 
 @dataclass(frozen=True)
 class Binary(TaskType):
-    r"""Binary label; loss :math:`-y\log\sigma(z) - (1-y)\log(1-\sigma(z))`."""
+    """Binary label; loss :class:`mtrec.tasks.logistic.Logistic` or focal."""
+
+    metrics: ClassVar[str] = "binary"
+    loss_name: str = "logistic"
 
     @classmethod
-    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
+    def fit(
+        cls,
+        labels: pd.Series,
+        catalogue: tuple[str, ...],
+        head: str | None = None,
+        loss: str | None = None,
+    ) -> TaskType:
         """Check that labels are 0 and 1.
 
         Raises:
-            ValueError: another value occurs.
+            ValueError: another value occurs, or only one of them.
         """
-        odd = sorted(set(labels.astype(float)) - {0.0, 1.0})
+        choose_head("binary", head)
+        found = set(labels.astype(float))
+        odd = sorted(found - {0.0, 1.0})
         if odd:
             raise ValueError(
                 f"label '{labels.name}' of a binary task holds {odd[0]:g}; expected 0, 1 or "
                 "missing. Mend the domain's examples or choose another type: in params.yaml."
             )
-        return cls()
+        if len(found) == 1:
+            raise ValueError(
+                f"label '{labels.name}' of a binary task is always {found.pop():g} in the training "
+                "split: a task with one class. Check the split or drop the task."
+            )
+        return cls(choose_loss("binary", loss))
+
+    @property
+    def head(self) -> str:
+        """A dense layer."""
+        return "dense"
 
     @property
     def outputs(self) -> int:
@@ -38,19 +63,16 @@ class Binary(TaskType):
 
     def encode(self, labels: pd.Series) -> tuple[Array, Array]:
         """Float labels ``(n,)`` and their mask."""
-        values = labels.to_numpy(dtype="float32", na_value=np.nan)
-        known = ~np.isnan(values)
-        return np.where(known, values, 0.0).astype("float32"), known
+        return float_labels(labels, 0.0)
 
     def loss(self, labels, logits):
-        """Logistic loss per row, ``(batch,)``."""
-        return ops.binary_crossentropy(labels, logits[:, 0], from_logits=True)
+        """Loss per row, ``(batch,)``."""
+        return LOSSES[self.loss_name].loss(labels, logits[:, 0])
 
     def predict(self, logits):
         """Probability of 1, ``(batch,)``."""
-        return ops.sigmoid(logits[:, 0])
+        return LOSSES[self.loss_name].probability(logits[:, 0])
 
     def base_logits(self, labels: Array) -> Array:
-        """Log-odds of the training rate, with one pseudo-count on either side."""
-        ones = float(labels.sum())
-        return np.array([np.log((ones + 1) / (len(labels) - ones + 1))], dtype="float32")
+        """Logit of the training rate, with one pseudo-count on either side."""
+        return LOSSES[self.loss_name].logit(np.atleast_1d(smoothed_rate(labels)))

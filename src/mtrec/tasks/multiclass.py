@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
 import pandas as pd
 from keras import ops
 
+from mtrec.task_names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies
 
 
@@ -18,15 +19,24 @@ class Multiclass(TaskType):
     A class that training never showed cannot be predicted; its rows are masked out.
     """
 
+    metrics: ClassVar[str] = "multiclass"
     classes: tuple[str, ...]
 
     @classmethod
-    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
+    def fit(
+        cls,
+        labels: pd.Series,
+        catalogue: tuple[str, ...],
+        head: str | None = None,
+        loss: str | None = None,
+    ) -> TaskType:
         """Collect the classes, sorted.
 
         Raises:
             ValueError: fewer than two classes.
         """
+        choose_head("multiclass", head)
+        choose_loss("multiclass", loss)
         classes = tuple(sorted(labels.unique()))
         if len(classes) < 2:
             raise ValueError(
@@ -34,6 +44,11 @@ class Multiclass(TaskType):
                 "training split; expected at least 2. Check the split or drop the task."
             )
         return cls(classes)
+
+    @property
+    def head(self) -> str:
+        """A dense layer."""
+        return "dense"
 
     @property
     def outputs(self) -> int:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.tasks.base import Array, TaskType
+from mtrec.task_names import choose_head, choose_loss
+from mtrec.tasks.base import Array, TaskType, smoothed_rate
+from mtrec.tasks.focal import ASYMMETRIC, FOCAL
+from mtrec.tasks.logistic import BitLoss, Logistic
+
+LOSSES: dict[str, BitLoss] = {"logistic": Logistic(), "focal": FOCAL, "asymmetric": ASYMMETRIC}
 
 
 @dataclass(frozen=True)
 class Multilabel(TaskType):
-    r"""A set of labels; loss is the mean over labels of the logistic loss.
+    """A set of labels; loss is the mean over labels of the logistic, focal or asymmetric loss.
 
     Labels never seen in training cannot be predicted and are left out.
     """
 
+    metrics: ClassVar[str] = "multilabel"
     classes: tuple[str, ...]
+    head: str = "dense"
+    loss_name: str = "logistic"
 
     @classmethod
-    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
+    def fit(
+        cls,
+        labels: pd.Series,
+        catalogue: tuple[str, ...],
+        head: str | None = None,
+        loss: str | None = None,
+    ) -> TaskType:
         """Collect the labels, sorted.
 
         Raises:
@@ -34,7 +48,7 @@ class Multilabel(TaskType):
                 f"label '{labels.name}' of a multi-label task is empty in every training row; "
                 "expected lists of names. Check the domain's examples or drop the task."
             )
-        return cls(classes)
+        return cls(classes, choose_head("multilabel", head), choose_loss("multilabel", loss))
 
     @property
     def outputs(self) -> int:
@@ -46,17 +60,16 @@ class Multilabel(TaskType):
         return multi_hot(labels, self.classes), labels.notna().to_numpy()
 
     def loss(self, labels, logits):
-        """Mean logistic loss over labels per row, ``(batch,)``."""
-        return ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
+        """Mean loss over labels per row, ``(batch,)``."""
+        return ops.mean(LOSSES[self.loss_name].loss(labels, logits), axis=-1)
 
     def predict(self, logits):
         """Probability of each label, ``(batch, classes)``."""
-        return ops.sigmoid(logits)
+        return LOSSES[self.loss_name].probability(logits)
 
     def base_logits(self, labels: Array) -> Array:
-        """Log-odds of each label's training rate, with one pseudo-count on either side."""
-        ones = labels.sum(axis=0)
-        return np.log((ones + 1) / (len(labels) - ones + 1)).astype("float32")
+        """Logit of each label's training rate, with one pseudo-count on either side."""
+        return LOSSES[self.loss_name].logit(smoothed_rate(labels))
 
 
 def multi_hot(lists: pd.Series, classes: tuple[str, ...]) -> Array:

@@ -1,39 +1,66 @@
-"""The next item out of the whole catalogue: a full softmax, never sampled negatives."""
+"""The next item out of the whole catalogue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 from keras import ops
 
+from mtrec.task_names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies
+from mtrec.tasks.pairwise import pairwise_loss
+from mtrec.tasks.sampled_softmax import sampled_softmax_loss
 
 
 @dataclass(frozen=True)
 class Ranking(TaskType):
     r"""The relevant item of a catalogue; loss :math:`-\log\mathrm{softmax}(z)_{item}`.
 
-    Every item of the catalogue competes, also those that training never showed.
+    Every item of the catalogue competes, also those that training never showed. Other losses:
+    :func:`mtrec.tasks.sampled_softmax.sampled_softmax_loss`, which is validated and scaled by the
+    full softmax that it estimates, and :func:`mtrec.tasks.pairwise.pairwise_loss`. Log popularity
+    is the best constant prediction under all three.
     """
 
+    metrics: ClassVar[str] = "ranking"
     catalogue: tuple[str, ...]
+    loss_name: str = "softmax"
+    log_popularity: tuple[float, ...] = ()  # sampled_softmax only
 
     @classmethod
-    def fit(cls, labels: pd.Series, catalogue: tuple[str, ...]) -> Self:
-        """Keep the catalogue.
+    def fit(
+        cls,
+        labels: pd.Series,
+        catalogue: tuple[str, ...],
+        head: str | None = None,
+        loss: str | None = None,
+    ) -> TaskType:
+        """Keep the catalogue, and its popularity if the loss needs it.
 
         Raises:
             ValueError: a label is not in the catalogue.
         """
+        choose_head("ranking", head)
+        loss = choose_loss("ranking", loss)
         unknown = labels[~labels.isin(catalogue)]
         if len(unknown):
             raise ValueError(
                 f"label '{labels.name}' of a ranking task names item '{unknown.iloc[0]}', which "
                 "the items table lacks. Add the item or drop the example."
             )
-        return cls(tuple(catalogue))
+        if loss != "sampled_softmax":
+            return cls(tuple(catalogue), loss)
+        item, _ = class_index(labels, catalogue)
+        log_popularity = log_frequencies(item, len(catalogue))
+        return cls(tuple(catalogue), loss, tuple(float(value) for value in log_popularity))
+
+    @property
+    def head(self) -> str:
+        """A score per item."""
+        return "catalogue"
 
     @property
     def outputs(self) -> int:
@@ -41,12 +68,28 @@ class Ranking(TaskType):
         return len(self.catalogue)
 
     def encode(self, labels: pd.Series) -> tuple[Array, Array]:
-        """Position in the catalogue ``(n,)`` and its mask."""
-        return class_index(labels, self.catalogue)
+        """Position in the catalogue ``(n,)`` and its mask.
+
+        Unknown items are -1 for the sampled softmax, which must not draw them, and 0 otherwise.
+        """
+        item, known = class_index(labels, self.catalogue)
+        if self.loss_name == "sampled_softmax":
+            item = np.where(known, item, -1).astype("int32")
+        return item, known
 
     def loss(self, labels, logits):
-        """Cross-entropy over the catalogue per row, ``(batch,)``."""
-        return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        """Loss per row, ``(batch,)``."""
+        if self.loss_name == "sampled_softmax":
+            return sampled_softmax_loss(labels, logits, self.log_popularity)
+        return self.validation_loss(labels, logits)
+
+    def validation_loss(self, labels, logits):
+        """Loss over the whole catalogue per row, ``(batch,)``."""
+        if self.loss_name == "pairwise":
+            return pairwise_loss(labels, logits)
+        item = ops.maximum(labels, 0)  # an unknown item is masked later, and must not be NaN
+        own = ops.sum(ops.one_hot(item, self.outputs, dtype=logits.dtype) * logits, axis=1)
+        return ops.logsumexp(logits, axis=1) - own
 
     def predict(self, logits):
         """Scores ``(batch, items)``; their order is the recommendation."""
