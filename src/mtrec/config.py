@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 import yaml
 from platformdirs import user_cache_dir
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from mtrec.domains import DOMAINS
 from mtrec.llm.settings import EmbedSettings
+from mtrec.task_names import choose_head, choose_loss
 
-TaskType = Literal["binary", "multiclass", "regression", "multilabel", "ranking"]
+TaskType = Literal["binary", "multiclass", "ordinal", "regression", "multilabel", "ranking"]
 View = Literal["user", "item", "joint"]
 
 
@@ -42,6 +44,23 @@ class Task(Settings):
         None, description="the only features the head may see (default: all of its view)"
     )
     weight: float = Field(1.0, gt=0, description="static weight after division by the loss's scale")
+    head: str | None = Field(None, description="last layer (default: the type's first)")
+    loss: str | None = Field(
+        None, description="what training minimises (default: the type's first)"
+    )
+
+    @field_validator("head", "loss")
+    @classmethod
+    def _known_name(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """Check that the type has this head or loss."""
+        try:
+            if info.field_name == "head" and "type" in info.data:
+                choose_head(info.data["type"], name)
+            elif "type" in info.data:
+                choose_loss(info.data["type"], name, info.data.get("head"))
+        except ValueError as error:
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": str(error)}) from None
+        return name
 
 
 class Columns(Settings):
@@ -84,8 +103,18 @@ class Shared(Settings):
     """The layers that tasks share."""
 
     layer: str = "mmoe"
-    experts: int = Field(4, ge=1)
-    units: int = Field(64, ge=1)
+    experts: int = Field(4, ge=0, description="experts, or in ple and adatt the shared ones")
+    private_experts: int = Field(
+        1, ge=0, description="experts of each task (cgc, ple, adatt), per level"
+    )
+    levels: int = Field(2, ge=1, description="layers in a row (cross_stitch, ple, adatt, star)")
+    units: int = Field(64, ge=1, description="width of an expert or a network")
+    gate_dropout: float = Field(
+        0.0, ge=0, lt=1, description="chance that a gate leaves out an expert in training"
+    )
+    load_balance: float = Field(
+        0.0, ge=0, description="weight of the loss that keeps all experts in use"
+    )
 
 
 class ModelBuilding(Settings):
@@ -108,7 +137,11 @@ class Training(Settings):
     patience: int = Field(2, ge=1, description="epochs without a better validation loss")
     learning_rate: float = Field(0.002, gt=0)
     weight_decay: float = Field(0.0, ge=0)
+    optimizer: str = "adamw"
     balancing: str = "static"
+    gradients_on: Literal["representation", "weights"] = Field(
+        "representation", description="what methods that read task gradients read them on"
+    )
     deterministic: bool = True
 
 
@@ -116,6 +149,32 @@ class Evaluation(Settings):
     """How results are judged."""
 
     resamples: int = Field(200, ge=20, description="bootstrap resamples of users")
+
+
+class Short(Settings):
+    """Many trainings on part of the data: shorter than the pipeline's own, and alike."""
+
+    share: float = Field(0.15, gt=0, le=1, description="share of the training rows")
+    history: int = Field(8, ge=1, le=512, description="most recent events kept")
+    batch_size: int = Field(512, ge=1, description="rows per step")
+    epochs: int = Field(8, ge=1, description="at most, per training")
+    seeds: int = Field(5, ge=2, description="trainings per setting")
+
+
+class Analysis(Short):
+    """How notebook 06 measures what tasks have to do with each other."""
+
+    probes: int = Field(4, ge=1, description="batches per epoch on which gradients are compared")
+
+
+class Study(Short):
+    """The comparison of shared layers, balancers, static weightings and heads (``make study``)."""
+
+    layers: tuple[str, ...] = Field(min_length=1, description="each with each of balancers")
+    balancers: tuple[str, ...] = Field(min_length=1)
+    layer: str = Field(description="with which more balancers, weightings and heads are compared")
+    more_balancers: tuple[str, ...] = ()
+    weightings: int = Field(15, ge=1, description="static weightings tried, one training each")
 
 
 @dataclass(frozen=True)
@@ -176,6 +235,26 @@ class Paths:
         return self.artifacts / "evaluation"
 
     @property
+    def analysis(self) -> Path:
+        """What notebook 06 measured about the tasks."""
+        return self.artifacts / "analysis"
+
+    @property
+    def transfers(self) -> Path:
+        """Trainings of an interrupted analysis; not an output, so that DVC leaves it alone."""
+        return self.root / "build" / "analysis" / f"{self.domain}.csv"
+
+    @property
+    def cost(self) -> Path:
+        """Time per step of layers and balancers, committed."""
+        return self.study.with_name(f"{self.domain}_cost.csv")
+
+    @property
+    def study(self) -> Path:
+        """Results of ``make study``, committed."""
+        return self.root / "reports" / "study" / f"{self.domain}.csv"
+
+    @property
     def figures(self) -> Path:
         """Figures that the report shows."""
         return self.root / "reports" / self.domain / "figures"
@@ -194,6 +273,8 @@ class Config(Settings):
     model_building: ModelBuilding
     training: Training
     evaluation: Evaluation
+    analysis: Analysis
+    study: Study
     domains: dict[str, Domain] = Field(min_length=1)
 
 
@@ -209,6 +290,8 @@ class Experiment:
     model_building: ModelBuilding
     training: Training
     evaluation: Evaluation
+    analysis: Analysis
+    study: Study
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -274,6 +357,8 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
         model_building=config.model_building,
         training=config.training,
         evaluation=config.evaluation,
+        analysis=config.analysis,
+        study=config.study,
     )
 
 
@@ -299,6 +384,24 @@ def _check_tasks(where: str, tasks: dict[str, Task]) -> None:
                 f"{where}.{name}.when: '{task.when}' is not a binary task of this domain "
                 f"(binary tasks: {', '.join(binary) or 'none'}). Name one of them or drop when:."
             )
+        if task.type == "binary" and "focal" in (task.loss, tasks[task.when].loss):
+            raise ConfigError(
+                f"{where}.{name}.when: the product of two probabilities is trained, which needs "
+                f"loss logistic for '{name}' and '{task.when}' (found: focal). Drop loss: there."
+            )
+        _check_chain(where, tasks, name)
+
+
+def _check_chain(where: str, tasks: dict[str, Task], name: str) -> None:
+    seen, at = [name], tasks[name].when
+    while at is not None and at in tasks:
+        if at in seen:
+            raise ConfigError(
+                f"{where}.{name}.when: tasks wait for each other in a circle "
+                f"({' -> '.join([*seen, at])}). Drop when: of one of them."
+            )
+        seen.append(at)
+        at = tasks[at].when
 
 
 def _sentence(where: str, error: ValidationError) -> str:

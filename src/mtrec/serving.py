@@ -15,7 +15,7 @@ from mtrec.config import Paths, find_root
 from mtrec.data.features import Events, usable_events
 from mtrec.models import assemble
 from mtrec.models.store import load_model
-from mtrec.tasks import Multiclass, Multilabel, Ranking
+from mtrec.tasks import Multiclass, Multilabel, Ordinal, Ranking
 from mtrec.training.loop import predict
 
 LAST_STATE = "state"
@@ -51,9 +51,9 @@ class Recommender:
 
         Returns:
             One column per binary or regression task (probability; value in the label's units),
-            ``<task>`` with the most probable class for multi-class, and for multi-label tasks a
-            list of labels with probability of at least 0.5. Ranking tasks are answered by
-            :meth:`recommend`. Index as in ``pairs``.
+            ``<task>`` with the most probable class or level for multi-class and ordinal tasks, and
+            for multi-label tasks a list of labels with probability of at least 0.5. Ranking tasks
+            are answered by :meth:`recommend`. Index as in ``pairs``.
 
         Raises:
             KeyError: a column is missing.
@@ -64,8 +64,9 @@ class Recommender:
             found = predictions[name]
             if isinstance(kind, Ranking):
                 continue
-            if isinstance(kind, Multiclass):
-                columns[name] = np.asarray(kind.classes)[found.argmax(axis=1)]
+            if isinstance(kind, (Multiclass, Ordinal)):
+                names = np.asarray(kind.levels if isinstance(kind, Ordinal) else kind.classes)
+                columns[name] = names[found.argmax(axis=1)]
             elif isinstance(kind, Multilabel):
                 names = np.asarray(kind.classes)
                 columns[name] = [list(names[row >= 0.5]) for row in found]

@@ -38,6 +38,7 @@ def test_texts_of_tables_become_vectors_in_the_tables_order(world, raw_data, tmp
     assert pd.isna(found["users"]).all()  # users of the tiny world have no text
     texts.save(found, tmp_path / "vectors")
     again = texts.load(tmp_path / "vectors")
-    assert set(again) == {"users", "items", "tasks"}
+    assert set(again) == {"users", "items", "tasks", "labels_genres", "labels_kind"}
+    assert found["labels_genres"].shape == (3, 576)
     with pytest.raises(FileNotFoundError, match="run notebook 02"):
         texts.load(tmp_path / "none")

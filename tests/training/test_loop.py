@@ -7,6 +7,8 @@ from mtrec.balancing import BALANCERS
 from mtrec.models import assemble
 from mtrec.training import checkpoint, loop
 from mtrec.training.experiment import clear_checkpoints, train_models
+from mtrec.training.objective import training_losses
+from mtrec.training.step import compile_step, split_variables
 from tests.conftest import SIZES, TASKS, TRAINING
 
 
@@ -20,12 +22,13 @@ def fresh(assembly, vectors):
     return assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["joint"]
 
 
-def fit(model, assembly, parts, file=None, settings=TRAINING):
-    ones = dict.fromkeys(TASKS, 1.0)
-    return loop.train(
-        model, assembly.types, assembly.scales, ones, *parts, settings, 0, steps=5,
-        checkpoint_file=file,
-    )  # fmt: skip
+def make(model, assembly, parts, settings=TRAINING, **weights):
+    weights = {**dict.fromkeys(TASKS, 1.0), **weights}
+    return loop.Trainer(model, assembly.types, assembly.scales, weights, *parts, settings, steps=5)
+
+
+def fit(model, assembly, parts, file=None, settings=TRAINING, **weights):
+    return make(model, assembly, parts, settings, **weights).run(0, file)
 
 
 def weights(model):
@@ -91,11 +94,7 @@ def test_damaged_checkpoint_is_not_used(assembly, vectors, parts, tmp_path):
 def test_checkpoint_of_other_weights_is_not_used(assembly, vectors, parts, tmp_path):
     file, settings = tmp_path / "joint.npz", TRAINING.model_copy(update={"epochs": 2})
     fit(fresh(assembly, vectors), assembly, parts, file, settings)
-    other = {**dict.fromkeys(TASKS, 1.0), "like": 5.0}
-    outcome = loop.train(
-        fresh(assembly, vectors), assembly.types, assembly.scales, other, *parts, settings, 0,
-        steps=5, checkpoint_file=file,
-    )  # fmt: skip
+    outcome = fit(fresh(assembly, vectors), assembly, parts, file, settings, like=5.0)
     assert outcome.rows_per_second > 0  # it was trained, not restored
 
 
@@ -140,14 +139,122 @@ def test_label_of_a_masked_row_has_no_influence(assembly, vectors, parts):
         np.testing.assert_array_equal(a, b)
 
 
-def test_static_balancer_is_the_gradient_of_the_weighted_sum():
-    x = tf.Variable([1.0, 2.0])
-    unused = tf.Variable([3.0])
-    with tf.GradientTape() as tape:
-        losses = tf.stack([tf.reduce_sum(x**2), tf.reduce_sum(3 * x)])
-    found, none = BALANCERS["static"]([2.0, 0.5]).gradients(tape, losses, [x, unused])
-    np.testing.assert_allclose(found, 2 * 2 * np.array([1.0, 2.0]) + 0.5 * 3)
-    np.testing.assert_array_equal(none, [0.0])
+@pytest.mark.parametrize(
+    ("balancing", "gradients_on"),
+    [*((name, "representation") for name in BALANCERS), ("pcgrad", "weights"), ("mgda", "weights")],
+)
+def test_every_balancer_lowers_the_losses_of_the_joint_model(
+    assembly, vectors, parts, balancing, gradients_on
+):
+    changes = {"balancing": balancing, "gradients_on": gradients_on, "learning_rate": 0.02}
+    settings = TRAINING.model_copy(update={**changes, "epochs": 3})
+    outcome = fit(fresh(assembly, vectors), assembly, parts, settings=settings)
+    curve = outcome.curve.pivot(index="epoch", columns="task", values="loss")
+    assert np.isfinite(curve.to_numpy()).all()
+    assert (curve.iloc[-1] < curve.iloc[0]).sum() >= len(TASKS) - 1
+
+
+@pytest.mark.parametrize("optimizer", loop.OPTIMIZERS)
+def test_every_optimiser_trains_with_masked_tasks(assembly, vectors, parts, optimizer):
+    settings = TRAINING.model_copy(update={"optimizer": optimizer, "balancing": "pcgrad"})
+    curve = fit(fresh(assembly, vectors), assembly, parts, settings=settings).curve
+    assert np.isfinite(curve["loss"]).all()
+
+
+def test_gram_matrix_on_all_shared_weights_is_that_of_separate_backward_passes(
+    assembly, vectors, parts
+):
+    model, settings = fresh(assembly, vectors), {"balancing": "mgda", "gradients_on": "weights"}
+    for variable in model.trainable_variables:  # heads of zeros have no gradient below them
+        variable.assign(variable + np.random.default_rng(0).normal(size=variable.shape) * 0.1)
+    trainer = make(model, assembly, parts, TRAINING.model_copy(update=settings))
+    found = []
+    weigh = trainer.balancer.weigh
+    trainer.balancer.weigh = lambda losses, gram, present: (
+        found.append(gram), weigh(losses, gram, present))[1]  # fmt: skip
+    tf.config.run_functions_eagerly(True)
+    try:
+        keras.utils.set_random_seed(0)
+        rows = tf.range(60)
+        state = [np.asarray(v) for v in model.variables]
+        trainer._step(trainer._data, rows)
+        for variable, value in zip(model.variables, state, strict=True):
+            variable.assign(value)
+        shared, _ = split_variables(model)
+        losses = training_losses(
+            assembly.types, assembly.scales, dict.fromkeys(TASKS, 1.0), {}, parts[0]
+        )
+        batch = tf.nest.map_structure(lambda v: tf.gather(v, rows), trainer._data)
+        flat = []
+        for number in range(len(TASKS)):
+            for variable, value in zip(model.variables, state, strict=True):
+                variable.assign(value)
+            with tf.GradientTape() as tape:
+                loss = losses(batch, model(batch["inputs"], training=True))[0][number]
+            gradients = tape.gradient(loss, shared)
+            flat.append(
+                np.concatenate(
+                    [np.zeros(np.prod(v.shape)) if g is None else np.ravel(tf.convert_to_tensor(g))
+                     for g, v in zip(gradients, shared, strict=True)]
+                )
+            )  # fmt: skip
+    finally:
+        tf.config.run_functions_eagerly(False)
+    expected = np.stack(flat) @ np.stack(flat).T
+    np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_methods_that_combine_gradients_leave_heads_to_their_own_losses(assembly, vectors, parts):
+    class Silence(BALANCERS["static"]):
+        needs, weighs_heads = "gradients", False
+
+        def weigh(self, losses, gram, present):
+            return tf.zeros_like(losses)
+
+    model = fresh(assembly, vectors)
+    settings = TRAINING.model_copy(update={"optimizer": "sgd", "weight_decay": 0.0})
+    trainer = make(model, assembly, parts, settings)
+    shared, owned = split_variables(model)
+    step = compile_step(
+        model, trainer.optimizer, Silence(len(TASKS)),
+        training_losses(assembly.types, assembly.scales, dict.fromkeys(TASKS, 1.0), {}, parts[0]),
+        "representation",
+    )  # fmt: skip
+    before = [np.array(v) for v in shared], [np.array(v) for v in owned]
+    step(trainer._data, tf.range(64))
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], shared, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(before[1], owned, strict=True))
+
+
+def test_a_second_run_from_the_same_weights_is_the_same_run(assembly, vectors, parts):
+    model = fresh(assembly, vectors)
+    settings = TRAINING.model_copy(update={"balancing": "pcgrad"})
+    trainer, start = make(model, assembly, parts, settings), weights(model)
+    first = trainer.run(0)
+    ends = weights(model)
+    for variable, value in zip(model.variables, start, strict=True):
+        variable.assign(value)
+    second = trainer.run(0)
+    assert first.curve.equals(second.curve)
+    for a, b in zip(ends, weights(model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batch_without_any_label_stops_with_a_sentence(assembly, vectors, parts):
+    training, validation = parts
+    masks = {name: mask & (np.arange(len(mask)) < 3) for name, mask in training.masks.items()}
+    bare = type(training)(training.inputs, training.labels, masks)
+    with pytest.raises(loop.TrainingError, match="no row of the batch has a label of any task"):
+        fit(fresh(assembly, vectors), assembly, (bare, validation))
+
+
+def test_unknown_optimiser_and_balancer_are_named(assembly, vectors, parts):
+    for change, message in (
+        ({"optimizer": "magic"}, "training.optimizer: 'magic' is unknown"),
+        ({"balancing": "magic"}, "'magic' is not a known method"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(fresh(assembly, vectors), assembly, parts, TRAINING.model_copy(update=change))
 
 
 def test_all_models_are_trained_with_equal_steps_and_written(

@@ -39,10 +39,14 @@ class Dataset:
             {name: values[rows] for name, values in self.masks.items()},
         )
 
-    def only(self, task: str) -> Dataset:
-        """The rows and labels of one task: what its single-task twin learns from."""
-        one = Dataset(self.inputs, {task: self.labels[task]}, {task: self.masks[task]})
-        return one.take(self.masks[task])
+    def only(self, *tasks: str) -> Dataset:
+        """The labels of some tasks, and the rows that carry any of them."""
+        some = Dataset(
+            self.inputs,
+            {task: self.labels[task] for task in tasks},
+            {task: self.masks[task] for task in tasks},
+        )
+        return some.take(np.any(list(some.masks.values()), axis=0))
 
 
 def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogue: tuple[str, ...]) -> dict:
@@ -62,14 +66,22 @@ def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogue: tuple
                 f"task '{name}': the examples have no column '{task.label}' "
                 f"(found: {', '.join(examples.columns)}). Mend label: in params.yaml."
             )
-        labels = training[task.label].dropna()
+        labels = relevant(training, tasks, name).dropna()
         if labels.empty:
             raise ValueError(
                 f"task '{name}': column '{task.label}' is empty in the training split. "
                 "Check the split, or drop the task in params.yaml."
             )
-        types[name] = TASK_TYPES[task.type].fit(labels, catalogue)
+        types[name] = TASK_TYPES[task.type].fit(labels, catalogue, task.head, task.loss)
     return types
+
+
+def relevant(examples: pd.DataFrame, tasks: Mapping[str, Any], name: str) -> pd.Series:
+    """The label of a task, missing where the task it waits for (``when:``) is not known to be 1."""
+    task, labels = tasks[name], examples[tasks[name].label]
+    if task.when is None:
+        return labels
+    return labels.where(relevant(examples, tasks, task.when) == 1)
 
 
 def make_dataset(
@@ -78,11 +90,7 @@ def make_dataset(
     """Encode all examples of ``tables``; a task with ``when:`` counts only where that task is 1."""
     inputs = encoder.inputs(tables.examples, usable_events(tables, encoder))
     encoded = {
-        name: types[name].encode(tables.examples[task.label]) for name, task in tasks.items()
+        name: kind.encode(relevant(tables.examples, tasks, name)) for name, kind in types.items()
     }
     labels = {name: values for name, (values, _) in encoded.items()}
-    masks = {name: mask for name, (_, mask) in encoded.items()}
-    for name, task in tasks.items():
-        if task.when is not None:
-            masks[name] = masks[name] & masks[task.when] & (labels[task.when] == 1)
-    return Dataset(inputs, labels, masks)
+    return Dataset(inputs, labels, {name: mask for name, (_, mask) in encoded.items()})

@@ -127,7 +127,7 @@ def replace_nullable(column: pa.Column) -> pa.Column:
 def _label(kind: str) -> pa.Column:
     if kind == "binary":
         return pa.Column(float, pa.Check.isin([0.0, 1.0]), nullable=True)
-    if kind == "regression":
+    if kind in ("regression", "ordinal"):
         return pa.Column(float, pa.Check.in_range(-1e12, 1e12), nullable=True)
     if kind == "multilabel":
         lists = pa.Check(

@@ -21,14 +21,16 @@ Array = np.ndarray
 def embed_tables(
     tables: Tables, tasks: Mapping[str, Any], settings: EmbedSettings, raw: Path, cache: Path
 ) -> dict[str, Array]:
-    """Embed the texts of users, items and tasks.
+    """Embed the texts of users, items and tasks, and the names of the labels of multi-label tasks.
 
     Users and items get whitened principal components fitted on those with training events;
-    tasks, of which there are too few for that, the full vectors, centred and of unit length.
+    tasks and labels, of which there are too few for that, the full vectors, centred and of unit
+    length.
 
     Returns:
         ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
-        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``.
+        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``;
+        ``labels_<task>``: ``(labels, width)`` in the order of the sorted training labels.
     """
     events, _ = training_events(tables.events, tables.examples)
     columns = {name: _texts(getattr(tables, name)) for name in ("users", "items")}
@@ -42,9 +44,30 @@ def embed_tables(
     for name, key in (("users", "user_id"), ("items", "item_id")):
         seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
         result[name] = reduce(result[name], seen, settings.components)
-    centred = result["tasks"] - result["tasks"].mean(axis=0)
+    result["tasks"] = _directions(result["tasks"])
+    names = label_names(tables.examples, tasks)
+    if names:
+        found = embed([n.title() for part in names.values() for n in part], settings, raw, cache)
+        for name, part in names.items():
+            result[f"labels_{name}"], found = _directions(found[: len(part)]), found[len(part) :]
+    return result
+
+
+def label_names(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Sorted names of the labels that training shows, per multi-label task."""
+    training = examples[examples["split"] == "train"]
+    return {
+        name: sorted(set(training[task.label].explode().dropna()))
+        for name, task in tasks.items()
+        if task.type == "multilabel" and task.label in training
+    }
+
+
+def _directions(vectors: Array) -> Array:
+    """Centred vectors of unit length, float32."""
+    centred = vectors - vectors.mean(axis=0)
     norm = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
-    return {**result, "tasks": (centred / norm).astype("float32")}
+    return (centred / norm).astype("float32")
 
 
 def _texts(table: pd.DataFrame) -> pd.Series:

@@ -22,7 +22,7 @@ from mtrec.evaluation.metrics import MAIN_METRIC
 from mtrec.evaluation.ranks import ranks, seen_items
 from mtrec.models.assemble import JOINT, WITHOUT_TEXT, Assembly
 from mtrec.models.store import load_model
-from mtrec.tasks import Binary, Multiclass, Ranking
+from mtrec.tasks import Binary, Multiclass, Ordinal, Ranking
 from mtrec.training.loop import predict
 
 Array = np.ndarray
@@ -38,7 +38,7 @@ class Predictions:
     """Test rows of one task.
 
     Attributes:
-        type: task type's name.
+        type: family of metrics of the task's type.
         rows: positions in the examples table.
         labels: encoded labels.
         systems: predictions (ranks for ranking) by system: joint, without_text, single, baseline.
@@ -75,7 +75,7 @@ def predict_tasks(
             systems = _ranks(systems, labels, assembly, tables, rows)
         ids = tables.examples.iloc[rows]
         clusters = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy()
-        found[name] = Predictions(tasks[name].type, rows, labels, systems, clusters.astype(str))
+        found[name] = Predictions(kind.metrics, rows, labels, systems, clusters.astype(str))
     return found
 
 
@@ -149,9 +149,9 @@ def reliability(predictions: Mapping[str, Predictions]) -> dict[str, pd.DataFram
 def class_tasks(assembly: Assembly) -> dict[str, tuple[str, ...]]:
     """Class names of the tasks with one class of several."""
     return {
-        name: kind.classes if isinstance(kind, Multiclass) else ("no", "yes")
+        name: ("no", "yes") if isinstance(kind, Binary) else kind.classes
         for name, kind in assembly.types.items()
-        if isinstance(kind, (Multiclass, Binary))
+        if isinstance(kind, (Multiclass, Ordinal, Binary))
     }
 
 
@@ -191,7 +191,8 @@ def _baseline(
     if isinstance(kind, Ranking):
         scores = baselines.popularity(labels, split[known], kind.outputs)
         return np.broadcast_to(scores, (len(split), kind.outputs))
-    one_hot = np.eye(kind.outputs)[labels] if isinstance(kind, Multiclass) else labels
+    classes = len(kind.classes) if isinstance(kind, (Multiclass, Ordinal)) else 0
+    one_hot = np.eye(classes)[labels] if classes else labels
     view = tasks[name].view
     zeros = np.zeros(int(known.sum()), dtype="int32")
     found = baselines.smoothed_means(
@@ -204,7 +205,7 @@ def _baseline(
             training_events(tables.events, tables.examples)[1],
         )
     )
-    if isinstance(kind, Multiclass):
+    if classes:
         found = np.maximum(found, 1e-6)
         found = found / found.sum(axis=1, keepdims=True)
     elif one_hot.ndim == 1:

@@ -1,10 +1,11 @@
-"""95 % intervals: resample users, not rows, because a user's rows are alike."""
+"""95 % intervals: over users by resampling, because a user's rows are alike; over seeds by t."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import stats
 
 from mtrec.evaluation.metrics import METRICS
 from mtrec.evaluation.resampled import RESAMPLED
@@ -70,6 +71,21 @@ def evaluate(
             for metric, value in values[system].items()
         }  # fmt: skip
     return result
+
+
+def mean_interval(values: Array) -> tuple[float, float, float]:
+    """Mean and 95 % interval by Student's t; NaN bounds for a single value.
+
+    Example:
+        >>> mean_interval(np.array([1.0, 1.0, 1.0]))
+        (1.0, 1.0, 1.0)
+    """
+    values = values[np.isfinite(values)]
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return mean, mean - half, mean + half
 
 
 def _interval(value: float, draws: Array) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 COLOURS = sns.color_palette("colorblind")
 SPLIT_COLOURS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
@@ -150,4 +150,55 @@ def confusion(labels: np.ndarray, chosen: np.ndarray, names: Sequence[str], titl
         annot_kws={"fontsize": 8}, cbar_kws={"label": "share of actual class [%]"},
     )  # fmt: skip
     axes.set(title=title, xlabel="predicted", ylabel="actual")
+    return figure
+
+
+def matrix(frame: pd.DataFrame, title: str, label: str, rows: str, columns: str) -> Figure:
+    """A heatmap of values around zero; unknown ones are left blank."""
+    figure, axes = plt.subplots(figsize=(1.0 * len(frame.columns) + 2.6, 0.7 * len(frame) + 1.6))
+    known = frame.to_numpy(dtype=float)
+    known = known[np.isfinite(known)]
+    largest = float(np.abs(known).max()) if len(known) else 1.0
+    sns.heatmap(
+        frame.astype(float), annot=True, fmt=".2g" if largest < 0.1 else ".2f", cmap="PuOr",
+        vmin=-largest, vmax=largest, annot_kws={"fontsize": 9}, cbar_kws={"label": label}, ax=axes,
+    )  # fmt: skip
+    axes.set(title=title, xlabel=columns, ylabel=rows)
+    axes.tick_params(axis="x", rotation=30)
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def cosines(frame: pd.DataFrame, title: str) -> Figure:
+    """Gradient cosine of every pair of tasks by epoch (``epoch``, ``task``, ``other``, ``cosine``).
+
+    Each pair is shown once; pairs whose labels never share a batch are left out.
+    """
+    order = list(dict.fromkeys(frame["task"]))
+    place = frame["task"].map(order.index) < frame["other"].map(order.index)
+    part = frame[place & frame["cosine"].notna()]
+    part = part.assign(pair=part["task"] + " · " + part["other"])
+    figure, axes = plt.subplots(figsize=(8, 4.5))
+    sns.lineplot(part, x="epoch", y="cosine", hue="pair", style="pair", markers=True, dashes=False,
+                 errorbar=None, ax=axes)  # fmt: skip
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(title=title, xlabel="epoch", ylabel="cosine of gradients on shared weights")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(title=None, fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
+    return figure
+
+
+def intervals(frame: pd.DataFrame, names: Sequence[str], title: str, label: str) -> Figure:
+    """Means with 95 % intervals (``gain``, ``low``, ``high``), one line per name, best on top."""
+    figure, axes = plt.subplots(figsize=(7.5, 0.33 * len(frame) + 1.4))
+    at = np.arange(len(frame))[::-1]
+    sure = (frame["low"] > 0) | (frame["high"] < 0)
+    for y, row, clear in zip(at, frame.itertuples(), sure, strict=True):
+        colour = COLOURS[0 if clear else 7]
+        axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2)
+        axes.plot(row.gain, y, "o", color=colour)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(at, list(names))
+    axes.tick_params(axis="y", labelsize=9)
+    axes.set(title=title, xlabel=label)
     return figure

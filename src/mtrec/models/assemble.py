@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Assembly:
         seen: what each head may see.
         base_logits: logits of the best constant prediction by task.
         scales: loss of that prediction by task.
+        label_vectors: text vectors of the labels by task with head ``label_embedding``; only
+            building reads them, a saved model holds its own.
     """
 
     encoder: Encoder
@@ -39,6 +41,7 @@ class Assembly:
     seen: dict[str, Visible]
     base_logits: dict[str, np.ndarray]
     scales: dict[str, float]
+    label_vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes: Any) -> Assembly:
@@ -61,7 +64,19 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
         {name: visible(name, task, encoder) for name, task in domain.tasks.items()},
         {name: kind.base_logits(known[name]) for name, kind in types.items()},
         {name: kind.scale(known[name]) for name, kind in types.items()},
+        {n: _label_vectors(n, k, vectors) for n, k in types.items() if k.head == "label_embedding"},
     )
+
+
+def _label_vectors(name: str, kind: TaskType, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+    found = vectors.get(f"labels_{name}")
+    if found is None or len(found) != kind.outputs:
+        raise ValueError(
+            f"task '{name}': head label_embedding needs a text vector for each of its "
+            f"{kind.outputs} labels (found: {0 if found is None else len(found)}). Run notebook 02 "
+            "again (`make repro`)."
+        )
+    return found
 
 
 def build_models(
@@ -74,15 +89,22 @@ def build_models(
         for name, part in assembly.seen.items()
     }
     models = {
-        JOINT: _build(assembly, assembly.encoder, assembly.seen, task_vectors, sizes, seed),
+        JOINT: build_some(assembly, tuple(assembly.types), task_vectors, sizes, seed),
         WITHOUT_TEXT: _build(assembly, text_free, seen_without, None, sizes, seed),
     }
-    for position, name in enumerate(assembly.types):
-        own = task_vectors[position : position + 1]
-        models[name] = _build(
-            assembly, assembly.encoder, {name: assembly.seen[name]}, own, sizes, seed
-        )
+    for name in assembly.types:
+        models[name] = build_some(assembly, (name,), task_vectors, sizes, seed)
     return models
+
+
+def build_some(
+    assembly: Assembly, names: Sequence[str], task_vectors: np.ndarray, sizes: Any, seed: int
+) -> keras.Model:
+    """Build one model of some of the tasks, which may be one or all."""
+    order = list(assembly.types)
+    own = task_vectors[[order.index(name) for name in names]]
+    seen = {name: assembly.seen[name] for name in names}
+    return _build(assembly, assembly.encoder, seen, own, sizes, seed)
 
 
 def _build(
@@ -90,7 +112,12 @@ def _build(
 ) -> keras.Model:
     types = {name: assembly.types[name] for name in seen}
     base = {name: assembly.base_logits[name] for name in seen}
-    return build(encoder, types, seen, base, vectors, sizes, seed)
+    labels = {  # a model without text knows labels apart, not what they mean
+        name: np.eye(len(found), dtype="float32") if vectors is None else found
+        for name, found in assembly.label_vectors.items()
+        if name in seen
+    }
+    return build(encoder, types, seen, base, vectors, sizes, seed, labels)
 
 
 def _no_text(names: tuple[str, ...]) -> tuple[str, ...]:

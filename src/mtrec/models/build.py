@@ -11,9 +11,9 @@ from keras import ops
 
 from mtrec.data.features import Encoder
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
-from mtrec.models.heads import CatalogueHead, RowNumbers
+from mtrec.models.heads import LabelEmbeddingHead, RowNumbers, make_head
 from mtrec.models.history import HistoryEncoder
-from mtrec.models.shared import SHARED_LAYERS
+from mtrec.models.shared import make_shared
 from mtrec.models.visibility import Visible, group
 from mtrec.tasks import Ranking, TaskType
 
@@ -26,6 +26,7 @@ def build(
     task_vectors: np.ndarray | None,
     sizes: Any,
     seed: int,
+    label_vectors: Mapping[str, np.ndarray] | None = None,
 ) -> keras.Model:
     """Build the model of ``tasks``; a single-task twin is the same call with one task.
 
@@ -41,6 +42,8 @@ def build(
             the order of ``tasks``, or None for gates without text.
         sizes: :class:`mtrec.config.ModelBuilding`.
         seed: seed of the initial weights and of dropout.
+        label_vectors: the language model's vectors ``(labels, components)`` of the labels of tasks
+            with head ``label_embedding``.
 
     Returns:
         A functional model from a dict of index batches (:meth:`Encoder.inputs`) to a dict of
@@ -51,10 +54,10 @@ def build(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(sizes.precision)
     try:
-        model = _connect(encoder, tasks, seen, task_vectors, sizes)
+        model = _connect(encoder, tasks, seen, task_vectors, sizes, label_vectors or {})
     finally:
         keras.config.set_dtype_policy(before)
-    _fill(model, encoder, base_logits, task_vectors)
+    _fill(model, encoder, base_logits, task_vectors, label_vectors or {})
     return model
 
 
@@ -64,6 +67,7 @@ def _connect(
     seen: Mapping[str, Visible],
     task_vectors: np.ndarray | None,
     sizes: Any,
+    label_vectors: Mapping[str, np.ndarray],
 ) -> keras.Model:
     inputs = _inputs(encoder)
     layers = _encoders(encoder, sizes)
@@ -74,12 +78,14 @@ def _connect(
     hidden = keras.layers.LayerNormalization(name="normalise")(hidden)
     hidden = keras.layers.Dropout(sizes.dropout, name="dropout")(hidden)
     width = 0 if task_vectors is None else task_vectors.shape[1]
-    shared = SHARED_LAYERS[sizes.shared.layer](index, sizes.shared, width)
+    shared = make_shared(sizes.shared, index, width)
     mixed = keras.layers.Dropout(sizes.dropout, name="shared_dropout")(shared(hidden))
     outputs = {}
     for position, (name, kind) in enumerate(tasks.items()):
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
-        outputs[name] = _head(name, kind, tower(mixed[:, position]), inputs, layers["item"])
+        components = label_vectors[name].shape[1] if name in label_vectors else 0
+        head = make_head(name, kind, components)
+        outputs[name] = _head(head, kind, tower(mixed[:, position]), inputs, layers["item"])
     return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
 
 
@@ -138,13 +144,10 @@ def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) ->
     return layers[name](inputs[name], visible=list(columns))
 
 
-def _head(name: str, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any) -> Any:
+def _head(head: Any, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any) -> Any:
     if isinstance(kind, Ranking):
-        rows = RowNumbers(kind.outputs, name=f"{name}_catalogue")(inputs["user"])
-        return CatalogueHead(name=f"{name}_head", dtype="float32")(tower, item_encoder(rows))
-    head = keras.layers.Dense(
-        kind.outputs, kernel_initializer="zeros", name=f"{name}_head", dtype="float32"
-    )
+        rows = RowNumbers(kind.outputs, name=f"{head.name}_catalogue")(inputs["user"])
+        return head(tower, item_encoder(rows))
     return head(tower)
 
 
@@ -153,11 +156,15 @@ def _fill(
     encoder: Encoder,
     base_logits: Mapping[str, np.ndarray],
     task_vectors: np.ndarray | None,
+    label_vectors: Mapping[str, np.ndarray],
 ) -> None:
     model.get_layer("user_encoder").fill(encoder.user.fields)
     model.get_layer("item_encoder").fill(encoder.item.fields)
     for name, logits in base_logits.items():
-        model.get_layer(f"{name}_head").bias.assign(logits)
+        head = model.get_layer(f"{name}_head")
+        head.bias.assign(logits)
+        if isinstance(head, LabelEmbeddingHead):
+            head.text.assign(label_vectors[name])
     shared = model.get_layer("shared")
     if task_vectors is not None and hasattr(shared, "text"):
         shared.text.assign(task_vectors)

@@ -14,6 +14,7 @@ from mtrec.data.dataset import Dataset
 from mtrec.data.features import Encoder
 from mtrec.data.schema import SPLITS
 from mtrec.models.assemble import JOINT, Assembly
+from mtrec.models.shared.gates import Utilisation, utilisation
 from mtrec.models.store import load_model
 
 SAMPLE = 4096  # validation rows behind a quick look
@@ -105,7 +106,7 @@ def untrained_losses(
     rows = []
     for name, kind in assembly.types.items():
         known = part.masks[name]
-        loss = keras.ops.mean(kind.loss(part.labels[name][known], logits[name][known]))
+        loss = keras.ops.mean(kind.validation_loss(part.labels[name][known], logits[name][known]))
         rows.append((name, float(loss) / assembly.scales[name]))
     return pd.DataFrame(rows, columns=["task", "validation loss (constant = 1)"])
 
@@ -121,6 +122,11 @@ def mean_gates(model: keras.Model, data: Dataset, split: pd.Series) -> np.ndarra
     part = _validation_sample(data, split)
     states = keras.Model(model.input, shared.input).predict(part.inputs, batch_size=1024, verbose=0)
     return keras.ops.convert_to_numpy(keras.ops.mean(shared.gate(states), axis=0))
+
+
+def utilisation_of(model: keras.Model, data: Dataset, split: pd.Series) -> Utilisation:
+    """How the tasks of a model use its experts, over validation rows."""
+    return utilisation(mean_gates(model, data, split))
 
 
 def budget_table(data: Dataset, split: pd.Series, settings: Any) -> pd.DataFrame:

@@ -14,7 +14,8 @@ import pandas as pd
 from mtrec.data.dataset import Dataset
 from mtrec.models.assemble import JOINT, WITHOUT_TEXT, Assembly
 from mtrec.models.store import load_model, save_model
-from mtrec.training.loop import Outcome, train
+from mtrec.training.loop import Outcome, Trainer
+from mtrec.training.objective import dependent
 
 
 def train_models(
@@ -53,7 +54,7 @@ def train_models(
         twin = name in assembly.types
         model = load_model(untrained / f"{name}.keras")
         own = {name: assembly.types[name]} if twin else assembly.types
-        outcomes[name] = train(
+        trainer = Trainer(
             model,
             own,
             assembly.scales,
@@ -61,10 +62,10 @@ def train_models(
             training.only(name) if twin else training,
             validation.only(name) if twin else validation,
             settings,
-            seed,
             steps,
-            checkpoints / f"{name}.npz",
+            dependent(own, tasks),
         )
+        outcomes[name] = trainer.run(seed, checkpoints / f"{name}.npz")
         save_model(model, trained / f"{name}.keras")
     return outcomes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,20 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from mtrec.balancing import BALANCERS, Balancer
+from mtrec.balancing import make_balancer
 from mtrec.data.dataset import Dataset
 from mtrec.tasks import TaskType
 from mtrec.training import checkpoint
+from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
+from mtrec.training.step import compile_evaluation, compile_step, split_variables
 
-NO_LABEL = -1.0  # recorded for a batch without labels of a task; losses are never negative
+OPTIMIZERS: dict[str, Any] = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "sgd": keras.optimizers.SGD,
+    "adagrad": keras.optimizers.Adagrad,
+    "lion": keras.optimizers.Lion,
+}
 
 
 class TrainingError(RuntimeError):
@@ -56,81 +64,147 @@ def device() -> str:
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
 
 
-def train(
-    model: keras.Model,
-    tasks: Mapping[str, TaskType],
-    scales: Mapping[str, float],
-    weights: Mapping[str, float],
-    training: Dataset,
-    validation: Dataset,
-    settings: Any,
-    seed: int,
-    steps: int,
-    checkpoint_file: Path | None = None,
-) -> Outcome:
-    """Train ``model`` in place and leave it with the weights of its best epoch.
-
-    An epoch is ``steps`` steps over a permutation drawn from ``(seed, epoch)``; a batch is as
-    large as it takes to pass once over the rows. Stops when the mean normalised validation loss
-    has not fallen for ``settings.patience`` epochs. With ``checkpoint_file``, a run that was
-    interrupted goes on after its last full epoch and ends with the very weights of an
-    uninterrupted one.
+class Trainer:
+    """A model with its compiled step, which can be trained again from other weights.
 
     Args:
-        model: model from index batches to logits by task.
+        model: model from index batches to logits by task; trained in place.
         tasks: task types by name, in the model's order.
         scales: loss of the best constant prediction by task.
-        weights: static weight by task.
+        weights: static weight by task; the balancer's weights come on top.
         training: training rows.
         validation: validation rows.
         settings: :class:`mtrec.config.Training`.
-        seed: seed of the permutations.
-        steps: steps per epoch.
-        checkpoint_file: where to keep the state of the run.
+        steps: steps per epoch; a batch is as large as it takes to pass once over the rows.
+        parents: parent of each binary task that is trained on the entire space.
 
     Raises:
-        TrainingError: a loss is NaN or infinite.
+        ValueError: unknown optimiser or balancer.
     """
-    names = list(tasks)
-    optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
-    optimizer.build(model.trainable_variables)
-    balancer = BALANCERS[settings.balancing]([weights[name] for name in names])
-    losses = _task_losses(model, tasks, scales)
-    step = _compile_step(model, optimizer, balancer, losses)
-    evaluate = _compile_evaluation(losses)
-    variables = [*model.variables, *optimizer.variables]
-    batch = max(1, round(len(training) / steps))
-    data, held_out = _tensors(training), _tensors(validation)
-    run = checkpoint.fingerprint(
-        settings.model_dump(), seed, steps, model.get_config(), dict(scales), dict(weights),
-        training.inputs, training.labels, training.masks, validation.inputs, validation.masks,
-        *map(np.asarray, model.variables),
-    )  # fmt: skip
-    saved = checkpoint.load(checkpoint_file, run, variables) if checkpoint_file else None
-    state, best = saved or ({"epochs": 0, "best": None, "best_epoch": 0, "curve": []}, [])
-    speeds = []
-    while not _finished(state, settings):
-        epoch = state["epochs"] + 1
+
+    def __init__(
+        self,
+        model: keras.Model,
+        tasks: Mapping[str, TaskType],
+        scales: Mapping[str, float],
+        weights: Mapping[str, float],
+        training: Dataset,
+        validation: Dataset,
+        settings: Any,
+        steps: int,
+        parents: Mapping[str, str] | None = None,
+    ):
+        self.model, self.names, self.settings, self.steps = model, list(tasks), settings, steps
+        self.rows, self.held_rows = len(training), len(validation)
+        self.batch = max(1, round(len(training) / steps))
+        self.optimizer = make_optimizer(
+            settings.optimizer, settings.learning_rate, settings.weight_decay
+        )
+        shared, owned = split_variables(model)
+        self.optimizer.build([*shared, *owned])
+        self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
+        self.balancing = settings.balancing if len(tasks) > 1 else "static"
+        self.balancer = make_balancer(self.balancing, len(tasks))
+        losses = training_losses(tasks, scales, weights, parents or {}, training)
+        self._step = compile_step(
+            model, self.optimizer, self.balancer, losses, settings.gradients_on
+        )
+        self._evaluate = compile_evaluation(model, validation_losses(tasks, scales))
+        self._data, self._held_out = _tensors(training), _tensors(validation)
+        self._share = np.array([weights[name] for name in tasks])
+        self._identity = checkpoint.fingerprint(
+            settings.model_dump(), steps, model.get_config(), dict(scales), dict(weights),
+            dict(parents or {}), training.inputs, training.labels, training.masks,
+            validation.inputs, validation.masks,
+        )  # fmt: skip
+
+    def run(
+        self,
+        seed: int,
+        checkpoint_file: Path | None = None,
+        watch: Callable[[int], None] | None = None,
+    ) -> Outcome:
+        """Train from the model's present weights, and leave it with those of its best epoch.
+
+        An epoch passes over a permutation drawn from ``(seed, epoch)``. Stops when the mean
+        normalised validation loss has not fallen for ``settings.patience`` epochs. With
+        ``checkpoint_file``, a run that was interrupted goes on after its last full epoch and ends
+        with the very weights of an uninterrupted one.
+
+        Args:
+            seed: seed of the permutations and of the balancer.
+            checkpoint_file: where to keep the state of the run.
+            watch: called with the epoch's number after each epoch, while the weights are its own.
+
+        Raises:
+            TrainingError: a loss is NaN or infinite, or a batch has no label at all.
+        """
+        self._reset(seed)
+        variables = [*self.model.variables, *self.optimizer.variables, *self.balancer.variables]
+        run = checkpoint.fingerprint(self._identity, seed, *map(np.asarray, self.model.variables))
+        saved = checkpoint.load(checkpoint_file, run, variables) if checkpoint_file else None
+        state, best = saved or ({"epochs": 0, "best": None, "best_epoch": 0, "curve": []}, [])
+        speeds = []
+        while not _finished(state, self.settings):
+            epoch = state["epochs"] + 1
+            score, curve, speed = self._epoch(seed, epoch)
+            speeds.append(speed)
+            state["curve"] += curve
+            state["epochs"] = epoch
+            if state["best"] is None or score < state["best"]:
+                state["best"], state["best_epoch"] = score, epoch
+                best = [np.asarray(variable) for variable in self.model.variables]
+            if checkpoint_file:
+                checkpoint.save(checkpoint_file, run, state, variables, best)
+            if watch:
+                watch(epoch)
+        for variable, value in zip(self.model.variables, best, strict=True):
+            variable.assign(value)
+        curve = pd.DataFrame(state["curve"], columns=["epoch", "task", "loss", "val_loss"])
+        return Outcome(curve, state["best_epoch"], float(np.median(speeds)) if speeds else 0.0)
+
+    def step(self, rows: tf.Tensor) -> tf.Tensor:
+        """Update on the given training rows; their loss per task, ``(tasks,)``."""
+        return self._step(self._data, rows)
+
+    def _epoch(self, seed: int, epoch: int) -> tuple[float, list, float]:
+        """Mean validation loss, rows of the curve, and training rows per second."""
         start = time.perf_counter()
-        order = _order(seed, epoch, len(training), (steps, batch))
-        per_step = np.stack([step(data, rows) for rows in order])
-        speeds.append(steps * batch / (time.perf_counter() - start))
-        val = _evaluate(evaluate, held_out, len(validation), 4096)
-        _check_finite(per_step, val, names, epoch)
-        state["curve"] += [
+        order = _order(seed, epoch, self.rows, (self.steps, self.batch))
+        per_step = np.stack([self.step(rows) for rows in order])
+        speed = self.steps * self.batch / (time.perf_counter() - start)
+        val = _evaluate(self._evaluate, self._held_out, self.held_rows, 4096)
+        _check(per_step, val, self.names, epoch)
+        mean = _mean_loss(per_step)
+        self.balancer.end_epoch(tf.constant(mean, tf.float32))
+        losses = mean / self._share  # in units of a constant prediction, whatever its weight
+        curve = [
             [epoch, name, float(a), float(b)]
-            for name, a, b in zip(names, _mean_loss(per_step), _mean_loss(val[None]), strict=True)
+            for name, a, b in zip(self.names, losses, _mean_loss(val[None]), strict=True)
         ]
-        score, state["epochs"] = float(np.mean(val[val != NO_LABEL])), epoch
-        if state["best"] is None or score < state["best"]:
-            state["best"], state["best_epoch"] = score, epoch
-            best = [np.asarray(variable) for variable in model.variables]
-        if checkpoint_file:
-            checkpoint.save(checkpoint_file, run, state, variables, best)
-    for variable, value in zip(model.variables, best, strict=True):
-        variable.assign(value)
-    curve = pd.DataFrame(state["curve"], columns=["epoch", "task", "loss", "val_loss"])
-    return Outcome(curve, state["best_epoch"], float(np.median(speeds)) if speeds else 0.0)
+        return float(np.mean(val[val != NO_LABEL])), curve, speed
+
+    def _reset(self, seed: int) -> None:
+        """Optimiser and balancer as they were before any step."""
+        for variable, value in zip(self.optimizer.variables, self._optimizer_start, strict=True):
+            variable.assign(value)
+        fresh = make_balancer(self.balancing, len(self.names), seed)
+        for variable, value in zip(self.balancer.variables, fresh.variables, strict=True):
+            variable.assign(value)
+
+
+def make_optimizer(name: str, learning_rate: float, weight_decay: float) -> Any:
+    """A Keras optimiser by its name in ``params.yaml``.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(
+            f"training.optimizer: '{name}' is unknown (known: {', '.join(OPTIMIZERS)}). "
+            "Name one of these in params.yaml."
+        )
+    return OPTIMIZERS[name](learning_rate=learning_rate, weight_decay=weight_decay)
 
 
 def predict(model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096) -> dict:
@@ -164,46 +238,6 @@ def _tensors(data: Dataset) -> dict[str, dict[str, tf.Tensor]]:
     }
 
 
-def _task_losses(model: keras.Model, tasks: Mapping[str, TaskType], scales: Mapping) -> Any:
-    """Function from a batch to summed normalised losses and label counts, ``(tasks,)`` each."""
-
-    def losses(batch: dict, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = model(batch["inputs"], training=training)
-        sums, counts = [], []
-        for name, kind in tasks.items():
-            mask = batch["masks"][name]
-            rows = kind.loss(batch["labels"][name], tf.cast(logits[name], tf.float32))
-            known = tf.where(mask > 0, rows, 0.0)  # a missing label's loss may be anything
-            sums.append(tf.reduce_sum(known) / scales[name])
-            counts.append(tf.reduce_sum(mask))
-        return tf.stack(sums), tf.stack(counts)
-
-    return losses
-
-
-def _compile_step(model: keras.Model, optimizer: Any, balancer: Balancer, losses: Any) -> Any:
-    variables = model.trainable_variables
-
-    @tf.function
-    def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
-        batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        with tf.GradientTape() as tape:
-            sums, counts = losses(batch, True)
-            means = sums / tf.maximum(counts, 1.0)
-        optimizer.apply(balancer.gradients(tape, means, variables), variables)
-        return tf.where(counts > 0, means, NO_LABEL)
-
-    return step
-
-
-def _compile_evaluation(losses: Any) -> Any:
-    @tf.function(reduce_retracing=True)
-    def evaluate(data: dict, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return losses(tf.nest.map_structure(lambda values: tf.gather(values, rows), data), False)
-
-    return evaluate
-
-
 def _evaluate(evaluate: Any, data: dict, rows: int, batch: int) -> np.ndarray:
     """Mean normalised loss per task, ``NO_LABEL`` for a task without labels."""
     sums, counts = 0.0, 0.0
@@ -220,11 +254,18 @@ def _mean_loss(per_step: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _check_finite(per_step: np.ndarray, val: np.ndarray, names: list[str], epoch: int) -> None:
+def _check(per_step: np.ndarray, val: np.ndarray, names: list[str], epoch: int) -> None:
     bad = ~np.isfinite(np.vstack([per_step, np.where(val == NO_LABEL, 0.0, val)]))
     if bad.any():
         name = names[int(np.argwhere(bad)[0, 1])]
         raise TrainingError(
             f"task '{name}': the training loss became NaN or infinite in epoch {epoch}. Lower "
             "training.learning_rate in params.yaml, or look for extreme values in its label."
+        )
+    empty = (per_step == NO_LABEL).all(axis=1)
+    if empty.any():
+        raise TrainingError(
+            f"step {int(empty.argmax()) + 1} of epoch {epoch}: no row of the batch has a label of "
+            f"any task ({', '.join(names)}). Raise training.batch_size in params.yaml, or drop "
+            "examples without labels in the domain's make_tables."
         )

@@ -1,0 +1,114 @@
+"""One compiled step: forward, the balancer's weights, gradients, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtrec.balancing import Balancer
+from mtrec.training.objective import NO_LABEL, Losses
+
+
+def compile_step(
+    model: keras.Model, optimizer: Any, balancer: Balancer, losses: Losses, gradients_on: str
+) -> Callable[[dict, tf.Tensor], tf.Tensor]:
+    """Function from all data and the row numbers of a batch to losses ``(tasks,)``.
+
+    A method that combines gradients has its weights on what tasks share; towers, heads and the
+    task-owned parts of the shared layer follow their own losses.
+
+    Args:
+        model: model from index batches to logits by task.
+        optimizer: built Keras optimiser.
+        balancer: weighs the tasks.
+        losses: see :func:`mtrec.training.objective.training_losses`.
+        gradients_on: what the Gram matrix is taken on: ``representation`` (the input of the
+            shared layer, at about the cost of one backward pass) or ``weights`` (all shared
+            weights, at one backward pass per task).
+    """
+    probe = with_representation(model)
+    shared, owned = split_variables(model)
+    variables = [*shared, *owned]
+
+    @tf.function
+    def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
+        with tf.GradientTape(persistent=True) as tape:
+            logits, representation = probe(batch["inputs"], training=True)
+            means, counts = losses(batch, logits)
+            extra = [*probe.losses]  # such as the load balance of gates
+        stacked, present = tf.stack(means), tf.stack(counts) > 0
+        gram, per_task = None, None
+        if balancer.needs == "gradients":
+            sources = [representation] if gradients_on == "representation" else shared
+            per_task = [gradients_of(tape, [mean], sources) for mean in means]
+            gram = gram_matrix(per_task)
+        weights = tf.unstack(tf.stop_gradient(balancer.weigh(stacked, gram, present)), len(means))
+        on_heads = weights if balancer.weighs_heads else None
+        if per_task is not None and gradients_on == "weights":
+            found = [_combine(parts, weights) for parts in zip(*per_task, strict=True)]
+        else:
+            found = gradients_of(tape, means, shared, weights)
+        found += gradients_of(tape, means, owned, on_heads)
+        if extra:
+            pairs = zip(found, gradients_of(tape, extra, variables), strict=True)
+            found = [one + other for one, other in pairs]
+        optimizer.apply(found, variables)
+        if balancer.observes:
+            after, _ = losses(batch, probe(batch["inputs"], training=True)[0])
+            balancer.observe(tf.stack(after), present)
+        return tf.where(present, stacked, NO_LABEL)
+
+    return step
+
+
+def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
+    """Function from all data and row numbers to summed losses and counts, ``(tasks,)`` each."""
+
+    @tf.function(reduce_retracing=True)
+    def evaluate(data: dict, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
+        sums, counts = losses(batch, model(batch["inputs"], training=False))
+        return tf.stack(sums), tf.stack(counts)
+
+    return evaluate
+
+
+def with_representation(model: keras.Model) -> keras.Model:
+    """The same model with the input of its shared layer as a second output."""
+    return keras.Model(model.input, (model.output, model.get_layer("shared").input))
+
+
+def split_variables(model: keras.Model) -> tuple[list, list]:
+    """Trainable variables that several tasks share, and those that one task owns."""
+    tasks = list(model.output)
+    layers = [model.get_layer(f"{task}_{part}") for task in tasks for part in ("tower", "head")]
+    owned = [variable for layer in layers for variable in layer.trainable_variables]
+    owned += model.get_layer("shared").private
+    names = {id(variable) for variable in owned}
+    return [v for v in model.trainable_variables if id(v) not in names], owned
+
+
+def gram_matrix(per_task: list[list]) -> Any:
+    """Inner products of task gradients, each a list of arrays: ``(tasks, tasks)`` float32."""
+    total = 0.0
+    for parts in zip(*per_task, strict=True):
+        flat = tf.stack([tf.reshape(tf.cast(part, tf.float32), [-1]) for part in parts])
+        total += tf.matmul(flat, flat, transpose_b=True)
+    return total
+
+
+def gradients_of(tape: Any, targets: list, sources: list, weights: list | None = None) -> list:
+    """Gradients of the weighted sum of ``targets``; zeros where none reaches a source."""
+    found = tape.gradient(targets, sources, output_gradients=weights)
+    return [
+        tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
+        for gradient, source in zip(found, sources, strict=True)
+    ]
+
+
+def _combine(parts: tuple, weights: list) -> Any:
+    return sum(weight * part for weight, part in zip(weights, parts, strict=True))
