@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.data.dataset import relevant
 from mtrec.data.features import training_events
 from mtrec.data.schema import Tables
 from mtrec.llm.embed import embed, reduce
@@ -29,7 +30,8 @@ def embed_tables(
 
     Returns:
         ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
-        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``;
+        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``, and their
+        mean before centring, ``tasks_mean`` ``(width,)``;
         ``labels_<task>``: ``(labels, width)`` in the order of the sorted training labels.
     """
     events, _ = training_events(tables.events, tables.examples)
@@ -44,28 +46,45 @@ def embed_tables(
     for name, key in (("users", "user_id"), ("items", "item_id")):
         seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
         result[name] = reduce(result[name], seen, settings.components)
-    result["tasks"] = _directions(result["tasks"])
+    result["tasks_mean"] = result["tasks"].mean(axis=0)
+    result["tasks"] = _directions(result["tasks"], result["tasks_mean"])
     names = label_names(tables.examples, tasks)
     if names:
         found = embed([n.title() for part in names.values() for n in part], settings, raw, cache)
         for name, part in names.items():
-            result[f"labels_{name}"], found = _directions(found[: len(part)]), found[len(part) :]
+            own, found = found[: len(part)], found[len(part) :]
+            result[f"labels_{name}"] = _directions(own, own.mean(axis=0))
     return result
+
+
+def embed_task(
+    text: str, vectors: Mapping[str, Array], settings: EmbedSettings, raw: Path, cache: Path
+) -> Array:
+    """Vector ``(width,)`` of a new task's text, centred as the old tasks' were, of unit length.
+
+    Args:
+        text: the task in words.
+        vectors: what :func:`embed_tables` returned for the old tasks.
+        settings: those that made the old vectors.
+        raw: folder of the language model's weights.
+        cache: folder of vectors by content.
+    """
+    return _directions(embed([text], settings, raw, cache), vectors["tasks_mean"])[0]
 
 
 def label_names(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> dict[str, list[str]]:
     """Sorted names of the labels that training shows, per multi-label task."""
     training = examples[examples["split"] == "train"]
     return {
-        name: sorted(set(training[task.label].explode().dropna()))
+        name: sorted(set(relevant(training, tasks, name).explode().dropna()))
         for name, task in tasks.items()
         if task.type == "multilabel" and task.label in training
     }
 
 
-def _directions(vectors: Array) -> Array:
-    """Centred vectors of unit length, float32."""
-    centred = vectors - vectors.mean(axis=0)
+def _directions(vectors: Array, mean: Array) -> Array:
+    """Vectors without their mean, of unit length, float32."""
+    centred = vectors - mean
     norm = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
     return (centred / norm).astype("float32")
 
