@@ -31,7 +31,7 @@ def embed_tables(
     Returns:
         ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
         where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``, and their
-        mean before centring, ``tasks_mean`` ``(width,)``;
+        mean before centring, ``tasks_mean`` ``(1, width)``;
         ``labels_<task>``: ``(labels, width)`` in the order of the sorted training labels.
     """
     events, _ = training_events(tables.events, tables.examples)
@@ -46,7 +46,7 @@ def embed_tables(
     for name, key in (("users", "user_id"), ("items", "item_id")):
         seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
         result[name] = reduce(result[name], seen, settings.components)
-    result["tasks_mean"] = result["tasks"].mean(axis=0)
+    result["tasks_mean"] = result["tasks"].mean(axis=0, keepdims=True)
     result["tasks"] = _directions(result["tasks"], result["tasks_mean"])
     names = label_names(tables.examples, tasks)
     if names:
