@@ -17,10 +17,11 @@ export MPLBACKEND := agg
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro test fast lint nbval lab lock clean
+.PHONY: help setup fetch repro study test fast lint nbval lab lock clean
 
 help:
 	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
+	@echo "make study   train what the comparison of notebook 07 lacks: hours, resumable (MINUTES=60)"
 	@echo "make test    everything CI runs: lint, types, fast tests, notebooks of one domain"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
@@ -43,8 +44,15 @@ fetch: setup
 	@$(BIN)/mtrec fetch
 
 repro: fetch
-	@$(BIN)/dvc repro $(if $(DOMAIN),evaluation@$(DOMAIN))
+	@$(BIN)/dvc repro $(foreach stage,$(if $(DOMAIN),evaluation task_analysis comparison),$(stage)@$(DOMAIN))
 	@$(BIN)/mtrec readme
+
+# The comparison behind notebook 07. What reports/study/ holds already is not trained again.
+study: fetch
+	@for domain in $(or $(DOMAIN),video ecommerce); do \
+	  $(BIN)/dvc repro task_embedding@$$domain && \
+	  $(BIN)/mtrec study $$domain $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
+	done
 
 test: lint fast nbval
 

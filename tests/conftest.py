@@ -6,9 +6,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Columns, Domain, Features, History, ModelBuilding, Shared, Task, Training
+from mtrec.config import (
+    Analysis,
+    Columns,
+    Domain,
+    Evaluation,
+    Experiment,
+    Features,
+    History,
+    ModelBuilding,
+    Paths,
+    Shared,
+    Short,
+    Study,
+    Task,
+    Training,
+)  # fmt: skip
+from mtrec.data import schema
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
+from mtrec.llm.settings import EmbedSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ("action", "drama", "comedy")
@@ -117,6 +134,37 @@ def models(assembly, vectors):
     from mtrec.models.assemble import build_models
 
     return build_models(assembly, vectors["tasks"], SIZES, seed=3)
+
+
+SHORT = Short(share=1.0, history=4, batch_size=64, epochs=1, seeds=2)
+
+
+def make_run(root: Path, tables: Tables, vectors: dict, domain: Domain = DOMAIN) -> Experiment:
+    """The settings of an experiment whose tables and text vectors are written under ``root``."""
+    from mtrec.data import texts
+
+    run = Experiment(
+        "tiny", Paths(root, "tiny"), 0, domain, EmbedSettings(), SIZES, TRAINING, Evaluation(),
+        Analysis(**SHORT.model_dump()),
+        Study(**SHORT.model_dump(), layers=("mmoe", "star"), balancers=("static", "dbmtl"),
+              layer="mmoe"),
+    )  # fmt: skip
+    run.paths.artifacts.mkdir(parents=True)
+    schema.write(tables, run.paths.tables)
+    texts.save(vectors, run.paths.embeddings)
+    return run
+
+
+@pytest.fixture(scope="session")
+def run(world, vectors, tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"), world, vectors)
+
+
+@pytest.fixture(scope="session")
+def bench(run):
+    from mtrec.training import workbench
+
+    return workbench.prepare(run, SHORT)
 
 
 @pytest.fixture(scope="session")

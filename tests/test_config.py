@@ -39,6 +39,58 @@ def test_wrong_setting_is_named(tmp_path, key, value, message):
         read_params(changed(tmp_path, key, value))
 
 
+def binary(**changes):
+    return {"type": "binary", "view": "joint", "label": "like", **changes}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ({"a": binary(when="a")}, r"tasks.a.when: tasks wait .* in a circle .a -> a.\. Drop when:"),
+        ({"a": binary(when="b"), "b": binary(when="a")}, r"a -> b -> a"),
+        (
+            {"a": binary(when="b"), "b": binary(when="c"), "c": binary(when="b")},
+            r"tasks.a.when: .*a -> b -> c -> b",
+        ),
+        ({"a": binary(when="b", loss="focal"), "b": binary()}, "'a' and 'b' .found: focal."),
+        ({"a": binary(when="b"), "b": binary(loss="focal")}, "needs loss logistic for 'a' and 'b'"),
+        ({"a": binary(when="b"), "b": {**binary(), "type": "regression"}}, "binary tasks: a"),
+        (
+            {"a": binary(head="relu")},
+            "tasks.a.head: task type binary has no head 'relu' .it has: d",
+        ),
+        ({"a": binary(loss="hinge")}, "tasks.a.loss: task type binary has no loss 'hinge'"),
+    ],
+)
+def test_tasks_that_cannot_go_together_are_named_with_the_mend(tmp_path, tasks, message):
+    with pytest.raises(ConfigError, match=message):
+        read_params(changed(tmp_path, "domains.video.tasks", tasks))
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"a": binary(), "b": binary(when="a"), "c": binary(when="b")},
+        {"a": binary(loss="focal"), "b": {**binary(when="a"), "type": "regression"}},
+    ],
+)
+def test_chains_and_numbers_after_a_focal_task_are_allowed(tmp_path, tasks):
+    assert read_params(changed(tmp_path, "domains.video.tasks", tasks))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("study.share", 0), ("analysis.share", 1.5), ("analysis.seeds", 1), ("study.epochs", 0),
+        ("analysis.probes", 0), ("study.layers", []), ("study.balancers", []),
+        ("study.weightings", 0), ("study.history", 0), ("analysis.layers", ["mmoe"]),
+    ],
+)  # fmt: skip
+def test_short_trainings_have_sensible_sizes(tmp_path, key, value):
+    with pytest.raises(ConfigError, match=rf"{key}.*\. Mend this key in params.yaml"):
+        read_params(changed(tmp_path, key, value))
+
+
 def test_broken_yaml_and_missing_file_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         read_params(tmp_path / "params.yaml")

@@ -16,7 +16,10 @@ from tests.run_nbval import run
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-STAGES = ("preprocessing", "task_embedding", "model_building", "training", "evaluation")
+STAGES = (
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation",
+    "task_analysis", "comparison",
+)  # fmt: skip
 STUB = """
 import hashlib, pathlib, sys
 outs, deps = sys.argv[1].split(","), sys.argv[2:]
@@ -124,14 +127,18 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
     assert repro(pipeline) == both(*STAGES)
     assert repro(pipeline) == set()
     assert repro(pipeline, ("evaluation.resamples", 100)) == both("evaluation")
-    assert repro(pipeline, ("training.epochs", 1)) == both("training", "evaluation")
-    expected = both("model_building", "training", "evaluation")
+    assert repro(pipeline, ("analysis.seeds", 2)) == both("task_analysis")
+    assert repro(pipeline, ("study.seeds", 2)) == both("comparison")
+    expected = both("training", "evaluation", "task_analysis")
+    assert repro(pipeline, ("training.epochs", 1)) == expected
+    expected |= both("model_building")
     assert repro(pipeline, ("model_building.width", 16)) == expected
     expected |= both("task_embedding")
     assert repro(pipeline, ("task_embedding.layer", 3)) == expected
     mine = {f"{stage}-video" for stage in STAGES}
     assert repro(pipeline, ("domains.video.data.test_share", 0.2)) == mine
-    mine = {f"{stage}-ecommerce" for stage in ("model_building", "training", "evaluation")}
+    stages = ("model_building", "training", "evaluation", "task_analysis")
+    mine = {f"{stage}-ecommerce" for stage in stages}
     assert repro(pipeline, ("domains.ecommerce.features.event", ["log_spend"])) == mine
     assert repro(pipeline, ("seed", 1)) == both(*STAGES)
 

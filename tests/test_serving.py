@@ -4,7 +4,14 @@ import pytest
 
 from mtrec import serving
 from mtrec.config import Paths
+from mtrec.data.schema import with_examples
+from mtrec.evaluation import experiment
+from mtrec.models import assemble
 from mtrec.models.store import save_model
+from mtrec.tasks import Ordinal
+from tests.conftest import DOMAIN, SIZES, TASKS
+
+STARS = {1: 0.5, 2: 1.0, 3: 4.0, 4: 5.0, 5: 20.0}  # levels that are not their positions
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +63,67 @@ def test_missing_column_and_untrained_domain_are_named(recommender, tmp_path):
         recommender.score(pd.DataFrame({"user_id": ["u1"]}))
     with pytest.raises(FileNotFoundError, match="make repro"):
         serving.load("video", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def levels(world, vectors, tmp_path_factory):
+    """The served world with ratings as ordered levels, its models' heads away from the constant."""
+    tasks = {
+        "rating": TASKS["rating"].model_copy(update={"type": "ordinal"}),
+        "mood": TASKS["mood"],
+    }
+    world = with_examples(world, world.examples.assign(rating=world.examples["rating"].map(STARS)))
+    domain = DOMAIN.model_copy(update={"tasks": tasks})
+    assembly = assemble.assemble(world, vectors, domain, SIZES)
+    models = assemble.build_models(assembly, vectors["tasks"][:2], SIZES, seed=0)
+    for model in models.values():
+        for task in model.output:
+            head = model.get_layer(f"{task}_head")
+            head.kernel.assign(np.random.default_rng(1).normal(size=head.kernel.shape) * 5)
+    root = tmp_path_factory.mktemp("levels")
+    folder = Paths(root, "tiny").trained
+    folder.mkdir(parents=True)
+    serving.save_state(assembly, world, folder)
+    assemble.save_models(models, folder)
+    return world, assembly, tasks, root
+
+
+def test_ordered_levels_are_answered_in_the_labels_units(levels):
+    *_, root = levels
+    recommender = serving.load("tiny", root)
+    kind = recommender.assembly.types["rating"]
+    assert isinstance(kind, Ordinal)
+    assert kind.levels == tuple(STARS.values())
+    pairs = pd.DataFrame(
+        {"user_id": ["u1", "u2"] * 20, "item_id": [f"i{n % 20}" for n in range(40)]}
+    )
+    scores, predictions = recommender.score(pairs), recommender.predict(pairs)["rating"]
+    assert predictions.shape == (40, 5)
+    np.testing.assert_allclose(predictions.sum(axis=1), 1.0, rtol=1e-5)
+    assert scores["rating"].isin(STARS.values()).all()
+    assert scores["rating"].nunique() > 1
+    expected = [list(STARS.values())[row.argmax()] for row in predictions]
+    assert scores["rating"].tolist() == expected
+
+
+def test_ordered_levels_are_evaluated_by_position_beside_a_baseline(levels):
+    world, assembly, tasks, root = levels
+    encoded = assemble.dataset(assembly, world, tasks)
+    found = experiment.predict_tasks(assembly, encoded, world, tasks, Paths(root, "tiny").trained)
+    p = found["rating"]
+    assert p.type == "ordinal"
+    test = world.examples[(world.examples["split"] == "test") & world.examples["rating"].notna()]
+    np.testing.assert_array_equal(np.array(list(STARS.values()))[p.labels], test["rating"])
+    for system in ("joint", "without_text", "single", "baseline"):
+        assert p.systems[system].shape == (len(test), 5)
+        np.testing.assert_allclose(p.systems[system].sum(axis=1), 1.0, rtol=1e-5)
+    metrics = experiment.score({"rating": p}, resamples=20, seed=0)["rating"]
+    assert metrics["type"] == "ordinal"
+    for system in ("joint", "baseline"):
+        mean = p.systems[system] @ np.arange(5)
+        expected = np.abs(mean - p.labels).mean()
+        assert metrics[system]["mae"]["value"] == pytest.approx(expected, rel=1e-4)
+    actual, chosen = experiment.confusion(p)
+    names = experiment.class_tasks(assembly)["rating"]
+    assert names == ("0.5", "1", "4", "5", "20")
+    assert set(actual) | set(chosen) <= set(range(5))

@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
     commands.add_parser("readme", help="write results and graph into README.md")
+    study = commands.add_parser("study", help="train what the comparison of notebook 07 lacks")
+    study.add_argument("domain")
+    study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
     chosen = parser.parse_args(arguments)
@@ -42,6 +45,14 @@ def _run(chosen: argparse.Namespace) -> None:
         from mtrec.report import main as report
 
         report()
+    elif chosen.command == "study":
+        from mtrec.notebooks import setup
+
+        setup()
+        from mtrec.study import cost, run
+
+        if run.main(chosen.domain, chosen.minutes):
+            cost.main(chosen.domain)
     else:
         from mtrec.evaluation.reference import update
 

@@ -93,6 +93,9 @@ def _record(path: Path, seconds: float) -> None:
     artifacts = path.parent.parent.parent / "artifacts" / path.parent.name
     merged = {**old, **_read(artifacts / "evaluation" / "metrics.json")}
     merged["seconds"] = {**old.get("seconds", {}), path.stem.split("_", 1)[-1]: round(seconds, 1)}
+    analysis = _read(artifacts / "analysis" / "metrics.json")
+    if analysis:
+        merged["analysis"] = analysis
     speed = _read(artifacts / "speed.json")
     if speed:
         merged["speed"] = speed

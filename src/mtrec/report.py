@@ -13,10 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from mtrec.config import find_root
+from mtrec.config import Paths, find_root, read_params
 from mtrec.evaluation import findings, tables
+from mtrec.study import report as study
+from mtrec.training import ledger
 
-ORDER = ("preprocessing", "task_embedding", "model_building", "training", "evaluation")
+ORDER = (
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation",
+    "task_analysis", "comparison",
+)  # fmt: skip
 
 
 def main(root: Path | None = None) -> None:
@@ -30,6 +35,7 @@ def main(root: Path | None = None) -> None:
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")
     new = insert(old, "results", results_section(metrics))
+    new = insert(new, "study", study_section(root))
     new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
     if new != old:
         temporary = readme.with_name("README.md.partial")
@@ -68,6 +74,27 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
             f"{markdown(tables.results_table(found))}\n\n{' '.join(verdicts)}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def study_section(root: Path) -> str:
+    """What the comparison of layers, balancers and heads allows to be said, per domain."""
+    config = read_params(root / "params.yaml")
+    default = (config.model_building.shared.layer, config.training.balancing)
+    files = {domain: Paths(root, domain).study for domain in config.domains}
+    results = {domain: ledger.read(file) for domain, file in files.items() if file.is_file()}
+    if not results:
+        return "No results yet: run `make study`."
+    parts = [
+        f"**`{domain}`**\n\n"
+        + "\n".join(f"- {line}" for line in study.conclusions(found, *default))
+        for domain, found in results.items()
+    ]
+    best = study.choose({domain: study.summary(found) for domain, found in results.items()}).iloc[0]
+    parts.append(
+        f"Lowest validation loss over {' and '.join(results)}: {best['layer']} + "
+        f"{best['balancing']}. The default of `params.yaml` is {' + '.join(default)}."
+    )
+    return "\n\n".join(parts)
 
 
 def markdown(frame: pd.DataFrame) -> str:

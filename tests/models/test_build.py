@@ -8,6 +8,7 @@ from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
 from mtrec.models.visibility import visible
+from tests.conftest import DOMAIN, SIZES, TASKS
 
 
 def outputs(model, inputs):
@@ -83,8 +84,6 @@ def test_saved_model_predicts_the_same_and_has_the_same_bytes(models, data, tmp_
 
 
 def test_same_seed_builds_the_same_bytes(assembly, vectors, tmp_path):
-    from tests.conftest import SIZES
-
     for name in "ab":
         built = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["like"]
         save_model(built, tmp_path / f"{name}.keras")
@@ -142,3 +141,55 @@ def test_history_ignores_padding_and_is_zero_without_events(name):
     other = np.where(known[:, :, None], events, rng.normal(size=events.shape)).astype("float32")
     np.testing.assert_allclose(layer(events, known), layer(other, known), atol=1e-6)
     assert np.abs(np.array(layer(events, known))[2]).max() == 0
+
+
+@pytest.fixture(scope="module")
+def named(world, vectors):
+    """The world with a task whose labels are scored by their texts, and its models."""
+    genres = TASKS["genres"].model_copy(update={"head": "label_embedding"})
+    domain = DOMAIN.model_copy(update={"tasks": {"genres": genres, "like": TASKS["like"]}})
+    texts = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    vectors = {**vectors, "tasks": vectors["tasks"][:2], "labels_genres": texts}
+    found = assemble.assemble(world, vectors, domain, SIZES)
+    return texts, found, assemble.build_models(found, vectors["tasks"], SIZES, seed=3)
+
+
+def test_label_head_holds_the_text_vectors_of_its_labels(named):
+    texts, _, models = named
+    for name in ("joint", "genres"):
+        head = models[name].get_layer("genres_head")
+        np.testing.assert_array_equal(head.text, texts)
+        assert not any(v is head.text for v in models[name].trainable_variables)
+    assert list(models["like"].output) == ["like"]
+
+
+def test_label_head_without_text_knows_labels_apart_only(named):
+    head = named[2]["without_text"].get_layer("genres_head")
+    np.testing.assert_array_equal(head.text, np.eye(3))
+
+
+def test_model_with_a_label_head_starts_as_the_constant_and_survives_its_file(
+    named, data, tmp_path
+):
+    _, found, models = named
+    model = models["joint"]
+    logits = outputs(model, data.inputs)["genres"]
+    np.testing.assert_allclose(logits, np.broadcast_to(found.base_logits["genres"], logits.shape))
+    head = model.get_layer("genres_head")
+    try:
+        head.query.assign(np.random.default_rng(1).normal(size=head.query.shape))
+        save_model(model, tmp_path / "joint.keras")
+        again = load_model(tmp_path / "joint.keras")
+        expected = outputs(model, data.inputs)["genres"]
+        assert not np.allclose(expected, logits)
+        np.testing.assert_array_equal(outputs(again, data.inputs)["genres"], expected)
+    finally:
+        head.query.assign(np.zeros(head.query.shape))
+
+
+def test_label_vectors_that_are_missing_or_too_few_are_named(world, vectors):
+    genres = TASKS["genres"].model_copy(update={"head": "label_embedding"})
+    domain = DOMAIN.model_copy(update={"tasks": {"genres": genres}})
+    for more, count in (({}, 0), ({"labels_genres": np.zeros((2, 5), "float32")}, 2)):
+        with pytest.raises(ValueError, match=rf"'genres': .* of its 3 labels .found: {count}.*02"):
+            assemble.assemble(world, {**vectors, **more}, domain, SIZES)

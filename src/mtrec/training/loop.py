@@ -115,7 +115,7 @@ class Trainer:
         self._identity = checkpoint.fingerprint(
             settings.model_dump(), steps, model.get_config(), dict(scales), dict(weights),
             dict(parents or {}), training.inputs, training.labels, training.masks,
-            validation.inputs, validation.masks,
+            validation.inputs, validation.labels, validation.masks,
         )  # fmt: skip
 
     def run(

@@ -1,0 +1,1 @@
+"""What tasks have to do with each other: labels, gradients, affinity, transfer, grouping."""

@@ -1,0 +1,75 @@
+"""The task analysis as tables and files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mtrec.training import checkpoint
+from mtrec.training.workbench import Workbench
+
+
+def bench_table(bench: Workbench) -> pd.DataFrame:
+    """Rows, steps and epochs of every training of the analysis."""
+    steps = max(1, len(bench.training) // bench.settings.batch_size)
+    return pd.DataFrame(
+        [{"training rows": len(bench.training), "validation rows": len(bench.validation),
+          "steps per epoch": steps, "epochs, at most": bench.settings.epochs,
+          "past events": bench.sizes.history.length, "shared layer": bench.sizes.shared.layer}]
+    )  # fmt: skip
+
+
+def identity(bench: Workbench) -> str:
+    """What the trainings depend on, as a hash."""
+    return checkpoint.fingerprint(
+        bench.settings.model_dump(mode="json"), bench.sizes.model_dump(mode="json"),
+        {name: task.model_dump(mode="json") for name, task in bench.domain.tasks.items()},
+        bench.training.inputs, bench.training.labels, bench.training.masks,
+        bench.validation.labels, bench.validation.masks, bench.vectors["tasks"],
+    )  # fmt: skip
+
+
+def agreement(predictions: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of what each cheap measure says of a pair with its measured transfer.
+
+    Args:
+        predictions: ``(tasks, tasks)`` by measure; row is the partner, column the task.
+        measured: gain of the column's task from the row's.
+
+    Returns:
+        ``measure``, ``pairs`` (ordered ones that both know), ``Spearman's rho``, ``p``.
+    """
+    off = ~np.eye(len(measured), dtype=bool)
+    rows = []
+    for name, matrix in predictions.items():
+        both = off & np.isfinite(matrix.to_numpy()) & np.isfinite(measured.to_numpy())
+        count = int(both.sum())
+        rho, p = (np.nan, np.nan)
+        if count > 2:
+            rho, p = stats.spearmanr(matrix.to_numpy()[both], measured.to_numpy()[both])
+        rows.append((name, count, float(rho), float(p)))
+    return pd.DataFrame(rows, columns=["measure", "pairs", "Spearman's rho", "p"])
+
+
+def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write each frame as ``<name>.csv`` and all as ``metrics.json``, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain: dict[str, Any] = {}
+    for name, frame in frames.items():
+        rounded = frame.round(6)
+        _replace(folder / f"{name}.csv", rounded.to_csv(index=True))
+        plain[name] = json.loads(rounded.to_json(orient="split"))
+    _replace(folder / "metrics.json", json.dumps(plain, indent=1) + "\n")
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_name(file.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)

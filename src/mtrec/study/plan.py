@@ -1,0 +1,111 @@
+"""Which trainings the comparison consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+HEADS: dict[str, tuple[dict[str, str], ...]] = {
+    "binary": ({"loss": "focal"},),
+    "regression": ({"head": "relu"}, {"loss": "lognormal"}, {"type": "ordinal"}),
+    "multilabel": (
+        {"head": "label_embedding"}, {"loss": "focal"}, {"loss": "asymmetric"},
+    ),
+    "ranking": ({"loss": "sampled_softmax"}, {"loss": "pairwise"}),
+}  # fmt: skip
+MOST_LEVELS = 10  # distinct values up to which a number may be treated as ordered levels
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of the comparison; it is trained once per seed.
+
+    Attributes:
+        part: ``alone`` (a model per task), ``joint``, ``weightings`` or ``heads``.
+        layer: shared layer.
+        balancing: balancer.
+        weights: static weight per task, in the tasks' order; empty for ones.
+        tasks: tasks of the model.
+        seeds: number of trainings; one per static weighting, as in a search.
+        head: changes to the settings of the one task, for ``heads``; the unchanged ones are
+            ``alone``.
+    """
+
+    part: str
+    layer: str
+    balancing: str
+    weights: tuple[float, ...]
+    tasks: tuple[str, ...]
+    seeds: int
+    head: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What tables call the setting within its part."""
+        if self.part == "heads":
+            return " ".join(value for _, value in self.head)
+        if self.part == "weightings":
+            return " : ".join(f"{weight:.2f}" for weight in self.weights)
+        return f"{self.layer} + {self.balancing}"
+
+
+def settings(
+    study: Any,
+    tasks: Mapping[str, Any],
+    levels: Mapping[str, int],
+    lowest: Mapping[str, float],
+    seed: int,
+) -> list[Setting]:
+    """All settings in the order of interest: an interrupted study has the important ones.
+
+    Args:
+        study: :class:`mtrec.config.Study`.
+        tasks: task settings by name.
+        levels: number of distinct training labels of each regression task.
+        lowest: lowest label of each regression task.
+        seed: of the static weightings.
+    """
+    names, layer = tuple(tasks), study.layer
+    alone = [Setting("alone", layer, "static", (), (name,), study.seeds) for name in names]
+    pairs = [(other, balancing) for balancing in study.balancers for other in study.layers]
+    pairs += [(layer, balancing) for balancing in study.more_balancers]
+    joint = [Setting("joint", *pair, (), names, study.seeds) for pair in dict.fromkeys(pairs)]
+    weighted = [
+        Setting("weightings", layer, "static", weights, names, 1)
+        for weights in weightings(len(names), study.weightings, seed)
+    ]
+    heads = [
+        Setting("heads", layer, "static", (), (name,), study.seeds, tuple(change.items()))
+        for name, task in tasks.items()
+        for change in HEADS.get(task.type, ())
+        if task.type != "regression" or _possible(change, levels[name], lowest[name])
+    ]
+    first = [s for s in joint if s.layer == layer or s.balancing == study.balancers[0]]
+    return [*alone, *first, *weighted, *(s for s in joint if s not in first), *heads]
+
+
+def _possible(change: Mapping[str, str], levels: int, lowest: float) -> bool:
+    """Whether a head or loss takes such labels: few levels, none negative, or all positive."""
+    if change.get("type") == "ordinal":
+        return levels <= MOST_LEVELS
+    if change.get("head") == "relu":
+        return lowest >= 0
+    return lowest > 0
+
+
+def weightings(tasks: int, count: int, seed: int) -> list[tuple[float, ...]]:
+    """Static weightings with mean 1: equal ones first, then draws from the uniform simplex.
+
+    A regular grid over five tasks has no 15 points; a uniform draw covers the simplex evenly.
+
+    Example:
+        >>> weightings(2, 2, seed=0)[0]
+        (1.0, 1.0)
+    """
+    drawn = np.random.default_rng(seed).dirichlet(np.ones(tasks), count - 1) * tasks
+    floor = np.maximum(drawn, 0.05)  # no task is switched off
+    scaled = floor / floor.mean(axis=1, keepdims=True)
+    return [(1.0,) * tasks, *(tuple(float(w) for w in row.round(4)) for row in scaled)]

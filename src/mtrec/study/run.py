@@ -1,0 +1,105 @@
+"""Train every setting of the comparison; what is done already is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mtrec.data.dataset import relevant
+from mtrec.study.plan import Setting, settings
+from mtrec.study.score import score
+from mtrec.training import ledger, workbench
+from mtrec.training.loop import make_deterministic
+from mtrec.training.workbench import Workbench
+
+
+def main(domain: str, minutes: float | None = None) -> bool:
+    """Train what the results' file lacks, which is whole after each training.
+
+    Args:
+        domain: name of the domain.
+        minutes: stop before a setting that would begin later than this.
+
+    Returns:
+        Whether nothing is missing any more.
+    """
+    from mtrec.config import experiment
+
+    run = experiment(domain)
+    make_deterministic(run.seed, run.training.deterministic)
+    bench = workbench.prepare(run, run.study)
+    started, file = time.monotonic(), run.paths.study
+    for setting in plan(run, bench.tables.examples):
+        names = {run.seed + n: fingerprint(run, setting, n) for n in range(setting.seeds)}
+        done = set(ledger.read(file)["key"])
+        missing = [seed for seed, name in names.items() if name not in done]
+        if not missing:
+            continue
+        if minutes is not None and time.monotonic() - started > 60 * minutes:
+            print(f"{domain}: stopped after {minutes:g} minutes; run again to go on", flush=True)
+            return False
+        begun = time.monotonic()
+        for seed, rows in train_setting(bench, setting, missing):
+            ledger.add(file, rows.assign(key=names[seed]))
+        print(f"{domain}: {setting.part}, {setting.name}, {len(missing)} seeds: "
+              f"{time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
+    return True
+
+
+def plan(run: Any, examples: pd.DataFrame) -> list[Setting]:
+    """Every setting of the study of a domain."""
+    tasks, training = run.domain.tasks, examples["split"] == "train"
+    labels = {n: relevant(examples, tasks, n) for n, t in tasks.items() if t.type == "regression"}
+    levels = {name: column[training].nunique() for name, column in labels.items()}
+    lowest = {name: column.min() for name, column in labels.items()}
+    return settings(run.study, tasks, levels, lowest, run.seed)
+
+
+def train_setting(
+    bench: Workbench, setting: Setting, seeds: Sequence[int]
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """One training per seed: a row per task with validation loss and main test metric."""
+    if setting.head:
+        bench = workbench.with_head(bench, setting.tasks[0], dict(setting.head))
+    bench = workbench.with_layer(bench, setting.layer, setting.balancing)
+    weights = dict(zip(setting.tasks, setting.weights, strict=True)) if setting.weights else None
+    for seed, model, outcome in workbench.fit(bench, setting.tasks, seeds, weights):
+        losses = workbench.validation_loss(outcome)
+        yield seed, pd.DataFrame(
+            [
+                {"part": setting.part, "setting": setting.name, "layer": setting.layer,
+                 "balancing": setting.balancing, "seed": seed, "task": name, "metric": metric,
+                 "value": round(value, 6), "val_loss": round(losses[name], 6),
+                 "epochs": int(outcome.curve["epoch"].max()), "best_epoch": outcome.best_epoch}
+                for name, (metric, value) in score(bench, model, setting.tasks).items()
+            ]
+        )  # fmt: skip
+
+
+def planned(run: Any, examples: pd.DataFrame) -> dict[str, int]:
+    """Number of trainings by part of the study."""
+    counts: dict[str, int] = {}
+    for setting in plan(run, examples):
+        counts[setting.part] = counts.get(setting.part, 0) + setting.seeds
+    return counts
+
+
+def fingerprint(run: Any, setting: Setting, seed: int) -> str:
+    """What identifies a training: a change of any setting that it depends on makes it new.
+
+    Layer and balancer are the setting's own, so that a new default of either leaves finished
+    trainings valid.
+    """
+    building, training = run.model_building.model_dump(), run.training.model_dump()
+    building["shared"].pop("layer")
+    for name in ("balancing", "epochs", "batch_size"):
+        training.pop(name)
+    study = run.study
+    return ledger.key(
+        run.name, seed, run.seed, study.share, study.history, study.batch_size, study.epochs,
+        building, training, run.domain.model_dump(mode="json"), run.task_embedding.model_dump(),
+        vars(setting),
+    )  # fmt: skip

@@ -1,0 +1,42 @@
+"""The main test metric of each task of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mtrec.data.features import usable_events
+from mtrec.evaluation.metrics import MAIN_METRIC, METRICS
+from mtrec.evaluation.ranks import ranks, seen_items
+from mtrec.tasks import Ordinal, Ranking
+from mtrec.training.loop import predict
+from mtrec.training.workbench import Workbench
+
+
+def score(bench: Workbench, model: keras.Model, names: tuple[str, ...]) -> dict[str, tuple]:
+    """``(metric, value)`` on the test rows by task; ordered levels are scored as numbers."""
+    test = np.flatnonzero((bench.tables.examples["split"] == "test").to_numpy())
+    part = bench.data.take(test)
+    logits = predict(model, part.inputs)
+    return {name: _score(bench, name, part, test, logits[name]) for name in names}
+
+
+def _score(bench: Workbench, name: str, part: Any, test: np.ndarray, logits: Any) -> tuple:
+    kind, known = bench.assembly.types[name], part.masks[name]
+    found = ops.convert_to_numpy(kind.predict(logits[known]))
+    labels, family = part.labels[name][known], kind.metrics
+    if isinstance(kind, Ordinal):
+        levels = np.asarray(kind.levels)
+        found, labels, family = found @ levels, levels[labels], "regression"
+    if isinstance(kind, Ranking):
+        examples = bench.tables.examples.iloc[test[known]]
+        seen = seen_items(
+            usable_events(bench.tables, bench.assembly.encoder), part.inputs["user"][known],
+            examples["timestamp"], kind.outputs,
+        )  # fmt: skip
+        found = ranks(found, labels, seen)
+    metric = MAIN_METRIC[family]
+    return metric, float(METRICS[family](labels, found)[metric])
