@@ -22,7 +22,8 @@ def bench_table(bench: Workbench) -> pd.DataFrame:
     return pd.DataFrame(
         [{"training rows": len(bench.training), "validation rows": len(bench.validation),
           "steps per epoch": steps, "epochs, at most": bench.settings.epochs,
-          "past events": bench.sizes.history.length, "shared layer": bench.sizes.shared.layer}]
+          "past events": bench.sizes.history.length, "shared layer": bench.sizes.shared.layer,
+          "balancing": bench.settings.balancing}]
     )  # fmt: skip
 
 
@@ -34,6 +35,11 @@ def identity(bench: Workbench) -> str:
         bench.training.inputs, bench.training.labels, bench.training.masks,
         bench.validation.labels, bench.validation.masks, bench.vectors["tasks"],
     )  # fmt: skip
+
+
+def relative_affinity(affinity: pd.DataFrame) -> pd.DataFrame:
+    """Affinity in percent of what a step for the column's own task does, ``(tasks, tasks)``."""
+    return 100 * affinity / np.diag(affinity)
 
 
 def agreement(predictions: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -> pd.DataFrame:

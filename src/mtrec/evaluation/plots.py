@@ -154,16 +154,19 @@ def confusion(labels: np.ndarray, chosen: np.ndarray, names: Sequence[str], titl
 
 
 def matrix(frame: pd.DataFrame, title: str, label: str, rows: str, columns: str) -> Figure:
-    """A heatmap of values around zero; unknown ones are left blank."""
+    """A heatmap, around zero if some values are below it; unknown ones are left blank."""
     figure, axes = plt.subplots(figsize=(1.0 * len(frame.columns) + 2.6, 0.7 * len(frame) + 1.6))
     known = frame.to_numpy(dtype=float)
     known = known[np.isfinite(known)]
     largest = float(np.abs(known).max()) if len(known) else 1.0
+    signed = bool(len(known)) and known.min() < -0.01 * largest
     sns.heatmap(
-        frame.astype(float), annot=True, fmt=".2g" if largest < 0.1 else ".2f", cmap="PuOr",
-        vmin=-largest, vmax=largest, annot_kws={"fontsize": 9}, cbar_kws={"label": label}, ax=axes,
+        frame.astype(float), annot=True, fmt=".2f", cmap="PuOr" if signed else "Purples", ax=axes,
+        vmin=-largest if signed else 0, vmax=largest, annot_kws={"fontsize": 9},
+        cbar_kws={"label": label},
     )  # fmt: skip
     axes.set(title=title, xlabel=columns, ylabel=rows)
+    axes.grid(visible=False)
     axes.tick_params(axis="x", rotation=30)
     axes.tick_params(axis="y", rotation=0)
     return figure

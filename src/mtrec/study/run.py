@@ -90,16 +90,17 @@ def planned(run: Any, examples: pd.DataFrame) -> dict[str, int]:
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:
     """What identifies a training: a change of any setting that it depends on makes it new.
 
-    Layer and balancer are the setting's own, so that a new default of either leaves finished
-    trainings valid.
+    Layer and balancer are the setting's own, and length of histories, epochs and batch the
+    study's, so that a new default of any leaves finished trainings valid; so do more seeds.
     """
     building, training = run.model_building.model_dump(), run.training.model_dump()
     building["shared"].pop("layer")
+    building["history"].pop("length")
     for name in ("balancing", "epochs", "batch_size"):
         training.pop(name)
-    study = run.study
+    study, own = run.study, {key: v for key, v in vars(setting).items() if key != "seeds"}
     return ledger.key(
         run.name, seed, run.seed, study.share, study.history, study.batch_size, study.epochs,
         building, training, run.domain.model_dump(mode="json"), run.task_embedding.model_dump(),
-        vars(setting),
+        own,
     )  # fmt: skip
