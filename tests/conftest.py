@@ -15,7 +15,6 @@ from mtrec.config import (
     Features,
     History,
     ModelBuilding,
-    Paths,
     Shared,
     Short,
     Study,
@@ -26,6 +25,7 @@ from mtrec.data import schema
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
 from mtrec.llm.settings import EmbedSettings
+from mtrec.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ("action", "drama", "comedy")

@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 from mtrec import serving
-from mtrec.config import Paths
 from mtrec.data.schema import with_examples
 from mtrec.evaluation import experiment
 from mtrec.models import assemble
 from mtrec.models.store import save_model
+from mtrec.paths import Paths
 from mtrec.tasks import Ordinal
 from tests.conftest import DOMAIN, SIZES, TASKS
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from platformdirs import user_cache_dir
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mtrec.domains import DOMAINS
 from mtrec.llm.settings import EmbedSettings
+from mtrec.paths import Paths
 from mtrec.task_names import choose_head, choose_loss
 
 TaskType = Literal["binary", "multiclass", "ordinal", "regression", "multilabel", "ranking"]
@@ -175,94 +175,6 @@ class Study(Short):
     layer: str = Field(description="with which more balancers, weightings and heads are compared")
     more_balancers: tuple[str, ...] = ()
     weightings: int = Field(15, ge=1, description="static weightings tried, one training each")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where one domain's files live, relative to the repository's root."""
-
-    root: Path
-    domain: str
-
-    @property
-    def raw(self) -> Path:
-        """Raw files, under DVC's ``data.dvc``."""
-        return self.root / "data"
-
-    @property
-    def artifacts(self) -> Path:
-        """Results of stages that later stages read."""
-        return self.root / "artifacts" / self.domain
-
-    @property
-    def tables(self) -> Path:
-        """The four tables."""
-        return self.artifacts / "tables"
-
-    @property
-    def embeddings(self) -> Path:
-        """Text vectors of users, items and tasks."""
-        return self.artifacts / "embeddings"
-
-    @property
-    def model(self) -> Path:
-        """The untrained model and its encoders."""
-        return self.artifacts / "model"
-
-    @property
-    def trained(self) -> Path:
-        """Trained models and what they need to answer requests."""
-        return self.root / "models" / self.domain
-
-    @property
-    def curves(self) -> Path:
-        """Learning curves of all models, a DVC plot."""
-        return self.artifacts / "curves.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """State of interrupted trainings; not an output, so that DVC leaves it alone."""
-        return self.root / "build" / "checkpoints" / self.domain
-
-    @property
-    def cache(self) -> Path:
-        """Text vectors by content, kept between runs and shared by clones."""
-        return Path(user_cache_dir("mtrec")) / "embeddings"
-
-    @property
-    def evaluation(self) -> Path:
-        """Metrics of the evaluation, without wall times."""
-        return self.artifacts / "evaluation"
-
-    @property
-    def analysis(self) -> Path:
-        """What notebook 06 measured about the tasks."""
-        return self.artifacts / "analysis"
-
-    @property
-    def transfers(self) -> Path:
-        """Trainings of an interrupted analysis; not an output, so that DVC leaves it alone."""
-        return self.root / "build" / "analysis" / f"{self.domain}.csv"
-
-    @property
-    def cost(self) -> Path:
-        """Time per step of layers and balancers, committed."""
-        return self.study.with_name(f"{self.domain}_cost.csv")
-
-    @property
-    def study(self) -> Path:
-        """Results of ``make study``, committed."""
-        return self.root / "reports" / "study" / f"{self.domain}.csv"
-
-    @property
-    def figures(self) -> Path:
-        """Figures that the report shows."""
-        return self.root / "reports" / self.domain / "figures"
-
-    @property
-    def reference(self) -> Path:
-        """The committed figures that a rerun is compared with."""
-        return self.root / "tests" / "reference" / f"{self.domain}.json"
 
 
 class Config(Settings):

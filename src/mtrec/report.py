@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from mtrec.config import Paths, find_root, read_params
+from mtrec.config import find_root, read_params
 from mtrec.evaluation import findings, tables
+from mtrec.paths import Paths
 from mtrec.study import report as study
 from mtrec.training import ledger
 

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from mtrec.config import Paths, find_root
+from mtrec.config import find_root
 from mtrec.data.features import Events, usable_events
 from mtrec.models import assemble
 from mtrec.models.store import load_model
+from mtrec.paths import Paths
 from mtrec.tasks import Multiclass, Multilabel, Ordinal, Ranking
 from mtrec.training.loop import predict
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mtrec import config
+from mtrec.paths import Paths
 from mtrec.study import run as module
 from mtrec.study.plan import Setting
 from mtrec.study.run import fingerprint, main, plan, planned, train_setting
@@ -22,7 +23,7 @@ def outcome(names, seed):
 @pytest.fixture
 def study(run, bench, monkeypatch, tmp_path):
     """A study on the tiny world with trainings that take no time; ``done`` lists them."""
-    paths = config.Paths(tmp_path, "tiny")
+    paths = Paths(tmp_path, "tiny")
     study = {"run": replace(run, paths=paths), "file": paths.study, "done": [], "stop": None}
 
     def fit(bench, names, seeds, weights=None):
