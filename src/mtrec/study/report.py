@@ -58,13 +58,19 @@ def grid(found: pd.DataFrame, column: str, layers: list[str]) -> pd.DataFrame:
 
 
 def difference(
-    results: pd.DataFrame, setting: tuple[str, str], other: tuple[str, str]
+    results: pd.DataFrame, setting: tuple[str, str], other: tuple[str, str], column: str = "gain"
 ) -> tuple[float, float, float]:
-    """Mean test gain of one (layer, balancer) over another, paired by seed, with 95 % interval."""
+    """Mean over tasks of one (layer, balancer) minus another, paired by seed, with 95 % interval.
+
+    Args:
+        results: all results.
+        setting: layer and balancer.
+        other: those it is compared with.
+        column: ``gain`` (test, in percent) or ``val_loss``.
+    """
     chosen = with_gain(results)[results["part"] == JOINT]
-    mean = chosen.groupby(["layer", "balancing", "seed"])["gain"].mean()
-    paired = (mean.loc[setting] - mean.loc[other]).dropna()
-    return mean_interval(paired.to_numpy())
+    mean = chosen.groupby(["layer", "balancing", "seed"])[column].mean()
+    return mean_interval((mean.loc[setting] - mean.loc[other]).dropna().to_numpy())
 
 
 def by_task(results: pd.DataFrame, settings: list[tuple[str, str]]) -> pd.DataFrame:
@@ -169,34 +175,32 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
 
 def conclusions(results: pd.DataFrame, layer: str, balancing: str) -> list[str]:
     """What the intervals allow to be said, one sentence each; ``layer`` and ``balancing`` rule."""
-    found = summary(results)
-    best = found.iloc[0]
-    static = found[found["balancing"] == "static"]
-    spread = static["val_loss"].max() - static["val_loss"].min()
-    same_layer = found[found["layer"] == layer]
-    moved = same_layer["val_loss"].max() - same_layer["val_loss"].min()
+    found, default = summary(results), (layer, balancing)
+    best = (found.iloc[0]["layer"], found.iloc[0]["balancing"])
+    static = found[found["balancing"] == "static"]["val_loss"]
+    same_layer = found[found["layer"] == layer]["val_loss"]
     lines = [
-        f"Lowest mean validation loss: {best['layer']} + {best['balancing']} "
-        f"({best['val_loss']:.4f}).",
-        f"With static weights the layers differ by {spread:.4f} in mean validation loss; with "
-        f"{layer} the balancers differ by {moved:.4f}.",
+        f"Lowest mean validation loss: {' + '.join(best)} ({found.iloc[0]['val_loss']:.4f}).",
+        f"With static weights the layers differ by at most {static.max() - static.min():.4f}; with "
+        f"{layer} the balancers differ by at most {same_layer.max() - same_layer.min():.4f}.",
     ]
-    pairs = set(zip(found["layer"], found["balancing"], strict=True))
-    default = (layer, balancing)
-    for other in (("shared_bottom", "static"), (layer, "static")):
-        if default in pairs and other in pairs and other != default:
-            change = difference(results, default, other)
+    tried = set(zip(found["layer"], found["balancing"], strict=True))
+    for other in dict.fromkeys([(layer, "static"), ("shared_bottom", "static"), best]):
+        if {default, other} <= tried and other != default:
+            loss = difference(results, default, other, "val_loss")
+            gain = difference(results, default, other)
+            better = verdict((-loss[0], -loss[2], -loss[1]))
             lines.append(
-                f"{' + '.join(default)} against {' + '.join(other)}, mean test gain over tasks: "
-                f"{show(change, 1, signed=True)} % ({verdict(change)})."
+                f"{' + '.join(default)} minus {' + '.join(other)}: validation loss "
+                f"{show(loss, 4, signed=True)} ({better}), mean test gain "
+                f"{show(gain, 1, signed=True)} % ({verdict(gain)})."
             )
     own = found[(found["layer"] == layer) & (found["balancing"] == balancing)]
     if len(own):
-        row = own.iloc[0]
-        gain = (row["gain"], row["low"], row["high"])
+        gain = tuple(own.iloc[0][["gain", "low", "high"]])
         lines.append(
-            f"{' + '.join(default)} against single-task models: {show(gain, 1, signed=True)} % "
-            f"({verdict(gain)})."
+            f"{' + '.join(default)} against single-task models, mean test gain: "
+            f"{show(gain, 1, signed=True)} % ({verdict(gain)})."
         )
     return lines
 
