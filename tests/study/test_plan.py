@@ -42,7 +42,7 @@ def test_important_settings_come_first_and_none_twice(plan):
         ("mmoe", "static"), ("star", "static"), ("ple", "static"), ("mmoe", "dbmtl"),
         ("mmoe", "pcgrad"),
     ]  # fmt: skip
-    assert order[-1] == "heads"
+    assert order[-2:] == ["joint"] * 2
 
 
 def test_heads_are_those_of_each_tasks_type(plan):

@@ -84,7 +84,7 @@ def settings(
         if task.type != "regression" or _possible(change, levels[name], lowest[name])
     ]
     first = [s for s in joint if s.layer == layer or s.balancing == study.balancers[0]]
-    return [*alone, *first, *weighted, *(s for s in joint if s not in first), *heads]
+    return [*alone, *first, *weighted, *heads, *(s for s in joint if s not in first)]
 
 
 def _possible(change: Mapping[str, str], levels: int, lowest: float) -> bool:
