@@ -90,11 +90,15 @@ def study_section(root: Path) -> str:
         + "\n".join(f"- {line}" for line in study.conclusions(found, *default))
         for domain, found in results.items()
     ]
-    best = study.choose({domain: study.summary(found) for domain, found in results.items()}).iloc[0]
-    parts.append(
-        f"Lowest validation loss over {' and '.join(results)}: {best['layer']} + "
-        f"{best['balancing']}. The default of `params.yaml` is {' + '.join(default)}."
-    )
+    both = study.choose({domain: study.summary(found) for domain, found in results.items()})
+    losses = both.set_index(["layer", "balancing"])["mean"]
+    if default in losses:
+        best = losses.index[0]
+        parts.append(
+            f"Mean validation loss over {' and '.join(results)}: lowest {' + '.join(best)} "
+            f"({losses.iloc[0]:.4f}); the default of `params.yaml`, {' + '.join(default)}, has "
+            f"{losses[default]:.4f}."
+        )
     return "\n\n".join(parts)
 
 
