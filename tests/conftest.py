@@ -8,6 +8,7 @@ import pytest
 
 from mtrec.config import (
     Analysis,
+    ColdStart,
     Columns,
     Domain,
     Evaluation,
@@ -17,6 +18,7 @@ from mtrec.config import (
     ModelBuilding,
     Shared,
     Short,
+    Sparse,
     Study,
     Task,
     Training,
@@ -93,6 +95,7 @@ def make_world(seed: int = 0, users: int = 30, items: int = 20, events: int = 50
 
 
 DOMAIN = Domain(
+    raw="raw",
     data=None,
     features=Features(
         user=Columns(categorical=("user_id",), numeric=("age",), context=("user_count",)),
@@ -148,6 +151,7 @@ def make_run(root: Path, tables: Tables, vectors: dict, domain: Domain = DOMAIN)
         Analysis(**SHORT.model_dump()),
         Study(**SHORT.model_dump(), layers=("mmoe", "star"), balancers=("static", "dbmtl"),
               layer="mmoe"),
+        ColdStart(**SHORT.model_dump()), Sparse(**SHORT.model_dump()),
     )  # fmt: skip
     run.paths.artifacts.mkdir(parents=True)
     schema.write(tables, run.paths.tables)

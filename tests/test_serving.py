@@ -109,7 +109,8 @@ def test_ordered_levels_are_answered_in_the_labels_units(levels):
 def test_ordered_levels_are_evaluated_by_position_beside_a_baseline(levels):
     world, assembly, tasks, root = levels
     encoded = assemble.dataset(assembly, world, tasks)
-    found = experiment.predict_tasks(assembly, encoded, world, tasks, Paths(root, "tiny").trained)
+    trained = Paths(root, "tiny").trained
+    found = experiment.predict_tasks(assembly, encoded, world, tasks, trained, 0)
     p = found["rating"]
     assert p.type == "ordinal"
     test = world.examples[(world.examples["split"] == "test") & world.examples["rating"].notna()]

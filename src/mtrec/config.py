@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import yaml
@@ -48,6 +49,12 @@ class Task(Settings):
     loss: str | None = Field(
         None, description="what training minimises (default: the type's first)"
     )
+    candidates: Literal["items", "users"] = Field(
+        "items", description="what competes in a ranking task"
+    )
+    peers: tuple[str, ...] = Field(
+        (), description="systems of mtrec.evaluation.peers judged on the same test rows"
+    )
 
     @field_validator("head", "loss")
     @classmethod
@@ -69,9 +76,19 @@ class Columns(Settings):
     categorical: tuple[str, ...] = ()
     multi: tuple[str, ...] = Field((), description="columns that hold a list of categories")
     numeric: tuple[str, ...] = ()
+    graph: tuple[str, ...] = Field(
+        (), description="columns that hold a list of links of a knowledge graph"
+    )
     context: tuple[str, ...] = Field(
         (), description="numeric columns of examples that describe this side at that moment"
     )
+
+
+class Factors(Settings):
+    """Vectors of users and items from the matrix of training events (article §9.1)."""
+
+    method: Literal["pca", "svd", "nmf"]
+    components: int = Field(16, ge=1, description="length of a vector")
 
 
 class Features(Settings):
@@ -81,11 +98,19 @@ class Features(Settings):
     item: Columns = Columns()
     joint: Columns = Columns()
     event: tuple[str, ...] = Field((), description="numeric columns of a past event")
+    factors: Factors | None = Field(None, description="vectors from the matrix of training events")
+    imputation: Literal["mean", "iterative", "knn"] | None = Field(
+        None, description="how missing numbers are filled; the model sees a flag all the same"
+    )
 
 
 class Domain(Settings):
     """One data set: how it is prepared, what the model sees, what it predicts."""
 
+    raw: str = Field(description="folder of the raw files, relative to the repository's root")
+    module: str | None = Field(
+        None, description="name in mtrec.domains.DOMAINS (default: the domain's own)"
+    )
     data: Any
     features: Features
     tasks: dict[str, Task] = Field(min_length=1)
@@ -177,6 +202,23 @@ class Study(Short):
     weightings: int = Field(15, ge=1, description="static weightings tried, one training each")
 
 
+class ColdStart(Short):
+    """New items and new users (notebook 08, ``make study``)."""
+
+    validation_share: float = Field(0.1, gt=0, lt=0.5, description="of the items, or of the users")
+    test_share: float = Field(0.2, gt=0, lt=0.5, description="of the items, or of the users")
+    seeds: int = Field(1, ge=1, description="trainings per setting")
+
+
+class Sparse(Short):
+    """Methods for sparse data as the data are thinned (notebook 09, ``make study``)."""
+
+    levels: tuple[float, ...] = Field(
+        (1.0, 0.5, 0.2, 0.1, 0.05), min_length=1, description="shares of training events kept"
+    )
+    components: int = Field(16, ge=1, description="length of the vectors of a factorisation")
+
+
 class Config(Settings):
     """All of ``params.yaml``."""
 
@@ -187,6 +229,8 @@ class Config(Settings):
     evaluation: Evaluation
     analysis: Analysis
     study: Study
+    cold_start: ColdStart
+    sparse: Sparse
     domains: dict[str, Domain] = Field(min_length=1)
 
 
@@ -204,6 +248,18 @@ class Experiment:
     evaluation: Evaluation
     analysis: Analysis
     study: Study
+    cold_start: ColdStart
+    sparse: Sparse
+
+    @property
+    def module(self) -> ModuleType:
+        """The module that turns the raw files into the four tables."""
+        return DOMAINS[self.domain.module or self.name]
+
+    @property
+    def raw(self) -> Path:
+        """Folder of the domain's raw files."""
+        return self.paths.root / self.domain.raw
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -237,7 +293,9 @@ def read_params(path: Path) -> Config:
     try:
         config = Config.model_validate(raw)
         domains = {
-            name: domain.model_copy(update={"data": _data_settings(name, domain.data)})
+            name: domain.model_copy(
+                update={"data": _data_settings(name, domain.module or name, domain.data)}
+            )
             for name, domain in config.domains.items()
         }
     except ValidationError as error:
@@ -271,17 +329,20 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
         evaluation=config.evaluation,
         analysis=config.analysis,
         study=config.study,
+        cold_start=config.cold_start,
+        sparse=config.sparse,
     )
 
 
-def _data_settings(name: str, raw: Any) -> Any:
-    if name not in DOMAINS:
+def _data_settings(name: str, module: str, raw: Any) -> Any:
+    if module not in DOMAINS:
         raise ConfigError(
-            f"params.yaml: domains.{name}: no module builds this domain (known: "
-            f"{', '.join(DOMAINS)}). Add src/mtrec/domains/{name}.py to the DOMAINS registry."
+            f"params.yaml: domains.{name}: no module '{module}' builds this domain (known: "
+            f"{', '.join(DOMAINS)}). For your own files set module: own (`mtrec new` writes the "
+            f"block), or add src/mtrec/domains/{module}.py to the DOMAINS registry."
         )
     try:
-        return DOMAINS[name].Settings.model_validate(raw or {})
+        return DOMAINS[module].Settings.model_validate(raw or {})
     except ValidationError as error:
         raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
 

@@ -91,18 +91,20 @@ class Recommender:
         }
 
     def recommend(self, user_id: str, k: int = 10) -> pd.DataFrame:
-        """The ``k`` items that the first ranking task puts on top, without the last seen ones.
+        """The ``k`` items that the first task ranking items puts on top, without the last seen.
 
         Returns:
             ``item_id`` and ``score``, best first.
 
         Raises:
-            ValueError: the domain has no ranking task.
+            ValueError: the domain has no task that ranks items.
         """
-        name = next((n for n, t in self.assembly.types.items() if isinstance(t, Ranking)), None)
+        ranking = {n: t for n, t in self.assembly.types.items() if isinstance(t, Ranking)}
+        name = next((n for n, t in ranking.items() if t.candidates == "items"), None)
         if name is None:
             raise ValueError(
-                f"domain '{self.domain}' has no ranking task; score candidate pairs with score()."
+                f"domain '{self.domain}' has no task that ranks items; score candidate pairs with "
+                "score()."
             )
         row = pd.DataFrame({"user_id": [str(user_id)], "item_id": [None]})
         scores = self.predict(row)[name][0].astype("float64")

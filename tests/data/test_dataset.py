@@ -41,12 +41,12 @@ def test_types_learn_only_from_labels_whose_condition_holds(world):
     tasks = {"like": TASKS["like"], "rating": TASKS["rating"].model_copy(update={"when": "like"})}
     training = world.examples[world.examples["split"] == "train"]
     stars = training["rating"][training["like"] == 1]
-    kind = fit_types(world.examples, tasks, ())["rating"]
+    kind = fit_types(world.examples, tasks, {})["rating"]
     assert kind.mean == pytest.approx(stars.mean())
     assert kind.mean != pytest.approx(training["rating"].mean())
     never = world.examples.assign(like=0.0)
     with pytest.raises(ValueError, match="task 'rating': column 'rating' is empty in the training"):
-        fit_types(never, {"rating": tasks["rating"], "like": tasks["like"]}, ())
+        fit_types(never, {"rating": tasks["rating"], "like": tasks["like"]}, {})
 
 
 def test_label_names_are_those_that_the_tasks_type_learns(world):
@@ -60,7 +60,7 @@ def test_label_names_are_those_that_the_tasks_type_learns(world):
     assert texts.label_names(examples, plain) == {"genres": ["action", "comedy", "drama", "war"]}
     assert texts.label_names(examples, tasks) == {"genres": ["action", "comedy", "drama"]}
     for some in (plain, tasks):
-        classes = fit_types(examples, some, ())["genres"].classes
+        classes = fit_types(examples, some, {})["genres"].classes
         assert texts.label_names(examples, some)["genres"] == list(classes)
 
 
@@ -80,10 +80,10 @@ def test_twin_gets_the_rows_of_its_task(data):
 def test_missing_label_column_and_empty_training_labels_are_named(world):
     wrong = {"love": TASKS["like"].model_copy(update={"label": "love"})}
     with pytest.raises(KeyError, match="task 'love': the examples have no column 'love'"):
-        fit_types(world.examples, wrong, ())
+        fit_types(world.examples, wrong, {})
     empty = world.examples.assign(like=float("nan"))
     with pytest.raises(ValueError, match="task 'like': column 'like' is empty"):
-        fit_types(empty, {"like": TASKS["like"]}, ())
+        fit_types(empty, {"like": TASKS["like"]}, {})
 
 
 def test_texts_of_tables_become_vectors_in_the_tables_order(world, raw_data, tmp_path):

@@ -105,3 +105,13 @@ def test_inputs_have_the_promised_shapes(assembly, world):
 def test_missing_encoder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="encoder.json"):
         load_encoder(tmp_path)
+
+
+def test_split_by_user_learns_from_training_users_and_shows_others_their_own_past(world):
+    held = {"u0", "u1"}
+    examples = world.examples.assign(
+        split=np.where(world.examples["user_id"].isin(held), "test", "train")
+    )
+    events, histories_show_all = training_events(world.events, examples)
+    assert histories_show_all
+    assert set(events["user_id"]) == set(world.events["user_id"]) - held

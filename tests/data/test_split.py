@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.data.split import SPLIT_METHODS, add_cold_flags, official_fold
+from mtrec.data.split import SPLIT_METHODS, add_cold_flags, official_fold, shuffled_times
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), min_size=20, max_size=80)
 
@@ -71,3 +71,24 @@ def test_cold_flags_mark_ids_without_a_training_row():
     flagged = add_cold_flags(rows)
     assert flagged["cold_user"].tolist() == [False, True, False, False]
     assert flagged["cold_item"].tolist() == [False, False, True, False]
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, st.integers(0, 99))
+def test_split_by_user_puts_nobody_into_two_splits_and_has_the_shares(rows, seed):
+    data = frame(rows)
+    split = SPLIT_METHODS["users"](data, (0.25, 0.25), seed)
+    assert (split.groupby(data["user_id"]).nunique() == 1).all()
+    by_user = split.groupby(data["user_id"]).first()
+    assert (by_user == "test").sum() == round(0.25 * len(by_user))
+
+
+def test_shuffled_times_order_the_splits_and_shuffle_within():
+    split = pd.Series(["test", "train", "validation"] * 40)
+    times = shuffled_times(split, 3)
+    bounds = times.groupby(split).agg(["min", "max"])
+    assert bounds.loc["train", "max"] < bounds.loc["validation", "min"]
+    assert bounds.loc["validation", "max"] < bounds.loc["test", "min"]
+    assert times.is_unique and not times[split == "train"].is_monotonic_increasing
+    pd.testing.assert_series_equal(times, shuffled_times(split, 3))
+    assert not times.equals(shuffled_times(split, 4))

@@ -14,7 +14,7 @@ SETTINGS = ecommerce.Settings()
 
 @pytest.fixture(scope="module")
 def raw(raw_data):
-    return ecommerce.sample_raw(ecommerce.load_raw(raw_data), 120, 0)
+    return ecommerce.sample_raw(ecommerce.load_raw(raw_data / "completejourney"), 120, 0)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ LABELS = {
 
 @pytest.fixture(scope="module")
 def raw(raw_data):
-    return video.load_raw(raw_data)
+    return video.load_raw(raw_data / "ml-100k")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,6 @@ def test_text_of_a_film_does_not_hold_its_genres(tables):
 def test_missing_file_and_column_are_named(tmp_path, raw_data):
     with pytest.raises(FileNotFoundError, match="ml-100k.inter"):
         video.load_raw(tmp_path)
-    (tmp_path / "ml-100k").mkdir()
-    (tmp_path / "ml-100k" / "ml-100k.inter").write_text("user_id:token\titem:token\n1\t2\n")
+    (tmp_path / "ml-100k.inter").write_text("user_id:token\titem:token\n1\t2\n")
     with pytest.raises(SchemaError, match=r"ml-100k.inter: column 'item_id' is missing \(found"):
         video.load_raw(tmp_path)

@@ -186,3 +186,15 @@ def test_numbers_are_counted_in_training_and_bounded_everywhere_where_they_count
     assert "lognormal" not in names(zero)
     liked = changed(run, "domain.tasks.rating.when", "like")
     assert "lognormal" in names(zero, liked)
+
+
+def test_committed_results_are_those_of_the_present_settings():
+    from mtrec.config import experiment
+    from mtrec.study.run import without_graph
+
+    for domain in ("video", "ecommerce"):
+        present = without_graph(experiment(domain))
+        done = set(ledger.read(present.paths.study)["key"])
+        alone = [Setting("alone", present.study.layer, "static", (), (task,), 1)
+                 for task in present.domain.tasks]  # fmt: skip
+        assert {fingerprint(present, setting, 0) for setting in alone} <= done

@@ -162,7 +162,7 @@ def test_label_that_training_never_showed_is_left_out_of_the_set():
         (Ordinal, [3.0, 3.0], "has 1 level"),
         (Ordinal, [3.0, "good"], "holds 'good'; expected finite numbers"),
         (Multilabel, [[], []], "empty in every training row"),
-        (Ranking, ["i0", "i9"], "names item 'i9'"),
+        (Ranking, ["i0", "i9"], "names 'i9'"),
     ],
 )
 def test_bad_labels_are_refused_with_a_sentence(kind, labels, message):

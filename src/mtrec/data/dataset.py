@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,15 +49,21 @@ class Dataset:
         return some.take(np.any(list(some.masks.values()), axis=0))
 
 
-def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogue: tuple[str, ...]) -> dict:
+Catalogues = Mapping[str, tuple[str, ...]]
+
+
+def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogues: Catalogues) -> dict:
     """Fit each task's type on its known training labels.
+
+    Args:
+        examples: the examples table.
+        tasks: tasks by name.
+        catalogues: ids of all ``items`` and all ``users``, in the order of their tables.
 
     Raises:
         KeyError: a label column is missing.
         ValueError: a task has no label in the training split, or its type refuses the labels.
     """
-    from mtrec.tasks import TASK_TYPES
-
     training = examples[examples["split"] == "train"]
     types = {}
     for name, task in tasks.items():
@@ -72,8 +78,17 @@ def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogue: tuple
                 f"task '{name}': column '{task.label}' is empty in the training split. "
                 "Check the split, or drop the task in params.yaml."
             )
-        types[name] = TASK_TYPES[task.type].fit(labels, catalogue, task.head, task.loss)
+        types[name] = fit_type(labels, task, catalogues)
     return types
+
+
+def fit_type(labels: pd.Series, task: Any, catalogues: Catalogues) -> Any:
+    """Fit the type of one task on known training labels; see :func:`fit_types`."""
+    from mtrec.tasks import TASK_TYPES, Ranking
+
+    catalogue = catalogues.get(task.candidates, ())
+    kind = TASK_TYPES[task.type].fit(labels, catalogue, task.head, task.loss)
+    return replace(kind, candidates=task.candidates) if isinstance(kind, Ranking) else kind
 
 
 def relevant(examples: pd.DataFrame, tasks: Mapping[str, Any], name: str) -> pd.Series:

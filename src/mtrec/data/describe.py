@@ -16,9 +16,10 @@ from mtrec.llm.settings import EmbedSettings
 GROUP_LEVELS = (4, 40)  # a column with so many values colours a map legibly
 
 
-def overview(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rows and columns of each table."""
-    rows = [(name, len(frame), ", ".join(frame.columns)) for name, frame in frames.items()]
+def overview(frames: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows and columns of each table; what is no table is left out."""
+    tables = {name: part for name, part in frames.items() if isinstance(part, pd.DataFrame)}
+    rows = [(name, len(table), ", ".join(table.columns)) for name, table in tables.items()]
     return pd.DataFrame(rows, columns=["table", "rows", "columns"])
 
 
@@ -125,8 +126,10 @@ def shape_table(vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 
 def neighbours(items: pd.DataFrame, vectors: np.ndarray, seed: int, k: int = 3) -> pd.DataFrame:
-    """Nearest other texts of five random items by cosine similarity."""
+    """Nearest other texts of five random items by cosine similarity; no rows without texts."""
     known = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    if not len(known):
+        return pd.DataFrame(columns=["item", "nearest"])
     _, first = np.unique(items["text"].to_numpy()[known].astype(str), return_index=True)
     rows = known[np.sort(first)]
     unit = vectors[rows] / np.linalg.norm(vectors[rows], axis=1, keepdims=True)
@@ -137,6 +140,14 @@ def neighbours(items: pd.DataFrame, vectors: np.ndarray, seed: int, k: int = 3) 
         [(texts[i], " · ".join(texts[near])) for i, near in zip(chosen, similar, strict=True)],
         columns=["item", "nearest"],
     )
+
+
+def text_note(items: pd.DataFrame) -> str:
+    """How many items have a text, in a sentence."""
+    known = int(items["text"].notna().sum()) if "text" in items else 0
+    if not known:
+        return "no item of this domain has a text: no neighbours to show, and no map below"
+    return f"{known:,} of {len(items):,} items have a text"
 
 
 def groups(items: pd.DataFrame) -> pd.Series:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from mtrec.data.factors import align, factorize
+from mtrec.data.graph import reduce_links
+from mtrec.data.impute import Imputer
+
 Array = np.ndarray
-Kind = Literal["categorical", "multi", "numeric", "text"]
+Kind = Literal["categorical", "multi", "numeric", "text", "graph", "factors"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,11 @@ class Field:
     Attributes:
         name: column.
         kind: ``categorical`` (index of the category, 0 unknown), ``multi`` (0/1 per category),
-            ``numeric`` (standardised value and a flag that is 1 where missing) or ``text``
-            (index into ``vectors``, 0 no text).
+            ``numeric`` (standardised value and a flag that is 1 where missing), ``text``,
+            ``graph`` or ``factors`` (index into ``vectors``, 0 no text, links or events).
         table: ``(rows, )`` int32 or ``(rows, width)`` float32.
         size: number of categories with the unknown one, width of a row, or number of vectors.
-        vectors: text vectors ``(size, components)`` float32 for kind ``text``, else None.
+        vectors: fixed vectors ``(size, components)`` float32 for the last three kinds, else None.
     """
 
     name: str
@@ -105,17 +109,21 @@ def make_side(
     counts: pd.Series,
     min_count: int,
     vectors: Array | None,
+    factors: pd.DataFrame | None = None,
+    imputation: str | None = None,
 ) -> Side:
     """Encode one side's table.
 
     Args:
         table: users or items, one row per id.
         key: name of the id column.
-        columns: settings with ``categorical``, ``multi`` and ``numeric`` column names.
+        columns: settings with ``categorical``, ``multi``, ``numeric`` and ``graph`` column names.
         counts: number of training events by id; ids without one are not training entities and
             teach no vocabulary or statistic.
         min_count: training events below which an id shares the unknown embedding.
         vectors: text vectors ``(rows, components)`` of ``table``, NaN where there is no text.
+        factors: vectors by id from :func:`mtrec.data.factors.factorize`.
+        imputation: how missing numbers are filled, see :mod:`mtrec.data.impute`.
     """
     seen = table[key].map(counts).fillna(0)
     training = table[(seen > 0).to_numpy()]
@@ -126,12 +134,22 @@ def make_side(
     for name in columns.multi:
         classes = tuple(sorted(set(training[name].explode().dropna())))
         fields.append(Field(name, "multi", _pad(_multi_hot(table[name], classes)), len(classes)))
-    for name in columns.numeric:
-        scaled = Scaler.fit(training[[name]])(table[[name]])[:, 0]
-        unknown = np.array([[0.0, 1.0]], dtype="float32")
-        fields.append(Field(name, "numeric", np.concatenate([unknown, scaled]), 2))
+    scaled = [Scaler.fit(training[[name]])(table[[name]])[:, 0] for name in columns.numeric]
+    if imputation is not None and scaled:
+        together = np.stack(scaled, axis=1)
+        imputer = Imputer.fit(imputation, together[(seen > 0).to_numpy()])
+        scaled = list(imputer(together).swapaxes(0, 1))
+    unknown = np.array([[0.0, 1.0]], dtype="float32")
+    for name, values in zip(columns.numeric, scaled, strict=True):
+        fields.append(Field(name, "numeric", np.concatenate([unknown, values]), 2))
+    for name in columns.graph:
+        links = reduce_links(table[name], (seen > 0).to_numpy())
+        if np.isfinite(links).any():
+            fields.append(_fixed(name, "graph", links))
     if vectors is not None and np.isfinite(vectors).any():
-        fields.append(_text(vectors))
+        fields.append(_fixed("text", "text", vectors))
+    if factors is not None and factors.size:
+        fields.append(_fixed("factors", "factors", align(factors, table[key])))
     return Side(tuple(table[key]), tuple(fields))
 
 
@@ -142,12 +160,12 @@ def _categorical(table: pd.DataFrame, name: str, known: pd.Series) -> Field:
     return Field(name, "categorical", _pad(codes.astype("int32")), len(vocabulary) + 1)
 
 
-def _text(vectors: Array) -> Field:
+def _fixed(name: str, kind: Kind, vectors: Array) -> Field:
     known = np.isfinite(vectors).all(axis=1)
     unique, inverse = np.unique(vectors[known], axis=0, return_inverse=True)
     index = np.zeros(len(vectors), dtype="int32")
     index[known] = inverse.reshape(-1) + 1
-    return Field("text", "text", _pad(index), len(unique) + 1, _pad(unique.astype("float32")))
+    return Field(name, kind, _pad(index), len(unique) + 1, _pad(unique.astype("float32")))
 
 
 def _multi_hot(lists: pd.Series, classes: tuple[str, ...]) -> Array:
@@ -169,6 +187,17 @@ class Encoder:
     event: Scaler
     contexts: dict[str, Scaler]
     history_length: int
+    imputers: dict[str, Imputer] = field(default_factory=dict)
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Users and items."""
+        return self.user, self.item
+
+    @property
+    def catalogues(self) -> dict[str, tuple[str, ...]]:
+        """Ids of all that a ranking task may have compete: ``items`` and ``users``."""
+        return {"items": self.item.ids, "users": self.user.ids}
 
     def inputs(self, rows: pd.DataFrame, events: Events) -> dict[str, Array]:
         """The model's inputs for rows with ``user_id``, ``item_id`` and ``timestamp``.
@@ -184,8 +213,12 @@ class Encoder:
             "item": self.item.rows(rows["item_id"]),
             "history_items": events.item[index],
             "history_events": self._event_features(events, index, rows["timestamp"]),
-            **{f"{side}_context": scaler(rows) for side, scaler in self.contexts.items()},
+            **{f"{side}_context": self._context(side, rows) for side in self.contexts},
         }
+
+    def _context(self, side: str, rows: pd.DataFrame) -> Array:
+        scaled = self.contexts[side](rows)
+        return self.imputers[side](scaled) if side in self.imputers else scaled
 
     def _event_features(self, events: Events, index: Array, now: pd.Series) -> Array:
         days = (milliseconds(now)[:, None] - events.time[index]) / 86_400_000
@@ -249,9 +282,10 @@ def last_events(events: Events, user: Array, now: pd.Series, length: int) -> Arr
 def training_events(events: pd.DataFrame, examples: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Events that training may learn from, and whether the split respects time.
 
-    With a split in time these are the events before the first held-out example. Otherwise they
-    are all but the events that are themselves validation or test examples, and those may not
-    stand in a history either.
+    With a split in time these are the events before the first held-out example. With a split by
+    user they are those of the training users; what a held-out user did before may still be known
+    of him. Otherwise they are all but the events that are themselves validation or test examples,
+    and those may not stand in a history either.
     """
     timed = examples[examples["timestamp"].notna()]
     held = timed[timed["split"] != "train"]
@@ -260,12 +294,21 @@ def training_events(events: pd.DataFrame, examples: pd.DataFrame) -> tuple[pd.Da
     first = held["timestamp"].min()
     if timed.loc[timed["split"] == "train", "timestamp"].max() <= first:
         return events[events["timestamp"] < first], True
+    others = set(held["user_id"])
+    if others.isdisjoint(timed.loc[timed["split"] == "train", "user_id"]):
+        return events[~events["user_id"].isin(others)], True
     keys = ["user_id", "item_id", "timestamp"]
     inside = pd.MultiIndex.from_frame(events[keys]).isin(pd.MultiIndex.from_frame(held[keys]))
     return events[~inside], False
 
 
-def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: Mapping[str, Array]) -> Encoder:
+def fit_encoder(
+    tables: Any,
+    features: Any,
+    sizes: Any,
+    vectors: Mapping[str, Array],
+    links: pd.Series | None = None,
+) -> Encoder:
     """Learn an :class:`Encoder` from the training split of ``tables``.
 
     Args:
@@ -273,11 +316,20 @@ def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: Mapping[str, Ar
         features: which columns feed the model (:class:`mtrec.config.Features`).
         sizes: ``min_count`` and ``history.length`` (:class:`mtrec.config.ModelBuilding`).
         vectors: text vectors of ``users`` and ``items``, ``(rows, components)``.
+        links: users on either end of a training label that names a user, one entry per end; it
+            counts as an event of that user, who may have no other.
     """
     events, _ = training_events(tables.events, tables.examples)
+    counts = {key: events[key].value_counts() for key in ("user_id", "item_id")}
+    if links is not None:
+        counts["user_id"] = pd.concat([events["user_id"], links]).value_counts()
     training = tables.examples[tables.examples["split"] == "train"]
+    asked, imputation = features.factors, features.imputation
+    factors = factorize(events, asked.method, asked.components) if asked else {}
     user, item = (
-        make_side(table, key, columns, events[key].value_counts(), sizes.min_count, text)
+        make_side(
+            table, key, columns, counts[key], sizes.min_count, text, factors.get(key), imputation
+        )
         for table, key, columns, text in (
             (tables.users, "user_id", features.user, vectors.get("users")),
             (tables.items, "item_id", features.item, vectors.get("items")),
@@ -288,8 +340,13 @@ def fit_encoder(tables: Any, features: Any, sizes: Any, vectors: Mapping[str, Ar
         for side in ("user", "item", "joint")
         if getattr(features, side).context
     }
+    imputers = {
+        side: Imputer.fit(imputation, scaler(training))
+        for side, scaler in contexts.items()
+        if imputation is not None
+    }
     event = Scaler.fit(events[list(features.event)])
-    return Encoder(user, item, event, contexts, sizes.history.length)
+    return Encoder(user, item, event, contexts, sizes.history.length, imputers)
 
 
 def usable_events(tables: Any, encoder: Encoder) -> Events:
@@ -309,16 +366,20 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         "event": vars(encoder.event),
         "contexts": {side: vars(scaler) for side, scaler in encoder.contexts.items()},
     }
+    if encoder.imputers:
+        plain["imputers"] = {side: imputer.method for side, imputer in encoder.imputers.items()}
+    for side_name, imputer in encoder.imputers.items():
+        arrays[f"imputers/{side_name}"] = imputer.reference
     for name in ("user", "item"):
         side = getattr(encoder, name)
         plain[name] = {
             "ids": side.ids,
             "fields": [{"name": f.name, "kind": f.kind, "size": f.size} for f in side.fields],
         }
-        for field in side.fields:
-            arrays[f"{name}/{field.name}"] = field.table
-            if field.vectors is not None:
-                arrays[f"{name}/{field.name}/vectors"] = field.vectors
+        for one in side.fields:
+            arrays[f"{name}/{one.name}"] = one.table
+            if one.vectors is not None:
+                arrays[f"{name}/{one.name}/vectors"] = one.vectors
     (folder / "encoder.json").write_text(json.dumps(plain), encoding="utf-8")
     np.savez(folder / "encoder.npz", allow_pickle=False, **arrays)
 
@@ -350,18 +411,23 @@ def load_encoder(folder: Path) -> Encoder:
             )
             for name in ("user", "item")
         )
+        imputers = {
+            side: Imputer(method, arrays[f"imputers/{side}"])
+            for side, method in plain.get("imputers", {}).items()
+        }
     contexts = {side: _scaler(scaler) for side, scaler in plain["contexts"].items()}
-    return Encoder(user, item, _scaler(plain["event"]), contexts, plain["history_length"])
+    event = _scaler(plain["event"])
+    return Encoder(user, item, event, contexts, plain["history_length"], imputers)
 
 
 def _scaler(plain: dict[str, list]) -> Scaler:
     return Scaler(**{key: tuple(value) for key, value in plain.items()})
 
 
-def without_text(encoder: Encoder) -> Encoder:
-    """The same encoder without the language model's vectors, to measure what they add."""
+def without(kind: Kind, encoder: Encoder) -> Encoder:
+    """The same encoder without a kind of feature, to measure what it adds."""
     user, item = (
-        replace(side, fields=tuple(f for f in side.fields if f.kind != "text"))
+        replace(side, fields=tuple(f for f in side.fields if f.kind != kind))
         for side in (encoder.user, encoder.item)
     )
     return replace(encoder, user=user, item=item)

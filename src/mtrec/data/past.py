@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 Array = np.ndarray
 
@@ -63,3 +64,35 @@ class Past:
         seen = high > np.searchsorted(self.index, base)
         last = self.index[np.maximum(high - 1, 0)] - base
         return np.where(seen, periods - last, np.nan)
+
+
+def running(
+    frame: pd.DataFrame, key: str, value: str, known: pd.Series
+) -> tuple[pd.Series, pd.Series]:
+    """How many rows of the same key came strictly before each row, and their mean value.
+
+    Args:
+        frame: rows with ``key``, ``timestamp`` and ``value``.
+        key: column that groups the rows.
+        value: numeric column; a missing value is not counted.
+        known: rows that may be counted, ``(n,)`` bool. Held-out rows may not, unless the split
+            respects time.
+
+    Returns:
+        Count, and mean (missing where the count is 0), both float and in the order of ``frame``.
+
+    Example:
+        >>> rows = pd.DataFrame({"user": list("aab"), "timestamp": [1, 2, 3], "stars": [4, 2, 5]})
+        >>> [column.tolist() for column in running(rows, "user", "stars", rows["stars"] > 0)]
+        [[0.0, 1.0, 0.0], [nan, 4.0, nan]]
+    """
+    counted = known & frame[value].notna()
+    ordered = frame[[key, "timestamp"]].assign(
+        count=counted.astype(float), total=frame[value].where(counted, 0.0).astype(float)
+    )
+    ordered = ordered.sort_values([key, "timestamp"], kind="stable")
+    own = ordered[["count", "total"]]
+    before = ordered.groupby(key)[["count", "total"]].cumsum() - own  # also of this instant
+    before = before.groupby([ordered[key], ordered["timestamp"]]).transform("first")
+    before = before.reindex(frame.index)
+    return before["count"], before["total"] / before["count"].where(before["count"] > 0)

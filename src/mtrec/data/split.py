@@ -54,10 +54,52 @@ def leave_last_out(examples: pd.DataFrame, shares: tuple[float, float], seed: in
     return pd.Series(split, index=ordered.index).reindex(examples.index)
 
 
+def users(examples: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.Series:
+    """Split whole users by a seeded permutation; nobody is in two splits.
+
+    Histories may then show a held-out user's own earlier events, from which nothing was learnt.
+
+    Args:
+        examples: rows with ``user_id``.
+        shares: shares of validation and test users.
+        seed: of the permutation.
+    """
+    ids = pd.DataFrame({"user_id": np.sort(examples["user_id"].unique())})
+    chosen = pd.Series(random(ids, shares, seed).to_numpy(), index=ids["user_id"])
+    return examples["user_id"].map(chosen)
+
+
+def shuffled_times(split: pd.Series, seed: int) -> pd.Series:
+    """Times for data that has none: training rows first, then validation, then test, shuffled.
+
+    A seeded shuffle plays the part of time, one minute per row. "Strictly before" then is a valid
+    rule for what a row may know, and a random split is a split in this order.
+
+    Args:
+        split: ``train``, ``validation`` or ``test`` per row.
+        seed: of the shuffle.
+
+    Returns:
+        ``datetime64[ms]`` per row, from 2000-01-01 on.
+
+    Example:
+        >>> shuffled_times(pd.Series(["test", "train"]), seed=0).dt.minute.tolist()
+        [1, 0]
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(split))
+    place = split.map({"train": 0, "validation": 1, "test": 2}).to_numpy()
+    order = np.lexsort((shuffled, place))
+    minutes = np.empty(len(split), dtype="int64")
+    minutes[order] = np.arange(len(split))
+    times = np.datetime64("2000-01-01", "ms") + minutes * np.timedelta64(60_000, "ms")
+    return pd.Series(times, index=split.index)
+
+
 SPLIT_METHODS: dict[str, Callable[[pd.DataFrame, tuple[float, float], int], pd.Series]] = {
     "temporal": temporal,
     "random": random,
     "leave_last_out": leave_last_out,
+    "users": users,
 }
 
 
@@ -89,7 +131,7 @@ def add_cold_flags(examples: pd.DataFrame) -> pd.DataFrame:
     training = examples[examples["split"] == "train"]
     cold = {
         f"cold_{side}": examples[f"{side}_id"].notna()
-        & ~examples[f"{side}_id"].isin(training[f"{side}_id"].dropna())
+        & ~examples[f"{side}_id"].isin(training[f"{side}_id"].dropna().unique())
         for side in ("user", "item")
     }
     return examples.assign(**{name: flag.astype(bool) for name, flag in cold.items()})

@@ -59,17 +59,17 @@ class Raw:
     promotions: pd.DataFrame
 
 
-def load_raw(raw: Path) -> Raw:
-    """Read ``completejourney/`` below ``raw``.
+def load_raw(folder: Path) -> Raw:
+    """Read the files in ``folder``.
 
     Raises:
         FileNotFoundError: a file is missing.
         SchemaError: a column is missing.
     """
     return Raw(
-        _read(raw, "transactions", PURCHASE_COLUMNS),
+        _read(folder, "transactions", PURCHASE_COLUMNS),
         _read(
-            raw,
+            folder,
             "products",
             [
                 "product_id",
@@ -81,7 +81,7 @@ def load_raw(raw: Path) -> Raw:
             ],
         ),  # fmt: skip
         _read(
-            raw,
+            folder,
             "demographics",
             [
                 "household_id",
@@ -94,7 +94,7 @@ def load_raw(raw: Path) -> Raw:
                 "kids_count",
             ],
         ),  # fmt: skip
-        _read(raw, "promotions", ["product_id", "store_id", "week"]),
+        _read(folder, "promotions", ["product_id", "store_id", "week"]),
     )
 
 
@@ -130,8 +130,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     return Tables(users, items, _events(purchases), examples, account.frame())
 
 
-def _read(raw: Path, name: str, columns: list[str]) -> pd.DataFrame:
-    file = raw / "completejourney" / f"{name}.parquet"
+def _read(folder: Path, name: str, columns: list[str]) -> pd.DataFrame:
+    file = folder / f"{name}.parquet"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file. Run `make repro` to fetch the raw data.")
     found = pq.read_schema(file).names

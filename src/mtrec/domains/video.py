@@ -1,11 +1,15 @@
 """MovieLens-100K: films watched and rated online (article §6.3).
 
-Source: Harper and Konstan 2015, https://doi.org/10.1145/2827872.
+Films are linked to the Freebase knowledge graph: cast, crew, companies, countries, subjects. Links
+that tell the future (awards, sequels) or repeat the genres are left out.
+
+Source: Harper and Konstan 2015, https://doi.org/10.1145/2827872; the links: Zhao et al. 2019,
+"KB4Rec", https://doi.org/10.1162/dint_a_00008.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +18,15 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtrec.data import split as splits
+from mtrec.data.past import running
 from mtrec.data.schema import Account, Tables, require_columns
 
 FOLD_ROWS = 20_000
 LIKED = 4
+RELATIONS = (
+    "actor", "directed_by", "written_by", "produced_by", "cinematography", "production_companies",
+    "language", "country", "rating", "subjects",
+)  # fmt: skip
 UNNAMED = ("", "unknown", "unkonwn")  # the file's own spelling
 
 
@@ -41,19 +50,23 @@ class Raw:
     ratings: pd.DataFrame
     films: pd.DataFrame
     users: pd.DataFrame
+    links: pd.DataFrame
+    graph: pd.DataFrame
 
 
-def load_raw(raw: Path) -> Raw:
-    """Read ``ml-100k/`` below ``raw``.
+def load_raw(folder: Path) -> Raw:
+    """Read the files in ``folder``.
 
     Raises:
         FileNotFoundError: a file is missing.
         SchemaError: a column is missing.
     """
     return Raw(
-        _read(raw, "inter", ["user_id", "item_id", "rating", "timestamp"]),
-        _read(raw, "item", ["item_id", "movie_title", "release_year", "class"]),
-        _read(raw, "user", ["user_id", "age", "gender", "occupation", "zip_code"]),
+        _read(folder, "inter", ["user_id", "item_id", "rating", "timestamp"]),
+        _read(folder, "item", ["item_id", "movie_title", "release_year", "class"]),
+        _read(folder, "user", ["user_id", "age", "gender", "occupation", "zip_code"]),
+        _read(folder, "link", ["item_id", "entity_id"]),
+        _read(folder, "kg", ["head_id", "relation_id", "tail_id"]),
     )
 
 
@@ -65,16 +78,18 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     """
     account = Account()
     items = _items(raw.films, account)
+    items["graph"] = _graph(raw, items["item_id"], account)
     users = _users(raw.users, account)
     ratings = _ratings(raw.ratings, items, account)
     events = ratings.sort_values(["user_id", "timestamp"], kind="stable")
     genres = items.set_index("item_id")["genres"]
+    split = _split(ratings, settings, seed)
     watched = ratings.assign(
         like=(ratings["rating"] >= LIKED).astype(float),
         genres=ratings["item_id"].map(genres),
         next_item=ratings["item_id"],
-        split=_split(ratings, settings, seed),
-        **_past(ratings),
+        split=split,
+        **_past(ratings, split, settings.split == "temporal"),
     )
     films = _film_examples(items, settings, seed)
     examples = splits.add_cold_flags(pd.concat([watched, films], ignore_index=True))
@@ -83,8 +98,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     return Tables(users, items, events.reset_index(drop=True), examples, account.frame())
 
 
-def _read(raw: Path, name: str, columns: list[str]) -> pd.DataFrame:
-    file = raw / "ml-100k" / f"ml-100k.{name}"
+def _read(folder: Path, name: str, columns: list[str]) -> pd.DataFrame:
+    file = folder / f"ml-100k.{name}"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file. Run `make repro` to fetch the raw data.")
     frame = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)
@@ -116,6 +131,19 @@ def _items(films: pd.DataFrame, account: Account) -> pd.DataFrame:
             "text": text.str.strip().where(~unnamed, None),
         }
     ).reset_index(drop=True)
+
+
+def _graph(raw: Raw, films: pd.Series, account: Account) -> pd.Series:
+    """Sorted list of ``relation neighbour`` per film."""
+    relation = raw.graph["relation_id"].str.removeprefix("film.film.")
+    told = raw.graph.assign(link=relation + " " + raw.graph["tail_id"])[relation.isin(RELATIONS)]
+    account.add("items", "links of the graph", "kept", len(told), len(raw.graph),
+                "not awards, sequels (they tell the future), genres, reverse links")  # fmt: skip
+    links = told.groupby("head_id")["link"].agg(sorted)
+    found = films.map(raw.links.set_index("item_id")["entity_id"]).map(links)
+    account.add("items", "not in the graph", "kept", found.isna().sum(), len(films),
+                "an empty list")  # fmt: skip
+    return found.map(lambda part: part if isinstance(part, list) else [])
 
 
 def _users(users: pd.DataFrame, account: Account) -> pd.DataFrame:
@@ -161,19 +189,16 @@ def _split(ratings: pd.DataFrame, settings: Settings, seed: int) -> pd.Series:
     return splits.SPLIT_METHODS[settings.split](ratings, shares, seed)
 
 
-def _past(ratings: pd.DataFrame) -> dict[str, pd.Series]:
-    """Number and mean of earlier ratings by the same user and of the same film."""
+def _past(ratings: pd.DataFrame, split: pd.Series, in_time: bool) -> dict[str, pd.Series]:
+    """Number and mean of earlier ratings by the same user and of the same film.
+
+    Held-out ratings count only if the split respects time.
+    """
     columns = {}
     for side in ("user", "item"):
-        ordered = ratings.sort_values([f"{side}_id", "timestamp"], kind="stable")
-        by_id, instant = (
-            ordered.groupby(f"{side}_id"),
-            [ordered[f"{side}_id"], ordered["timestamp"]],
-        )
-        count = by_id.cumcount().groupby(instant).transform("min")  # earlier, not at this instant
-        total = (by_id["rating"].cumsum() - ordered["rating"]).groupby(instant).transform("min")
-        columns[f"{side}_count"] = np.log1p(count.astype(float))
-        columns[f"{side}_mean_rating"] = total / count.where(count > 0)
+        count, mean = running(ratings, f"{side}_id", "rating", (split == "train") | in_time)
+        columns[f"{side}_count"] = np.log1p(count)
+        columns[f"{side}_mean_rating"] = mean
     return columns
 
 
@@ -193,10 +218,10 @@ def _film_examples(items: pd.DataFrame, settings: Settings, seed: int) -> pd.Dat
 def truncate(raw: Raw, cutoff: pd.Timestamp) -> Raw:
     """The raw data as it was before ``cutoff``; for the check that features know no future."""
     before = raw.ratings["timestamp"].astype(float) < cutoff.timestamp()
-    return Raw(raw.ratings[before], raw.films, raw.users)
+    return replace(raw, ratings=raw.ratings[before])
 
 
 def sample_raw(raw: Raw, users: int, seed: int) -> Raw:
     """The raw data of some users; for checks that need not see everyone."""
     chosen = raw.users["user_id"].sample(users, random_state=seed)
-    return Raw(raw.ratings[raw.ratings["user_id"].isin(chosen)], raw.films, raw.users)
+    return replace(raw, ratings=raw.ratings[raw.ratings["user_id"].isin(chosen)])

@@ -14,13 +14,14 @@ import pandas as pd
 from keras import ops
 
 from mtrec.data.dataset import Dataset
-from mtrec.data.features import milliseconds, training_events, usable_events
-from mtrec.evaluation import baselines
+from mtrec.data.features import milliseconds, training_events
+from mtrec.evaluation import baselines, peers
 from mtrec.evaluation.calibration import reliability_table
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import MAIN_METRIC
-from mtrec.evaluation.ranks import ranks, seen_items
-from mtrec.models.assemble import JOINT, WITHOUT_TEXT, Assembly
+from mtrec.evaluation.peers.base import PeerTask
+from mtrec.evaluation.ranks import left_out, ranks
+from mtrec.models.assemble import JOINT, WITHOUT_GRAPH, WITHOUT_TEXT, Assembly, ablations
 from mtrec.models.store import load_model
 from mtrec.tasks import Binary, Multiclass, Ordinal, Ranking
 from mtrec.training.loop import predict
@@ -29,6 +30,7 @@ Array = np.ndarray
 DIFFERENCES = {
     "difference": (JOINT, "single"),
     "text_difference": (JOINT, WITHOUT_TEXT),
+    "graph_difference": (JOINT, WITHOUT_GRAPH),
     "baseline_difference": (JOINT, "baseline"),
 }
 
@@ -41,8 +43,10 @@ class Predictions:
         type: family of metrics of the task's type.
         rows: positions in the examples table.
         labels: encoded labels.
-        systems: predictions (ranks for ranking) by system: joint, without_text, single, baseline.
+        systems: predictions (ranks for ranking) by system: joint, its ablations, single, baseline
+            and the task's peers.
         clusters: user of each row (item where there is no user).
+        peers: names of the peers among the systems.
     """
 
     type: str
@@ -50,16 +54,29 @@ class Predictions:
     labels: Array
     systems: dict[str, Array]
     clusters: Array
+    peers: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> dict[str, tuple[str, str]]:
+        """Paired differences to report: name -> (system, other)."""
+        peers = {f"{name}_difference": (JOINT, name) for name in self.peers}
+        return {n: pair for n, pair in (DIFFERENCES | peers).items() if pair[1] in self.systems}
 
 
 def predict_tasks(
-    assembly: Assembly, data: Dataset, tables: Any, tasks: Mapping[str, Any], trained: Path
+    assembly: Assembly,
+    data: Dataset,
+    tables: Any,
+    tasks: Mapping[str, Any],
+    trained: Path,
+    seed: int,
 ) -> dict[str, Predictions]:
     """Predict the test rows of every task with every system."""
     test = (tables.examples["split"] == "test").to_numpy()
     part = data.take(test)
     shared = {
-        n: predict(load_model(trained / f"{n}.keras"), part.inputs) for n in (JOINT, WITHOUT_TEXT)
+        n: predict(load_model(trained / f"{n}.keras"), part.inputs)
+        for n in (JOINT, *ablations(assembly))
     }
     found = {}
     for name, kind in assembly.types.items():
@@ -70,12 +87,21 @@ def predict_tasks(
         systems = {s: ops.convert_to_numpy(kind.predict(values)) for s, values in logits.items()}
         rows = np.flatnonzero(test)[known]
         systems["baseline"] = _baseline(name, assembly, data, tables, tasks)[rows]
+        for peer in tasks[name].peers:
+            asked = PeerTask(
+                name, tasks[name], kind, tables, assembly.encoder, data.labels[name],
+                data.masks[name], seed,
+            )  # fmt: skip
+            systems[peer] = peers.predict(peer, asked)[rows]
         labels = part.labels[name][known]
         if isinstance(kind, Ranking):
-            systems = _ranks(systems, labels, assembly, tables, rows)
+            out = left_out(kind, assembly.encoder, tables, tasks[name].label, rows)
+            systems = {system: ranks(scores, labels, out) for system, scores in systems.items()}
         ids = tables.examples.iloc[rows]
         clusters = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy()
-        found[name] = Predictions(kind.metrics, rows, labels, systems, clusters.astype(str))
+        found[name] = Predictions(
+            kind.metrics, rows, labels, systems, clusters.astype(str), tasks[name].peers
+        )
     return found
 
 
@@ -86,7 +112,8 @@ def score(
     return {
         name: {
             "type": p.type,
-            **evaluate(p.type, p.labels, p.systems, p.clusters, resamples, seed, DIFFERENCES),
+            "peers": list(p.peers),
+            **evaluate(p.type, p.labels, p.systems, p.clusters, resamples, seed, p.differences),
         }
         for name, p in predictions.items()
     }
@@ -110,11 +137,11 @@ def cold_start(
                 continue
             systems = {key: values[chosen] for key, values in p.systems.items()}
             found = evaluate(p.type, p.labels[chosen], systems, p.clusters[chosen], resamples, seed,
-                             DIFFERENCES)  # fmt: skip
+                             p.differences)  # fmt: skip
             rows += [
                 {"task": name, "metric": metric, "rows": group, "n": int(chosen.sum()),
                  "system": system, **found[system][metric]}
-                for system in (*p.systems, *DIFFERENCES)
+                for system in (*p.systems, *p.differences)
             ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -172,6 +199,24 @@ def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> Non
     os.replace(temporary, file)
 
 
+def _held_out_is_known(tables: Any) -> bool:
+    """Whether earlier held-out rows are known at the moment of prediction, as to histories."""
+    _, in_time = training_events(tables.events, tables.examples)
+    held = tables.examples.loc[tables.examples["split"] != "train", "timestamp"]
+    return in_time and bool(tables.events["timestamp"].max() >= held.min())
+
+
+def extra_report(run: Any, tables: Any) -> list[tuple[str, pd.DataFrame]]:
+    """What the domain's module adds to the report: titles and tables, often none.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+        tables: the four tables.
+    """
+    extra = getattr(run.module, "extra_report", None)
+    return extra(run, tables) if extra else []
+
+
 def _plain(value: Any) -> Any:
     """Round to six digits; NaN, which JSON lacks, becomes null."""
     if isinstance(value, dict):
@@ -202,7 +247,7 @@ def _baseline(
             zeros if view == "user" else data.inputs["item"][known],
             milliseconds(tables.examples["timestamp"])[known],
             split[known],
-            training_events(tables.events, tables.examples)[1],
+            _held_out_is_known(tables),
         )
     )
     if classes:
@@ -213,13 +258,3 @@ def _baseline(
     result = np.zeros((len(split), *found.shape[1:]))
     result[known] = found
     return result
-
-
-def _ranks(
-    systems: dict[str, Array], labels: Array, assembly: Assembly, tables: Any, rows: Array
-) -> dict[str, Array]:
-    events = usable_events(tables, assembly.encoder)
-    examples = tables.examples.iloc[rows]
-    user = assembly.encoder.user.rows(examples["user_id"])
-    seen = seen_items(events, user, examples["timestamp"], len(assembly.encoder.item.ids))
-    return {system: ranks(scores, labels, seen) for system, scores in systems.items()}

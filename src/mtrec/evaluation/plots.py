@@ -72,7 +72,15 @@ def label_presence(masks: Mapping[str, np.ndarray], splits: Sequence[str], title
 
 
 def embedding_map(vectors: np.ndarray, groups: pd.Series, title: str) -> Figure:
-    """First two principal components of text vectors, coloured by the six largest groups."""
+    """First two principal components of text vectors, coloured by the six largest groups.
+
+    Without two components there is nothing to map; the figure then says so.
+    """
+    if vectors.shape[1] < 2:
+        figure, axes = plt.subplots(figsize=(7, 1.5))
+        axes.text(0.5, 0.5, "too few texts for a map", ha="center", va="center")
+        axes.set_axis_off()
+        return figure
     largest = list(groups.value_counts().index[:6])
     known = np.isfinite(vectors).all(axis=1) & groups.isin(largest).to_numpy()
     figure, axes = plt.subplots(figsize=(7, 5))

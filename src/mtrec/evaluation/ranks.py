@@ -1,13 +1,52 @@
-"""Ranks under full ranking: every item of the catalogue competes, seen ones are left out."""
+"""Ranks under full ranking: every candidate competes, except those known before."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mtrec.data.features import Events, milliseconds
+from mtrec.data.features import Encoder, Events, milliseconds, usable_events
+from mtrec.tasks import Ranking
 
 Array = np.ndarray
+
+
+def left_out(kind: Ranking, encoder: Encoder, tables: Any, label: str, rows: Array) -> Array:
+    """Candidates that do not compete, ``(n, candidates)`` bool.
+
+    Of the items those that the user met before; of the users himself and those that he chose
+    before.
+
+    Args:
+        kind: fitted type of the task.
+        encoder: fitted features.
+        tables: the four tables.
+        label: label column of the task.
+        rows: positions in the examples table, ``(n,)``.
+    """
+    if kind.candidates == "users":
+        return known_users(tables.examples, label, encoder, rows)
+    examples, events = tables.examples.iloc[rows], usable_events(tables, encoder)
+    user = encoder.user.rows(examples["user_id"])
+    return seen_items(events, user, examples["timestamp"], kind.outputs)
+
+
+def known_users(examples: pd.DataFrame, label: str, encoder: Encoder, rows: Array) -> Array:
+    """Each row's user himself and whom his earlier training rows name, ``(n, users)`` bool.
+
+    "Earlier" is strict, as for items. What held-out rows name is nobody's knowledge.
+    """
+    named = examples[(examples["split"] == "train") & examples[label].notna()]
+    source, other = encoder.user.rows(named["user_id"]), encoder.user.rows(named[label])
+    time, now = milliseconds(named["timestamp"]), milliseconds(examples["timestamp"].iloc[rows])
+    user = encoder.user.rows(examples["user_id"].iloc[rows])
+    known = np.zeros((len(rows), len(encoder.user.ids) + 1), dtype=bool)
+    known[np.arange(len(rows)), user] = True
+    for row, (who, until) in enumerate(zip(user, now, strict=True)):
+        known[row, other[(source == who) & (time < until)]] = True
+    return known[:, 1:]
 
 
 def seen_items(events: Events, user: Array, now: pd.Series, items: int) -> Array:
@@ -28,12 +67,14 @@ def seen_items(events: Events, user: Array, now: pd.Series, items: int) -> Array
 
 
 def ranks(scores: Array, relevant: Array, seen: Array) -> Array:
-    """1-based rank of the relevant item among the unseen ones, ``(n,)``; ties share their mean.
+    """1-based rank of the relevant candidate among those not left out, ``(n,)``.
+
+    Ties share their mean.
 
     Args:
-        scores: ``(n, items)``.
-        relevant: column of the relevant item, ``(n,)``; it competes even if it was seen.
-        seen: ``(n, items)`` True where an item is left out.
+        scores: ``(n, candidates)``.
+        relevant: column of the relevant one, ``(n,)``; it competes even if it was seen.
+        seen: ``(n, candidates)`` True where one is left out.
 
     Example:
         >>> ranks(np.array([[3.0, 2.0, 1.0]]), np.array([2]), np.array([[True, False, False]]))

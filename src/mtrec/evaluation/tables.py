@@ -10,6 +10,7 @@ import pandas as pd
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 
 SYSTEMS = {"baseline": "baseline", "single": "single-task", "joint": "joint"}
+PEER = "peer"
 DIFFERENCE = "joint − single"
 
 
@@ -37,14 +38,20 @@ def results_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
         systems = {
             title: show_interval(task[s][metric]) for s, title in SYSTEMS.items() if s in task
         }
+        peers = [f"{p} {show_interval(task[p][metric])}" for p in task.get("peers", ())]
         difference = show_interval(task["difference"][metric], signed=True)
-        rows.append({"task": name, "metric": arrow(metric), **systems, DIFFERENCE: difference})
-    return pd.DataFrame(rows)
+        rows.append(
+            {"task": name, "metric": arrow(metric), PEER: "; ".join(peers), **systems,
+             DIFFERENCE: difference}
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    return table if table[PEER].any() else table.drop(columns=PEER)
 
 
 def metric_table(task: Mapping[str, Any]) -> pd.DataFrame:
     """All metrics of one task for every system, with 95 % intervals."""
     systems = {title: task[s] for s, title in SYSTEMS.items() if s in task}
+    systems |= {name: task[name] for name in task.get("peers", ())}
     return pd.DataFrame(
         [
             {"metric": arrow(metric),
@@ -57,18 +64,32 @@ def metric_table(task: Mapping[str, Any]) -> pd.DataFrame:
 
 def difference_table(metrics: Mapping[str, Any], name: str = "difference") -> pd.DataFrame:
     """A paired difference in the main metric per task, signed so that positive is better."""
-    rows = []
-    for task_name, task in metrics["tasks"].items():
-        metric = MAIN_METRIC[task["type"]]
-        if name not in task:
-            continue
-        found = task[name][metric]
-        low, high, sign = found["low"], found["high"], 1
-        if not HIGHER_IS_BETTER[metric]:
-            low, high, sign = -found["high"], -found["low"], -1
-        rows.append({"task": task_name, "metric": metric, "value": sign * found["value"],
-                     "low": low, "high": high})  # fmt: skip
+    rows = [
+        {"task": task_name, **_gain(task, name)}
+        for task_name, task in metrics["tasks"].items()
+        if name in task
+    ]
     return pd.DataFrame(rows)
+
+
+def peer_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """The joint model minus each peer, one line per task and peer; empty without peers."""
+    rows = [
+        {"task": f"{name} ({peer})", **_gain(task, f"{peer}_difference")}
+        for name, task in metrics["tasks"].items()
+        for peer in task.get("peers", ())
+    ]
+    return pd.DataFrame(rows, columns=["task", "metric", "value", "low", "high"])
+
+
+def _gain(task: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A paired difference in the main metric, signed so that positive is better."""
+    metric = MAIN_METRIC[task["type"]]
+    found = task[name][metric]
+    low, high, sign = found["low"], found["high"], 1
+    if not HIGHER_IS_BETTER[metric]:
+        low, high, sign = -found["high"], -found["low"], -1
+    return {"metric": metric, "value": sign * found["value"], "low": low, "high": high}
 
 
 def cold_table(cold: pd.DataFrame) -> pd.DataFrame:

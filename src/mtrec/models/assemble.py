@@ -11,15 +11,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
-from mtrec.data.dataset import Dataset, fit_types, make_dataset
-from mtrec.data.features import Encoder, fit_encoder, load_encoder, save_encoder, without_text
+from mtrec.data.dataset import Dataset, fit_types, make_dataset, relevant
+from mtrec.data.features import (
+    Encoder,
+    Kind,
+    fit_encoder,
+    load_encoder,
+    save_encoder,
+    without,
+)
 from mtrec.models.build import build
 from mtrec.models.store import save_model
 from mtrec.models.visibility import Visible, visible
 from mtrec.tasks import TASK_TYPES, TaskType
 
-JOINT, WITHOUT_TEXT = "joint", "without_text"
+JOINT, WITHOUT_TEXT, WITHOUT_GRAPH = "joint", "without_text", "without_graph"
+ABLATIONS: dict[str, Kind] = {WITHOUT_TEXT: "text", WITHOUT_GRAPH: "graph"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,9 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
         domain: :class:`mtrec.config.Domain`.
         sizes: :class:`mtrec.config.ModelBuilding`.
     """
-    encoder = fit_encoder(tables, domain.features, sizes, vectors)
-    types = fit_types(tables.examples, domain.tasks, encoder.item.ids)
+    links = _links(tables.examples, domain.tasks)
+    encoder = fit_encoder(tables, domain.features, sizes, vectors, links)
+    types = fit_types(tables.examples, domain.tasks, encoder.catalogues)
     training = (tables.examples["split"] == "train").to_numpy()
     data = make_dataset(tables, encoder, domain.tasks, types).take(training)
     known = {name: data.labels[name][data.masks[name]] for name in types}
@@ -66,6 +76,17 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
         {name: kind.scale(known[name]) for name, kind in types.items()},
         {n: _label_vectors(n, k, vectors) for n, k in types.items() if k.head == "label_embedding"},
     )
+
+
+def _links(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> pd.Series:
+    """Users on either end of a training label that names a user."""
+    training = examples[examples["split"] == "train"]
+    ends = [pd.Series(dtype=object)]
+    for name, task in tasks.items():
+        if task.type == "ranking" and task.candidates == "users":
+            other = relevant(training, tasks, name).dropna()
+            ends += [other, training.loc[other.index, "user_id"]]
+    return pd.concat(ends, ignore_index=True)
 
 
 def _label_vectors(name: str, kind: TaskType, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -82,19 +103,36 @@ def _label_vectors(name: str, kind: TaskType, vectors: Mapping[str, np.ndarray])
 def build_models(
     assembly: Assembly, task_vectors: np.ndarray, sizes: Any, seed: int
 ) -> dict[str, keras.Model]:
-    """Build the joint model, the same without the language model, and a twin per task."""
-    text_free = without_text(assembly.encoder)
-    seen_without = {
-        name: replace(part, user=_no_text(part.user), item=_no_text(part.item))
-        for name, part in assembly.seen.items()
-    }
-    models = {
-        JOINT: build_some(assembly, tuple(assembly.types), task_vectors, sizes, seed),
-        WITHOUT_TEXT: _build(assembly, text_free, seen_without, None, sizes, seed),
-    }
+    """Build the joint model, the same without each kind of feature, and a twin per task."""
+    models = {JOINT: build_some(assembly, tuple(assembly.types), task_vectors, sizes, seed)}
+    for name in ablations(assembly):
+        kind = ABLATIONS[name]
+        seen = {
+            task: _without(kind, part, assembly.encoder) for task, part in assembly.seen.items()
+        }
+        vectors = None if name == WITHOUT_TEXT else task_vectors
+        models[name] = _build(assembly, without(kind, assembly.encoder), seen, vectors, sizes, seed)
     for name in assembly.types:
         models[name] = build_some(assembly, (name,), task_vectors, sizes, seed)
     return models
+
+
+def ablations(assembly: Assembly) -> tuple[str, ...]:
+    """Names of the joint models without some kind of feature; the one without text always is.
+
+    It also lacks the texts of tasks, which every domain has.
+    """
+    kinds = {field.kind for side in assembly.encoder.sides for field in side.fields}
+    return tuple(n for n, kind in ABLATIONS.items() if n == WITHOUT_TEXT or kind in kinds)
+
+
+def _without(kind: Kind, part: Visible, encoder: Encoder) -> Visible:
+    """What a head sees when no feature of that kind exists."""
+    user, item = (
+        tuple(name for name in names if side.field(name).kind != kind)
+        for names, side in zip((part.user, part.item), encoder.sides, strict=True)
+    )
+    return replace(part, user=user, item=item)
 
 
 def build_some(
@@ -118,10 +156,6 @@ def _build(
         if name in seen
     }
     return build(encoder, types, seen, base, vectors, sizes, seed, labels)
-
-
-def _no_text(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if name != "text")
 
 
 def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:

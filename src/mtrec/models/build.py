@@ -85,7 +85,7 @@ def _connect(
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
         components = label_vectors[name].shape[1] if name in label_vectors else 0
         head = make_head(name, kind, components)
-        outputs[name] = _head(head, kind, tower(mixed[:, position]), inputs, layers["item"])
+        outputs[name] = _head(head, kind, tower(mixed[:, position]), inputs, layers)
     return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
 
 
@@ -144,10 +144,11 @@ def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) ->
     return layers[name](inputs[name], visible=list(columns))
 
 
-def _head(head: Any, kind: TaskType, tower: Any, inputs: dict, item_encoder: Any) -> Any:
+def _head(head: Any, kind: TaskType, tower: Any, inputs: dict, layers: dict) -> Any:
     if isinstance(kind, Ranking):
         rows = RowNumbers(kind.outputs, name=f"{head.name}_catalogue")(inputs["user"])
-        return head(tower, item_encoder(rows))
+        encoder = layers["user" if kind.candidates == "users" else "item"]
+        return head(tower, encoder(rows))
     return head(tower)
 
 

@@ -14,6 +14,8 @@ from keras import ops
 
 from mtrec.data.features import Field
 
+FIXED = ("text", "graph", "factors")  # kinds whose values are rows of a table of vectors
+
 
 @keras.saving.register_keras_serializable("mtrec")
 class Lookup(keras.layers.Layer):
@@ -52,8 +54,8 @@ class Lookup(keras.layers.Layer):
 class EntityEncoder(keras.layers.Layer):
     r"""State of a user or item: :math:`\sum_f P_f(x_f)` over the visible features :math:`f`.
 
-    :math:`P_f` is an embedding for categories and a linear map for multi-hot, numeric and text
-    features.
+    :math:`P_f` is an embedding for categories and a linear map for multi-hot, numeric, text and
+    graph features.
 
     Args:
         fields: ``{"name", "kind", "rows", "size", "width"}`` per feature, see :func:`specify`.
@@ -66,7 +68,7 @@ class EntityEncoder(keras.layers.Layer):
         self.tables, self.projections, self.vectors = [], [], {}
         for field in self.fields:
             name = field["name"]
-            indexed = field["kind"] in ("categorical", "text")
+            indexed = field["kind"] in ("categorical", *FIXED)
             shape = (field["rows"],) if indexed else (field["rows"], field["size"])
             self.tables.append(
                 Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows")
@@ -78,7 +80,7 @@ class EntityEncoder(keras.layers.Layer):
             else:
                 projection = keras.layers.Dense(width, use_bias=False, name=name)
             self.projections.append(projection)
-            if field["kind"] == "text":
+            if field["kind"] in FIXED:
                 self.vectors[name] = Lookup((field["size"], field["width"]), name=f"{name}_vectors")
 
     def build(self, input_shape) -> None:
@@ -99,7 +101,7 @@ class EntityEncoder(keras.layers.Layer):
             if visible is not None and field["name"] not in visible:
                 continue
             values = table(rows)
-            if field["kind"] == "text":
+            if field["kind"] in FIXED:
                 values = self.vectors[field["name"]](values)
             terms.append(projection(values))
         if not terms:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.data.dataset import fit_type
 from mtrec.models.assemble import Assembly
 from mtrec.models.build import build
 from mtrec.models.shared.task_conditioned import TaskConditioned
@@ -203,8 +204,7 @@ def _kind(
 ) -> TaskType:
     """The type fitted on the labels, or that of the most similar task it would fit."""
     if labels is not None:
-        catalogue = assembly.encoder.item.ids
-        return TASK_TYPES[task.type].fit(labels, catalogue, task.head, task.loss)
+        return fit_type(labels, task, assembly.encoder.catalogues)
     fitting = {n: cos for n, cos in alike.items() if _fits(assembly.types[n], task)}
     if not fitting:
         raise ValueError(
@@ -220,7 +220,9 @@ def _fits(kind: TaskType, task: Any) -> bool:
     loss = choose_loss(task.type, task.loss, task.head)
     asked = TASK_TYPES.get(loss, TASK_TYPES[task.type])  # lognormal is a type of its own
     same_loss = getattr(kind, "loss_name", loss) == loss
-    return type(kind) is asked and kind.head == choose_head(task.type, task.head) and same_loss
+    same_candidates = getattr(kind, "candidates", task.candidates) == task.candidates
+    same_head = kind.head == choose_head(task.type, task.head)
+    return type(kind) is asked and same_head and same_loss and same_candidates
 
 
 def _constant(
@@ -258,7 +260,7 @@ def _with_tower(model: keras.Model, name: str, units: int) -> keras.Model:
     """The same model with a new tower of another width, and a new head, for task ``name``."""
     tower, head = model.get_layer(f"{name}_tower"), model.get_layer(f"{name}_head")
     wide = type(tower).from_config({**tower.get_config(), "units": units})(tower.input)
-    others = head.input[1:] if isinstance(head.input, list) else []  # a catalogue head's items
+    others = head.input[1:] if isinstance(head.input, list) else []  # a catalogue head's states
     logits = type(head).from_config(head.get_config())(wide, *others)
     return keras.Model(model.input, {**model.output, name: logits}, name=model.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
     """
     from mtrec.config import experiment
 
-    run = experiment(domain)
+    run = without_graph(experiment(domain))
     make_deterministic(run.seed, run.training.deterministic)
     bench = workbench.prepare(run, run.study)
     started, file = time.monotonic(), run.paths.study
@@ -101,6 +102,31 @@ def fingerprint(run: Any, setting: Setting, seed: int) -> str:
     study, own = run.study, {key: v for key, v in vars(setting).items() if key != "seeds"}
     return ledger.key(
         run.name, seed, run.seed, study.share, study.history, study.batch_size, study.epochs,
-        building, training, run.domain.model_dump(mode="json"), run.task_embedding.model_dump(),
-        own,
+        building, training, learnt_from(run.domain), run.task_embedding.model_dump(), own,
     )  # fmt: skip
+
+
+def learnt_from(domain: Any) -> dict[str, Any]:
+    """The settings of a domain that a training depends on.
+
+    Where the raw files lie and who is compared is none of its business; an option that came after
+    the first results counts once it is used.
+    """
+    dumped = domain.model_dump(mode="json", exclude={"raw", "module"})
+    for task in dumped["tasks"].values():
+        task.pop("peers")
+        if task["candidates"] == "items":
+            task.pop("candidates")
+    features = {key: value for key, value in dumped["features"].items() if value is not None}
+    for side in ("user", "item", "joint"):
+        if not features[side]["graph"]:
+            features[side].pop("graph")
+    return {**dumped, "features": features}
+
+
+def without_graph(run: Any) -> Any:
+    """The experiment without the knowledge graph, which came after the study's first results."""
+    features = run.domain.features
+    item = features.item.model_copy(update={"graph": ()})
+    domain = run.domain.model_copy(update={"features": features.model_copy(update={"item": item})})
+    return replace(run, domain=domain)

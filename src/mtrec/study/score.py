@@ -8,9 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.data.features import usable_events
 from mtrec.evaluation.metrics import MAIN_METRIC, METRICS
-from mtrec.evaluation.ranks import ranks, seen_items
+from mtrec.evaluation.ranks import left_out, ranks
 from mtrec.tasks import Ordinal, Ranking
 from mtrec.training.loop import predict
 from mtrec.training.workbench import Workbench
@@ -32,11 +31,8 @@ def _score(bench: Workbench, name: str, part: Any, test: np.ndarray, logits: Any
         levels = np.asarray(kind.levels)
         found, labels, family = found @ levels, levels[labels], "regression"
     if isinstance(kind, Ranking):
-        examples = bench.tables.examples.iloc[test[known]]
-        seen = seen_items(
-            usable_events(bench.tables, bench.assembly.encoder), part.inputs["user"][known],
-            examples["timestamp"], kind.outputs,
-        )  # fmt: skip
-        found = ranks(found, labels, seen)
+        label = bench.domain.tasks[name].label
+        out = left_out(kind, bench.assembly.encoder, bench.tables, label, test[known])
+        found = ranks(found, labels, out)
     metric = MAIN_METRIC[family]
     return metric, float(METRICS[family](labels, found)[metric])

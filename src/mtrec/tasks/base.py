@@ -39,7 +39,7 @@ class TaskType(ABC):
 
         Args:
             labels: training labels without missing values.
-            catalogue: all item ids in the order of the items table (ranking only).
+            catalogue: ids of all candidates in the order of their table (ranking only).
             head: name of the head, see :mod:`mtrec.task_names`; None for the type's default.
             loss: name of the loss; None for the type's default.
         """
@@ -82,12 +82,14 @@ class TaskType(ABC):
         """
         if not len(labels):
             return 1.0
-        logits = np.broadcast_to(self.base_logits(labels), (len(labels), self.outputs))
-        rows = [
-            self.validation_loss(labels[i : i + 4096], ops.convert_to_tensor(logits[i : i + 4096]))
-            for i in range(0, len(labels), 4096)
-        ]
-        return max(sum(float(ops.sum(part)) for part in rows) / len(labels), 1e-6)
+        distinct, counts = np.unique(labels, axis=0, return_counts=True)  # few, in most tasks
+        logits = np.broadcast_to(self.base_logits(labels), (len(distinct), self.outputs))
+        total = 0.0
+        for i in range(0, len(distinct), 4096):
+            part = slice(i, i + 4096)
+            loss = self.validation_loss(distinct[part], ops.convert_to_tensor(logits[part]))
+            total += float(np.asarray(loss, dtype="float64") @ counts[part])
+        return max(total / len(labels), 1e-6)
 
     def to_config(self) -> dict[str, Any]:
         """Return the fields as plain values, for JSON."""

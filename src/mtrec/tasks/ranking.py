@@ -1,9 +1,9 @@
-"""The next item out of the whole catalogue."""
+"""The one item, or the one other user, out of all of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,19 @@ from mtrec.tasks.sampled_softmax import sampled_softmax_loss
 class Ranking(TaskType):
     r"""The relevant item of a catalogue; loss :math:`-\log\mathrm{softmax}(z)_{item}`.
 
-    Every item of the catalogue competes, also those that training never showed. Other losses:
-    :func:`mtrec.tasks.sampled_softmax.sampled_softmax_loss`, which is validated and scaled by the
-    full softmax that it estimates, and :func:`mtrec.tasks.pairwise.pairwise_loss`. Log popularity
-    is the best constant prediction under all three.
+    Every item of the catalogue competes, also those that training never showed. The catalogue may
+    also be all users (``candidates``), which the head then knows by the encoder of users.
+
+    Other losses: :func:`mtrec.tasks.sampled_softmax.sampled_softmax_loss`, which is validated and
+    scaled by the full softmax that it estimates, and :func:`mtrec.tasks.pairwise.pairwise_loss`.
+    Log popularity is the best constant prediction under all three.
     """
 
     metrics: ClassVar[str] = "ranking"
     catalogue: tuple[str, ...]
     loss_name: str = "softmax"
     log_popularity: tuple[float, ...] = ()  # sampled_softmax only
+    candidates: Literal["items", "users"] = "items"
 
     @classmethod
     def fit(
@@ -48,8 +51,9 @@ class Ranking(TaskType):
         unknown = labels[~labels.isin(catalogue)]
         if len(unknown):
             raise ValueError(
-                f"label '{labels.name}' of a ranking task names item '{unknown.iloc[0]}', which "
-                "the items table lacks. Add the item or drop the example."
+                f"label '{labels.name}' of a ranking task names '{unknown.iloc[0]}', which the "
+                f"table of its candidates lacks. Add it there, drop the example, or mend "
+                "candidates: in params.yaml."
             )
         if loss != "sampled_softmax":
             return cls(tuple(catalogue), loss)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data.dataset import Dataset
-from mtrec.models.assemble import JOINT, WITHOUT_TEXT, Assembly
+from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
 from mtrec.models.store import load_model, save_model
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
@@ -29,7 +29,7 @@ def train_models(
     trained: Path,
     checkpoints: Path,
 ) -> dict[str, Outcome]:
-    """Train the joint model, the one without text, and the twins; write each when it is done.
+    """Train the joint model, its ablations and the twins; write each when it is done.
 
     All models take the same number of steps per epoch, may use the same number of epochs and
     stop by the same rule. A twin's batch holds as many rows of its task as the joint model's
@@ -50,7 +50,7 @@ def train_models(
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
     outcomes = {}
-    for name in (JOINT, WITHOUT_TEXT, *assembly.types):
+    for name in (JOINT, *ablations(assembly), *assembly.types):
         twin = name in assembly.types
         model = load_model(untrained / f"{name}.keras")
         own = {name: assembly.types[name]} if twin else assembly.types
@@ -73,7 +73,7 @@ def train_models(
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """Learning curves: ``model`` (a twin is ``single``), ``task``, ``epoch``, losses."""
     frames = [
-        outcome.curve.assign(model=name if name in (JOINT, WITHOUT_TEXT) else "single")
+        outcome.curve.assign(model=name if name in (JOINT, *ABLATIONS) else "single")
         for name, outcome in outcomes.items()
     ]
     return pd.concat(frames, ignore_index=True)[["model", "task", "epoch", "loss", "val_loss"]]
