@@ -7,6 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; none for all
+    "comparison": ("video", "ecommerce"),
+    "cold_start": (),
+    "sparse_data": ("video", "education_mastery"),
+    "text_cost": ("social_reviews",),
+}
+ROLES = ("user_id", "item_id", "timestamp", "rating")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an expected error ends as one sentence on standard error and status 1."""
@@ -16,23 +24,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
     commands.add_parser("readme", help="write results and graph into README.md")
-    study = commands.add_parser("study", help="train what the comparison of notebook 07 lacks")
+    study = commands.add_parser("study", help="train what notebooks 07 to 10 lack of a domain")
     study.add_argument("domain")
+    study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
+    new = commands.add_parser("new", help="make a domain of your own files")
+    new.add_argument("domain")
+    new.add_argument("--events", type=Path, required=True, help="CSV or Parquet, perhaps gzipped")
+    new.add_argument("--items", type=Path)
+    new.add_argument("--users", type=Path)
+    for role in ROLES:
+        option = f"--{role.replace('_', '-')}"
+        new.add_argument(option, metavar="COLUMN", help="of events, if it is not found by itself")
+    new.add_argument("--force", action="store_true", help="replace a domain made this way before")
+    check = commands.add_parser("check", help="say everything that is wrong with a domain")
+    check.add_argument("domain")
     chosen = parser.parse_args(arguments)
     try:
-        _run(chosen)
+        return _run(chosen)
     except (ValueError, OSError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"mtrec {chosen.command}: {message}", file=sys.stderr)
         return 1
-    return 0
 
 
-def _run(chosen: argparse.Namespace) -> None:
-    """Import late: no command pays for what another needs."""
+def _run(chosen: argparse.Namespace) -> int:
+    """Run the command and return its status. Import late: none pays for what another needs."""
     if chosen.command == "fetch":
         from mtrec.data.fetch import main as fetch
 
@@ -49,14 +68,48 @@ def _run(chosen: argparse.Namespace) -> None:
         from mtrec.notebooks import setup
 
         setup()
-        from mtrec.study import cost, run
+        for part, domains in STUDIES.items():
+            if chosen.part in (None, part) and (not domains or chosen.domain in domains):
+                _study(part, chosen.domain, chosen.minutes)
+    elif chosen.command == "new":
+        from mtrec.own.new import new
 
-        if run.main(chosen.domain, chosen.minutes):
-            cost.main(chosen.domain)
+        paths = {table: getattr(chosen, table) for table in ("events", "items", "users")}
+        roles = {role: getattr(chosen, role) for role in ROLES}
+        print(new(chosen.domain, paths, roles, chosen.force).report())
+    elif chosen.command == "check":
+        from mtrec.own.check import check
+        from mtrec.own.findings import as_lines, status
+
+        findings = check(chosen.domain)
+        print(as_lines(chosen.domain, findings))
+        return status(findings)
     else:
         from mtrec.evaluation.reference import update
 
         print(f"wrote {update(chosen.domain)}; commit it")
+    return 0
+
+
+def _study(part: str, domain: str, minutes: float | None) -> None:
+    """Add to ``reports/study`` what a study lacks."""
+    if part == "comparison":
+        from mtrec.study import cost, run
+
+        if run.main(domain, minutes):
+            cost.main(domain)
+    elif part == "cold_start":
+        from mtrec.cold.run import main as cold
+
+        cold(domain, minutes)
+    elif part == "sparse_data":
+        from mtrec.sparse.run import main as sparse
+
+        sparse(domain, minutes)
+    else:
+        from mtrec.study.texts import main as texts
+
+        texts(domain)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""``mtrec new``: all of it appears, or nothing does."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtrec import cli
+from mtrec.config import ConfigError, experiment, read_params
+from mtrec.own import block
+from mtrec.own.files import FileError
+from mtrec.own.new import new
+
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = b"user,item,time,rating\n" + b"".join(
+    b"u%d,i%d,2024-01-%02d,%d\n" % (n % 7, n % 5, n % 28 + 1, n % 5 + 1) for n in range(200)
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "events.csv").write_bytes(EVENTS)
+    return tmp_path
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def make(root, domain="shop", events="events.csv", force=False, **roles):
+    return new(domain, {"events": root / events}, roles, force, root)
+
+
+def test_the_block_is_added_the_rest_kept_byte_for_byte_and_the_files_copied(root):
+    before = (root / "params.yaml").read_bytes()
+    made = make(root)
+    after = (root / "params.yaml").read_bytes()
+    assert after.replace(b"\n" + made.proposal.block.encode(), b"") == before
+    assert (root / "own" / "shop" / "events.csv").read_bytes() == EVENTS
+    run = experiment("shop", root)
+    tables = run.module.make_tables(run.module.load_raw(run.raw), run.domain.data, 0)
+    assert len(tables.examples) > 0
+    assert (root / "tests" / "reference" / "shop.json").read_text() == "{}\n"
+    assert "mtrec check shop" in made.report()
+    assert "make repro DOMAIN=shop" in made.report()
+
+
+def test_a_packed_file_keeps_its_bytes_under_a_plain_name(root):
+    packed = gzip.compress(EVENTS)
+    (root / "=cmd.tsv").write_bytes(packed)
+    make(root, events="=cmd.tsv")
+    assert [path.name for path in (root / "own" / "shop").iterdir()] == ["events.csv.gz"]
+    assert (root / "own" / "shop" / "events.csv.gz").read_bytes() == packed
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/b", "", ".", "Shop", "1shop", "class", "a b", "x" * 41, "a\n", "video", "own"],
+)
+def test_a_name_that_is_a_path_or_taken_changes_nothing(root, name):
+    before = snapshot(root)
+    with pytest.raises(ConfigError):
+        make(root, name)
+    assert snapshot(root) == before
+
+
+def test_a_second_one_of_a_name_needs_force_and_replaces_the_first_alone(root):
+    make(root, "other")
+    make(root)
+    first = (root / "params.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="add --force"):
+        make(root)
+    make(root, force=True)
+    assert (root / "params.yaml").read_bytes() == first
+    assert sorted(path.name for path in (root / "own").iterdir()) == ["other", "shop"]
+    make(root, "other", force=True)
+    assert set(read_params(root / "params.yaml").domains) >= {"other", "shop", "video"}
+
+
+def test_a_failure_at_the_end_leaves_everything_as_it_was(root, monkeypatch):
+    make(root)
+    (root / "events.csv").write_bytes(EVENTS.replace(b"2024", b"2023"))
+    before = snapshot(root)
+
+    def fail(path):
+        raise ConfigError("planted")
+
+    monkeypatch.setattr(block, "read_params", fail)
+    with pytest.raises(ConfigError, match="planted"):
+        make(root, force=True)
+    assert snapshot(root) == before
+    with pytest.raises(ConfigError, match="planted"):
+        make(root, "fresh")
+    assert snapshot(root) == before
+
+
+def test_a_bad_file_changes_nothing_and_the_command_says_one_sentence(root, capsys, monkeypatch):
+    (root / "bad.csv").write_bytes(b"user,item\n1\n")
+    monkeypatch.chdir(root)
+    before = snapshot(root)
+    assert cli.main(["new", "shop", "--events", "bad.csv"]) == 1
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.startswith("mtrec new: bad.csv: line 2 has 1 fields")
+    assert found.err.count("\n") == 1
+    assert snapshot(root) == before
+    with pytest.raises(FileError):
+        make(root, events="none.csv")
+
+
+def test_the_command_prints_columns_tasks_and_what_comes_next(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
+    assert cli.main(["new", "shop", "--events", "events.csv", "--rating", "rating"]) == 0
+    found = capsys.readouterr().out
+    assert "named with --rating" in found
+    assert "next_item" in found
+    assert found.endswith("make repro DOMAIN=shop\n")
+
+
+LINES = st.sampled_from(
+    ["", "# note", "  # inner", "  a:", "    b: 1", "  bb:", "      - x", "seed: 1", "other:  # y"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LINES, max_size=8), st.lists(LINES, max_size=10), st.sampled_from(["\n", ""]))
+def test_taking_a_block_out_again_gives_the_same_bytes(above, below, end):
+    text = "\n".join([*above, "domains: # d", "  first: {}", *below]) + end
+    added = "  mine:    # m\n    x:\n      y: 1\n"
+    put = block.insert(text, added)
+    assert added in put
+    assert put.replace(added, "").split() == text.split()
+    assert block.remove(put, "mine").split() == text.split()
+    assert block.insert(block.remove(put, "mine"), added) == put
