@@ -21,7 +21,7 @@ export PIP_NO_INPUT := 1
 
 help:
 	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
-	@echo "make study   train what the comparison of notebook 07 lacks: hours, resumable (MINUTES=60)"
+	@echo "make study   train what notebooks 07 to 10 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
 	@echo "make test    everything CI runs: lint, types, fast tests, notebooks of one domain"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
@@ -44,24 +44,30 @@ fetch: setup
 	@$(BIN)/mtrec fetch
 
 repro: fetch
-	@$(BIN)/dvc repro $(foreach stage,$(if $(DOMAIN),evaluation task_analysis comparison),$(stage)@$(DOMAIN))
+	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only)),evaluation@$(DOMAIN)))
 	@$(BIN)/mtrec readme
 
-# The comparison behind notebook 07. What reports/study/ holds already is not trained again.
-study: fetch
-	@for domain in $(or $(DOMAIN),video ecommerce); do \
+# The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
+study: fetch $(VENV)/.lightfm
+	@for domain in $(or $(DOMAIN),video ecommerce social_reviews social_trust education_courses education_mastery); do \
 	  $(BIN)/dvc repro task_embedding@$$domain && \
-	  $(BIN)/mtrec study $$domain $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
+	  $(BIN)/mtrec study $$domain $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
 	done
 
 test: lint fast nbval
+
+# A peer of the cold-start study that is compiled from source; without a C compiler it is left out.
+$(VENV)/.lightfm: requirements-lightfm.lock | setup
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps \
+	  --requirement requirements-lightfm.lock \
+	  && touch $@ || echo "LightFM was not built (no C compiler?); it is left out of the cold-start study"
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fast: fetch
+fast: fetch $(VENV)/.lightfm
 	$(BIN)/python -m pytest tests src --doctest-modules
 
 # Executed notebooks of one domain, run again in a copy of the tracked files.
@@ -72,10 +78,12 @@ lab: setup
 	$(BIN)/jupyter lab notebooks
 
 lock:
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra peers --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra gpu --python-version 3.11 --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra peers --extra gpu --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-gpu.lock
+	echo lightfm-next | uv pip compile - --no-deps --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements-lightfm.lock
 
 clean:
 	rm -rf $(VENV) artifacts models build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -17,6 +17,7 @@ from mtrec.llm.backbone import weights_identity
 from mtrec.llm.settings import EmbedSettings
 
 Array = np.ndarray
+Batches = Callable[[Sequence[int], int], Iterator[tuple[Array, int]]]
 METHOD = 2  # raise it with every change of how a vector comes about: cached ones are then unused
 SHARD = 512  # texts per cache file: what an interruption can lose
 LENGTH_STEP = 4  # lengths are rounded up to a multiple, so that batches are full
@@ -58,7 +59,7 @@ def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path)
     for shard, file in zip(shards, files, strict=True):
         part = _read(file, len(shard))
         if part is None:
-            run = run or _runner(settings, raw)
+            run = run or runner(settings, raw)
             part = run(shard)
             _write(file, part)
         parts.append(part)
@@ -78,8 +79,31 @@ def count_tokens(texts: Sequence[str], settings: EmbedSettings, raw: Path) -> in
     return sum(min(len(tokens), settings.max_tokens) for tokens in found)
 
 
-def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Array]:
-    """Load the model and return a function from texts to vectors."""
+def bucketed(lengths: Sequence[int], budget: int) -> Iterator[tuple[Array, int]]:
+    """Rows of like length, at most ``budget`` tokens with padding, and their padded length.
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens per batch.
+    """
+    padded = -(-np.asarray(lengths) // LENGTH_STEP) * LENGTH_STEP
+    for length in np.unique(padded):
+        rows = np.flatnonzero(padded == length)
+        size = max(1, budget // int(length))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], int(length)
+
+
+def runner(
+    settings: EmbedSettings, raw: Path, batches: Batches = bucketed
+) -> Callable[[Sequence[str]], Array]:
+    """Load the model and return a function from texts to vectors that knows no cache.
+
+    Args:
+        settings: as in :func:`embed`.
+        raw: folder of the raw data, where the weights lie.
+        batches: which texts share a forward pass.
+    """
     import tensorflow as tf
 
     from mtrec.llm import backbone
@@ -105,7 +129,7 @@ def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Arr
             first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
         ]
         vectors: Array | None = None
-        for rows, length in _batches([len(tokens) for tokens in found], settings.batch_tokens):
+        for rows, length in batches([len(tokens) for tokens in found], settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")
             padding = np.zeros((len(rows), length), dtype=bool)
             for at, row in enumerate(rows):
@@ -131,16 +155,6 @@ def pool(states: Any, padding: Any, pooling: str) -> Any:
         return ops.sum(states * mask, axis=1) / ops.sum(mask, axis=1)
     last = ops.sum(ops.cast(padding, "int32"), axis=1) - 1
     return ops.take_along_axis(states, last[:, None, None], axis=1)[:, 0]
-
-
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[tuple[Array, int]]:
-    """Rows of like length, at most ``budget`` tokens with padding, and their padded length."""
-    padded = -(-np.asarray(lengths) // LENGTH_STEP) * LENGTH_STEP
-    for length in np.unique(padded):
-        rows = np.flatnonzero(padded == length)
-        size = max(1, budget // int(length))
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size], int(length)
 
 
 def _key(texts: Sequence[str], identity: list) -> str:

@@ -1,0 +1,115 @@
+"""LightFM: matrix factorization in which a user or item is the sum of its features' factors.
+
+Source: Kula 2015, "Metadata Embeddings for User and Item Cold-start Recommendations",
+https://arxiv.org/abs/1507.08439; in the maintained package ``lightfm-next``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import expit
+
+from mtrec.cold.peers import Array, Question, Rows, entity_matrix, require
+from mtrec.evaluation.metrics import MAIN_METRIC, METRICS
+from mtrec.evaluation.ranks import ranks
+from mtrec.tasks import Binary, Ranking
+
+FACTORS = 30
+EPOCHS = (3, 10, 20)  # the one with the best validation metric is kept
+RATES = (0.05, 0.01, 0.002)  # LightFM's own first
+
+
+def answers(question: Question) -> bool:
+    """Whether LightFM can be asked: which candidate, or yes or no about a user and an item."""
+    both = bool(question.seen.user and question.seen.item)
+    return isinstance(question.kind, Ranking) or (isinstance(question.kind, Binary) and both)
+
+
+def predict(question: Question) -> Array:
+    """Scores ``(n, candidates)``, or probabilities ``(n,)`` of a binary task, of the test rows.
+
+    Ranking is learnt with the WARP loss, among candidates that are not held out; yes or no with
+    the logistic one. Ids are features among others, so that a new entity has its tables and text.
+    The learning rate is LightFM's own, or the next lower one at which training does not diverge.
+
+    Raises:
+        ImportError: LightFM is not installed.
+        ValueError: training diverges at every learning rate.
+    """
+    for rate in RATES:
+        try:
+            return _learn(question, rate)
+        except ValueError as error:
+            if "diverged" not in str(error):
+                raise
+    raise ValueError(
+        f"peer lightfm diverges at every learning rate of {RATES}; take columns of large numbers "
+        "out of features: in params.yaml."
+    )
+
+
+def _learn(question: Question, rate: float) -> Array:
+    """Scores after the number of epochs that validation likes best."""
+    lightfm = require("lightfm")
+    ranking = isinstance(question.kind, Ranking)
+    users = entity_matrix(question.encoder.user, question.seen.user)
+    others = entity_matrix(question.candidates, None if ranking else question.seen.item)
+    model = lightfm.LightFM(
+        no_components=FACTORS, loss="warp" if ranking else "logistic", learning_rate=rate,
+        random_state=question.seed,
+    )  # fmt: skip
+    offered = _offered(question, others.shape[0])
+    interactions = _interactions(question, users.shape[0], offered)
+    best, found, done = -np.inf, np.empty(0), 0
+    for epochs in EPOCHS:
+        model.fit_partial(
+            interactions, user_features=users, item_features=others[offered], epochs=epochs - done
+        )
+        done = epochs
+        value = _judge(question, _scores(model, users, others, question.validation, ranking))
+        if value > best or not found.size:
+            best, found = value, _scores(model, users, others, question.test, ranking)
+    return found
+
+
+def _judge(question: Question, scores: Array) -> float:
+    """The task's main metric on the validation rows."""
+    rows, family = question.validation, question.kind.metrics
+    if rows.out is not None:
+        scores = ranks(scores, rows.label, rows.out)
+    return METRICS[family](rows.label, scores)[MAIN_METRIC[family]]
+
+
+def _offered(question: Question, rows: int) -> Array:
+    """Rows of the candidates that training may show, also as wrong answers."""
+    if not isinstance(question.kind, Ranking):
+        return np.arange(rows)
+    assert question.training.out is not None
+    return np.flatnonzero(np.r_[False, ~question.training.out.all(axis=0)])
+
+
+def _interactions(question: Question, users: int, offered: Array) -> sparse.coo_matrix:
+    """What training shows: 1 for a chosen candidate; 1 for yes and -1 for no."""
+    rows = question.training
+    if isinstance(question.kind, Ranking):
+        other, value = rows.label + 1, np.ones(len(rows.label), dtype="float32")
+    else:
+        other, value = rows.inputs["item"], np.where(rows.label > 0, 1.0, -1.0)
+    column = np.searchsorted(offered, other)
+    return sparse.coo_matrix(
+        (value.astype("float32"), (rows.inputs["user"], column)), (users, len(offered))
+    )
+
+
+def _scores(
+    model: Any, users: sparse.csr_matrix, others: sparse.csr_matrix, rows: Rows, ranking: bool
+) -> Array:
+    user_bias, user = model.get_user_representations(users[rows.inputs["user"]])
+    if ranking:
+        bias, other = model.get_item_representations(others[1:])
+        return user @ other.T + bias
+    bias, other = model.get_item_representations(others[rows.inputs["item"]])
+    return expit((user * other).sum(axis=1) + bias + user_bias)

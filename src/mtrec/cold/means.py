@@ -1,0 +1,50 @@
+"""The simplest answer: means of users and items, and popularity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mtrec.cold.systems import ColdBench
+from mtrec.data.features import milliseconds
+from mtrec.evaluation import baselines
+from mtrec.tasks import Multiclass, Ordinal, Ranking
+
+Array = np.ndarray
+
+
+def predict(cold: ColdBench, name: str) -> Array:
+    """Predictions of the task's test rows in the form of the task type's ``predict``.
+
+    Only training rows count: a new item has the mean of all, and a popularity of zero.
+    """
+    bench = cold.bench
+    kind, known = bench.assembly.types[name], bench.data.masks[name]
+    labels, split = bench.data.labels[name][known], bench.tables.examples["split"].to_numpy()[known]
+    test = split == "test"
+    if isinstance(kind, Ranking):
+        scores = baselines.popularity(labels, split, kind.outputs)
+        return np.broadcast_to(scores, (int(test.sum()), kind.outputs))
+    classes = len(kind.classes) if isinstance(kind, (Multiclass, Ordinal)) else 0
+    values = np.eye(classes)[labels] if classes else labels.reshape(len(labels), -1)
+    found = baselines.smoothed_means(
+        baselines.Rows(
+            values,
+            _ids(bench, "user", bench.domain.tasks[name], known),
+            _ids(bench, "item", bench.domain.tasks[name], known),
+            milliseconds(bench.tables.examples["timestamp"])[known],
+            split,
+            in_time=False,
+        )
+    )[test]
+    if classes:
+        found = np.maximum(found, 1e-6)
+        return found / found.sum(axis=1, keepdims=True)
+    return found[:, 0] if labels.ndim == 1 else found
+
+
+def _ids(bench: Any, side: str, task: Any, known: Array) -> Array:
+    """Rows of a side, 0 where the task may not see it."""
+    ids = bench.data.inputs[side][known]
+    return ids if task.view in (side, "joint") else np.zeros_like(ids)

@@ -1,0 +1,221 @@
+"""Train on thinned data with every feature step; what is done already is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtrec.config import Factors, experiment
+from mtrec.data import schema, texts
+from mtrec.data.factors import METHODS
+from mtrec.data.impute import IMPUTERS
+from mtrec.models.assemble import Assembly, assemble, dataset
+from mtrec.sparse.thin import recount, thin
+from mtrec.study.run import learnt_from
+from mtrec.study.score import score
+from mtrec.tasks import TaskType
+from mtrec.training import ledger, workbench
+from mtrec.training.loop import make_deterministic
+from mtrec.training.workbench import VALIDATION_ROWS, Workbench, sample_rows
+
+NONE = "none"
+TRAINING_ROWS = 5_000  # at most, so that large and small domains take like times
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A level of thinning and a feature step.
+
+    Attributes:
+        level: share of events and training rows that is left.
+        part: ``none``, ``factors`` or ``imputation``.
+        method: name of the step's method, ``none`` without one.
+    """
+
+    level: float
+    part: str = NONE
+    method: str = NONE
+
+
+def main(domain: str, minutes: float | None = None) -> bool:
+    """Train what the results' file lacks, which is whole after each training.
+
+    Args:
+        domain: name of the domain.
+        minutes: stop before a setting that would begin later than this.
+
+    Returns:
+        Whether nothing is missing any more.
+    """
+    run = experiment(domain)
+    make_deterministic(run.seed, run.training.deterministic)
+    return study(run, results_file(run), minutes)
+
+
+def results_file(run: Any) -> Path:
+    """Where the results of a domain are kept, committed."""
+    return run.paths.study.with_name(f"{run.name}_sparse.csv")
+
+
+def study(run: Any, file: Path, minutes: float | None = None) -> bool:
+    """:func:`main` for settings that are read already."""
+    started = time.monotonic()
+    tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
+    seeds = [run.seed + n for n in range(run.sparse.seeds)]
+    types = None
+    for setting in plan(run, tables):
+        names = {seed: fingerprint(run, setting, seed) for seed in seeds}
+        done = set(ledger.read(file)["key"])
+        missing = [seed for seed, name in names.items() if name not in done]
+        if not missing:
+            continue
+        if minutes is not None and time.monotonic() - started > 60 * minutes:
+            print(f"{run.name}: stopped after {minutes:g} minutes; run again to go on", flush=True)
+            return False
+        begun = time.monotonic()
+        types = types or fit_whole(run, tables, vectors)
+        bench = prepare(run, tables, vectors, setting, types)
+        for seed, rows in train(bench, setting, missing):
+            ledger.add(file, rows.assign(key=names[seed]))
+        print(f"{run.name}: {setting.level:.0%}, {setting.part} {setting.method}: "
+              f"{time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
+    return True
+
+
+def results(run: Any) -> pd.DataFrame:
+    """The results so far of the present settings; those of earlier settings are not shown."""
+    found, seeds = ledger.read(results_file(run)), range(run.seed, run.seed + run.sparse.seeds)
+    return found[found["key"].isin({fingerprint(run, s, n) for s in settings(run) for n in seeds})]
+
+
+def plan(run: Any, tables: Any) -> list[Setting]:
+    """The settings of a domain; imputation only where a number is missing."""
+    gaps = has_gaps(tables, run.domain)
+    return [setting for setting in settings(run) if gaps or setting.part != "imputation"]
+
+
+def settings(run: Any) -> list[Setting]:
+    """Every setting, level by level."""
+    steps = [(NONE, NONE), *(("factors", method) for method in METHODS)]
+    steps += [("imputation", method) for method in IMPUTERS]
+    return [Setting(level, *step) for level in run.sparse.levels for step in steps]
+
+
+def has_gaps(tables: Any, domain: Any) -> bool:
+    """Whether a numeric column of users or items, or a context column, is missing anywhere.
+
+    Recounted means are missing for users and items without an event, so context columns always
+    count.
+    """
+    numeric = [
+        table[list(columns.numeric)].isna().to_numpy().any()
+        for table, columns in (
+            (tables.users, domain.features.user),
+            (tables.items, domain.features.item),
+        )
+    ]
+    return any(numeric) or bool(domain.features.user.context or domain.features.item.context)
+
+
+def fit_whole(run: Any, tables: Any, vectors: Mapping) -> dict[str, TaskType]:
+    """Task types fitted on all training rows.
+
+    Classes that thinning takes away still count in the test, or a thinner world would be judged by
+    an easier one.
+    """
+    whole, domain = recount(tables, run.domain)
+    return assemble(whole, vectors, domain, _sizes(run)).types
+
+
+def prepare(
+    run: Any, tables: Any, vectors: Mapping, setting: Setting, types: dict[str, TaskType]
+) -> Workbench:
+    """Thin the data, fit the features with the step, and sample the rows that train.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+        tables: the four tables, whole.
+        vectors: text vectors.
+        setting: level and step.
+        types: see :func:`fit_whole`.
+    """
+    short, seed, sizes = run.sparse, run.seed, _sizes(run)
+    training_settings = run.training.model_copy(
+        update={"epochs": short.epochs, "batch_size": short.batch_size}
+    )
+    thinned, domain = recount(thin(tables, setting.level, seed), run.domain)
+    domain = domain.model_copy(update={"features": with_step(domain.features, setting, short)})
+    assembly = assemble(thinned, vectors, domain, sizes)
+    split = thinned.examples["split"].to_numpy()
+    training, held = np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
+    data = dataset(replace(assembly, types=types), thinned, domain.tasks)
+    assembly = _with_types(assembly, types, data.take(training))
+    share = min(short.share, TRAINING_ROWS / len(training))
+    rows = sample_rows(data.masks, training, share, seed)
+    held = sample_rows(data.masks, held, min(1.0, VALIDATION_ROWS / len(held)), seed)
+    return Workbench(
+        domain, thinned, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
+        sizes, training_settings,
+    )  # fmt: skip
+
+
+def with_step(features: Any, setting: Setting, short: Any) -> Any:
+    """The features with the setting's step, and without any other."""
+    step: dict[str, Any] = {"factors": None, "imputation": None}
+    if setting.part == "factors":
+        step["factors"] = Factors.model_validate(
+            {"method": setting.method, "components": short.components}
+        )
+    if setting.part == "imputation":
+        step["imputation"] = setting.method
+    return features.model_copy(update=step)
+
+
+def train(
+    bench: Workbench, setting: Setting, seeds: list[int]
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """One training per seed: a row per task with validation loss and main test metric."""
+    names = tuple(bench.assembly.types)
+    for seed, model, outcome in workbench.fit(bench, names, seeds):
+        losses = workbench.validation_loss(outcome)
+        yield seed, pd.DataFrame(
+            [
+                {"level": setting.level, "part": setting.part, "method": setting.method,
+                 "seed": seed, "task": name, "metric": metric, "value": round(value, 6),
+                 "val_loss": round(losses[name], 6), "rows": len(bench.training),
+                 "events": len(bench.tables.events)}
+                for name, (metric, value) in score(bench, model, names).items()
+            ]
+        )  # fmt: skip
+
+
+def fingerprint(run: Any, setting: Setting, seed: int) -> str:
+    """What identifies a training: a change of any setting that it depends on makes it new."""
+    return ledger.key(
+        run.name, seed, run.seed, run.sparse.model_dump(exclude={"seeds", "levels"}),
+        run.model_building.model_dump(exclude={"history": {"length"}}),
+        run.training.model_dump(exclude={"epochs", "batch_size"}), learnt_from(run.domain),
+        run.task_embedding.model_dump(), vars(setting),
+    )  # fmt: skip
+
+
+def _sizes(run: Any) -> Any:
+    history = run.model_building.history.model_copy(update={"length": run.sparse.history})
+    return run.model_building.model_copy(update={"history": history})
+
+
+def _with_types(assembly: Assembly, types: dict[str, TaskType], training: Any) -> Assembly:
+    """The assembly with given types; constant predictions are those of the rows that are left."""
+    known = {name: training.labels[name][training.masks[name]] for name in types}
+    return replace(
+        assembly,
+        types=types,
+        base_logits={name: kind.base_logits(known[name]) for name, kind in types.items()},
+        scales={name: kind.scale(known[name]) for name, kind in types.items()},
+    )

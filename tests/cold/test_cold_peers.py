@@ -1,0 +1,140 @@
+import sys
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.metrics import roc_auc_score
+
+from mtrec.cold import boosting, factorization, means
+from mtrec.cold.peers import entity_frame, entity_matrix, frame, require
+from mtrec.cold.ranking import GroupRanking
+from mtrec.cold.run import ask
+
+
+@pytest.fixture
+def no_catboost(monkeypatch):
+    monkeypatch.setitem(sys.modules, "catboost", None)
+
+
+def test_missing_peer_is_named_with_the_way_to_install_it(no_catboost):
+    with pytest.raises(ImportError, match="catboost is not installed.*pip install catboost"):
+        require("catboost")
+
+
+def test_plain_columns_are_those_of_the_encoder(cold_benches):
+    cold = cold_benches["cold_users"]
+    question = ask(cold, "rating", 0)
+    found = frame(question, question.test)
+    side, rows = question.encoder.item, question.test.inputs["item"]
+    assert "user user_id" not in found  # the cold side's ids
+    assert (found["item item_id"] == side.field("item_id").table[rows]).all()
+    year = side.field("year").table[rows]
+    np.testing.assert_allclose(found["item year"], np.where(year[:, 1] > 0, np.nan, year[:, 0]))
+    text = side.field("text")
+    np.testing.assert_allclose(
+        found.filter(regex="^item text"), text.vectors[text.table[rows]], rtol=1e-6
+    )
+    assert len(found) == len(question.test.label)
+
+
+def test_item_without_text_has_missing_components(cold_benches):
+    side = cold_benches["cold_users"].bench.assembly.encoder.item
+    assert entity_frame(side, ("text",)).iloc[0].isna().all()
+
+
+def test_features_for_factors_have_one_entry_per_known_category(cold_benches):
+    side = cold_benches["cold_users"].bench.assembly.encoder.item
+    found = entity_matrix(side, ("item_id", "colour"))
+    assert sparse.issparse(found)
+    assert found.shape[0] == len(side.ids) + 1
+    expected = sum((side.field(name).table > 0).astype(float) for name in ("item_id", "colour"))
+    np.testing.assert_allclose(np.asarray(found.sum(axis=1)).ravel(), expected)
+
+
+def test_new_item_gets_the_mean_and_no_popularity(cold_benches):
+    cold = cold_benches["cold_items"]
+    assert np.ptp(means.predict(cold, "next_item")[:, _columns(cold, 2)]) == 0
+    found = means.predict(cold, "rating")
+    per_user = {}
+    question = ask(cold, "rating", 0)
+    for user, value in zip(question.test.inputs["user"], found, strict=True):
+        per_user.setdefault(user, set()).add(round(float(value), 9))
+    assert all(len(values) == 1 for values in per_user.values())  # nothing about the item
+
+
+def _columns(cold, group):
+    kind = cold.bench.assembly.types["next_item"]
+    assert isinstance(kind, GroupRanking)
+    return np.asarray(kind.groups) == group
+
+
+@pytest.mark.parametrize("split", ["cold_items", "cold_users"])
+def test_lightfm_shows_no_held_out_item_even_as_a_wrong_answer(cold_benches, split):
+    question = ask(cold_benches[split], "next_item", 0)
+    offered = factorization._offered(question, len(question.encoder.item.ids) + 1)
+    if split == "cold_users":
+        assert len(offered) == len(question.encoder.item.ids)
+    else:
+        assert set(np.asarray(question.kind.groups)[offered - 1]) == {0}
+        assert len(offered) == (np.asarray(question.kind.groups) == 0).sum()
+
+
+def planted(question):
+    """The same question with labels that the item's colour decides."""
+    from dataclasses import replace
+
+    colour = question.encoder.item.field("colour").table
+    rows = {
+        name: replace(part, label=(colour[part.inputs["item"]] == 1).astype("float32"))
+        for name, part in (("training", question.training), ("validation", question.validation),
+                           ("test", question.test))
+    }  # fmt: skip
+    return replace(question, **rows)
+
+
+@pytest.mark.parametrize(("name", "module"), [("catboost", boosting), ("lightfm", factorization)])
+def test_peer_finds_a_planted_rule_for_new_items(cold_benches, name, module):
+    pytest.importorskip(name)
+    question = planted(ask(cold_benches["cold_items"], "like", 0))
+    found = module.predict(question)
+    assert found.shape == question.test.label.shape
+    assert ((found >= 0) & (found <= 1)).all()
+    assert roc_auc_score(question.test.label, found) > 0.95
+
+
+@pytest.mark.parametrize(("name", "module"), [("catboost", boosting), ("lightfm", factorization)])
+@pytest.mark.parametrize("split", ["cold_items", "cold_users"])
+def test_peer_ranks_every_candidate_for_every_row(cold_benches, split, name, module):
+    pytest.importorskip(name)
+    question = ask(cold_benches[split], "next_item", 0)
+    found = module.predict(question)
+    assert found.shape == (len(question.test.label), question.kind.outputs)
+    assert np.isfinite(found).all()
+
+
+def test_boosting_is_not_asked_about_an_entity_without_properties(cold_benches):
+    from dataclasses import replace
+
+    question = ask(cold_benches["cold_users"], "mood", 0)
+    bare = replace(question.encoder.user, fields=question.encoder.user.fields[:1])
+    nothing = replace(question, encoder=replace(question.encoder, user=bare, contexts={}))
+    assert boosting.answers(question)
+    assert not boosting.answers(nothing)
+
+
+def test_lightfm_that_diverges_tries_a_lower_learning_rate(monkeypatch):
+    tried = []
+
+    def learn(question, rate):
+        tried.append(rate)
+        if len(tried) < 3:
+            raise ValueError("your model may have diverged")
+        return np.zeros(1)
+
+    monkeypatch.setattr(factorization, "_learn", learn)
+    assert factorization.predict(None).tolist() == [0.0]
+    assert tried == [0.05, 0.01, 0.002]
+    with pytest.raises(ValueError, match="diverges at every learning rate"):
+        tried.clear()
+        monkeypatch.setattr(factorization, "RATES", (0.05, 0.01))
+        factorization.predict(None)

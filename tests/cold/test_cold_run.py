@@ -1,0 +1,111 @@
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.cold import run as module
+from mtrec.cold.run import fingerprint, hold_out_once, planned, study
+from mtrec.cold.split import cold_tasks
+from mtrec.training import ledger
+from tests.cold.conftest import with_short
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Splits that take no time; lists them."""
+    done = []
+
+    def one(run, tables, vectors, split, asked):
+        done.append(split)
+        return pd.DataFrame({"split": [split], "value": [0.5]})
+
+    monkeypatch.setattr(module, "hold_out_once", one)
+    return done
+
+
+def test_every_split_is_done_once_and_an_interrupted_study_goes_on(cold_run, quick, tmp_path):
+    file = tmp_path / "cold.csv"
+    assert not study(cold_run, file, minutes=0)
+    assert not quick
+    assert study(cold_run, file)
+    assert quick == planned(cold_run) == ["cold_items", "cold_users"]
+    assert study(cold_run, file, minutes=0)  # nothing is left that could be stopped
+    assert len(quick) == 2
+    assert study(with_short(cold_run, seeds=3), file)
+    assert len(quick) == 4
+    assert ledger.read(file)["key"].nunique() == 4
+
+
+def test_peer_that_is_not_installed_is_left_out_until_it_is(
+    cold_run, quick, tmp_path, monkeypatch, capsys
+):
+    run = replace(cold_run, paths=replace(cold_run.paths, root=tmp_path))
+    file = module.results_file(run)
+    monkeypatch.setattr(module.schema, "read", lambda folder: None)
+    monkeypatch.setattr(module.texts, "load", lambda folder: None)
+    for name in ("lightfm", "catboost"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert study(run, file)
+    assert "lightfm-next is not installed and is left out" in capsys.readouterr().out
+    assert study(run, file)
+    assert len(quick) == 2
+    assert module.results(run)["key"].tolist() == [
+        fingerprint(run, split, ()) for split in planned(run)
+    ]
+    for name in ("lightfm", "catboost"):
+        monkeypatch.setitem(sys.modules, name, object())
+    assert study(run, file)
+    assert len(quick) == 4  # with peers it is another result, and it is the one that is shown
+    whole = [fingerprint(run, split) for split in planned(run)]
+    assert module.results(run)["key"].tolist() == whole
+    monkeypatch.setitem(sys.modules, "lightfm", None)
+    assert study(run, file, minutes=0)  # what is known with all peers is not done again
+
+
+def test_split_that_no_task_sees_is_not_planned(cold_run):
+    tasks = {"kind": cold_run.domain.tasks["kind"]}
+    domain = cold_run.domain.model_copy(update={"tasks": tasks})
+    assert planned(replace(cold_run, domain=domain)) == ["cold_items"]
+
+
+def test_domain_with_too_few_labels_says_so_and_writes_nothing(cold_run, tmp_path, capsys):
+    tasks = {"kind": cold_run.domain.tasks["kind"]}  # a row per item
+    few = replace(cold_run, domain=cold_run.domain.model_copy(update={"tasks": tasks}))
+    file = tmp_path / "cold.csv"
+    assert study(with_short(few, test_share=0.05), file)  # twenty items
+    assert "cold_items: no task has 30 labels in every split" in capsys.readouterr().out
+    assert not file.is_file()
+
+
+@pytest.mark.parametrize("more", [{"share": 0.9}, {"test_share": 0.3}, {"seeds": 5}])
+def test_changed_setting_makes_results_new(cold_run, more):
+    first = fingerprint(cold_run, "cold_items")
+    assert fingerprint(with_short(cold_run, **more), "cold_items") != first
+    assert fingerprint(cold_run, "cold_users") != first
+
+
+def test_every_system_of_every_task_is_scored_on_the_same_rows(cold_run, cold_world, cold_vectors):
+    run = with_short(cold_run, seeds=2)
+    found = hold_out_once(run, cold_world, cold_vectors, "cold_users", ())
+    assert list(found["task"].unique()) == list(cold_tasks(cold_run.domain.tasks, "user"))
+    for _, part in found.groupby(["task", "seed"]):
+        assert set(part["system"]) >= {"ids", "tables", "llm", "both", "means", "llm - ids"}
+        assert part["system"].is_unique
+    for _, part in found.groupby("task"):
+        assert part["rows"].nunique() == part["entities"].nunique() == 1
+    assert (found["low"] <= found["high"]).all()
+    assert found["entities"].max() <= 12  # a fifth of 60 users
+    rating = found[found["task"] == "rating"].set_index(["system", "seed"])["value"]
+    for seed in (0, 1):
+        gain = rating["ids", seed] - rating["llm", seed]
+        assert rating["llm - ids", seed] == pytest.approx(gain, abs=2e-6)
+        assert np.isfinite(rating["both", seed])
+    assert rating["both", 0] != rating["both", 1]
+    assert rating["means", 0] == rating["means", 1]
+
+
+def test_scores_that_differ_by_rounding_are_ties():
+    scores = np.array([[1.0, 1.0 + 1e-7, 0.5, 2.0], [3.0, 1.0, 1.0 - 1e-7, 0.0]])
+    assert module.tied(scores, np.array([0, 1])).tolist() == [[0, 0, -0.5, 1], [2, 0, 0, -1]]

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from mtrec.cold.ranking import GroupRanking
+from mtrec.cold.systems import SYSTEMS, restrict, select, systems
+from mtrec.data.features import without
+from mtrec.tasks import Ranking
+from mtrec.training import workbench
+from mtrec.training.loop import predict
+
+GROUPS = np.array([0, 1, 0, 2, 2, 0])
+
+
+@pytest.fixture(scope="module")
+def kind():
+    return GroupRanking.of(Ranking(tuple("abcdef")), GROUPS)
+
+
+def test_candidate_competes_with_its_own_group_only(kind):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(6, 6)).astype("float32"), np.arange(6)
+    expected = [
+        logsumexp(row[GROUPS[label] == GROUPS]) - row[label]
+        for row, label in zip(logits, labels, strict=True)
+    ]
+    for loss in (kind.loss, kind.validation_loss):
+        np.testing.assert_allclose(loss(labels, logits), expected, rtol=1e-5, atol=1e-6)
+    assert (kind.absent(labels) == (GROUPS[labels][:, None] != GROUPS)).all()
+
+
+def test_training_row_has_no_gradient_on_held_out_candidates(kind):
+    import tensorflow as tf
+
+    logits = tf.Variable(np.random.default_rng(1).normal(size=(2, 6)).astype("float32"))
+    with tf.GradientTape() as tape:
+        loss = keras.ops.sum(kind.loss(np.array([0, 2]), logits))
+    gradient = tape.gradient(loss, logits).numpy()
+    assert (gradient[:, GROUPS > 0] == 0).all()
+    assert (gradient[:, GROUPS == 0] != 0).all()
+
+
+def test_unit_of_the_loss_is_that_of_the_constant_prediction_within_the_group(kind):
+    labels = np.array([0, 0, 2, 5])
+    frequencies = np.array([3, 2, 2]) / 7  # with one pseudo-count, among the group's three
+    expected = -(2 * np.log(frequencies[0]) + 2 * np.log(frequencies[1])) / 4
+    assert kind.scale(labels) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("system", "user", "item", "context"),
+    [
+        ("ids", ["user_id"], ["item_id"], []),
+        ("tables", ["user_id", "age"], ["item_id", "colour", "genres", "year"], ["user"]),
+        ("llm", ["user_id", "text"], ["item_id", "text"], []),
+        ("both", ["user_id", "age", "text"], ["item_id", "colour", "genres", "year", "text"],
+         ["user"]),
+    ],
+)  # fmt: skip
+def test_system_sees_its_features_and_no_other(cold_benches, system, user, item, context):
+    encoder = select(cold_benches["cold_items"].bench.assembly.encoder, SYSTEMS[system])
+    assert [f.name for f in encoder.user.fields] == user
+    assert [f.name for f in encoder.item.fields] == item
+    assert list(encoder.contexts) == context
+
+
+def test_domain_without_text_has_two_systems_and_one_without_tables_too(cold_benches):
+    encoder = cold_benches["cold_items"].bench.assembly.encoder
+    assert list(systems(encoder)) == list(SYSTEMS)
+    assert list(systems(without("text", encoder))) == ["ids", "tables"]
+    assert list(systems(select(encoder, SYSTEMS["llm"]))) == ["ids", "llm"]
+
+
+def test_model_of_ids_says_the_same_whatever_tables_and_text_say(cold_benches):
+    """Twins in tables and text only: the same ids and history give the same prediction."""
+    cold = cold_benches["cold_items"]
+    bench = restrict(cold.bench, SYSTEMS["ids"])
+    ((_, model, _),) = workbench.fit(bench, tuple(bench.assembly.types), [3])
+    test = bench.data.take(cold.test[:50])
+    logits = predict(model, test.inputs)
+    other = {**test.inputs, "item": np.roll(test.inputs["item"], 1)}  # another new item
+    for name, values in predict(model, other).items():
+        np.testing.assert_array_equal(values, logits[name])
+    full = restrict(cold.bench, SYSTEMS["both"])
+    ((_, model, _),) = workbench.fit(full, tuple(full.assembly.types), [3])
+    before, after = predict(model, full.data.take(cold.test[:50]).inputs), None
+    inputs = full.data.take(cold.test[:50]).inputs
+    after = predict(model, {**inputs, "item": np.roll(inputs["item"], 1)})
+    assert np.abs(after["rating"] - before["rating"]).max() > 1e-4
+
+
+def test_every_split_keeps_its_rows_apart(cold_benches):
+    for split, cold in cold_benches.items():
+        bench = cold.bench
+        side = split.removeprefix("cold_")[:-1]
+        groups = [set(cold.entities.iloc[r]) for r in (bench.training_rows, bench.validation_rows,
+                                                       cold.test)]  # fmt: skip
+        assert all(groups)
+        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+        assert cold.side == side
+    assert isinstance(cold_benches["cold_items"].bench.assembly.types["next_item"], GroupRanking)
+    assert type(cold_benches["cold_users"].bench.assembly.types["next_item"]) is Ranking
