@@ -36,7 +36,8 @@ def main(domain: str) -> int:
     """Check all notebooks of ``domain``, in order."""
     target = ROOT / "build" / "nbval"
     copy_tracked(target)
-    notebooks = sorted(f"reports/{domain}/{p.name}" for p in (ROOT / "notebooks").glob("0*.ipynb"))
+    folder = ROOT / "reports" / domain
+    notebooks = sorted(f"reports/{domain}/{path.name}" for path in folder.glob("*.ipynb"))
     return run(target, notebooks)
 
 

@@ -21,7 +21,7 @@ from mtrec.training import ledger
 
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
-    "task_analysis", "comparison",
+    "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
 )  # fmt: skip
 
 
@@ -50,10 +50,11 @@ def main(root: Path | None = None) -> None:
 def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
     """``reports/<domain>/metrics.json`` of every evaluated domain, in the order of params.yaml."""
     found = {}
-    for path in sorted((root / "reports").glob("*/metrics.json"), reverse=True):
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+    for domain in read_params(root / "params.yaml").domains:
+        path = root / "reports" / domain / "metrics.json"
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if "tasks" in metrics:
-            found[path.parent.name] = metrics
+            found[domain] = metrics
     return found
 
 
@@ -62,13 +63,18 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     parts = []
     for domain, found in metrics.items():
         verdicts = [
-            findings.verdicts(tables.difference_table(found, name), subject)
+            findings.verdicts(table, subject)
             for name, subject in (
                 ("difference", "Joint training"),
                 ("text_difference", "The language model"),
+                ("graph_difference", "The knowledge graph"),
                 ("baseline_difference", "The joint model, against the baseline,"),
             )
+            if len(table := tables.difference_table(found, name))
         ]
+        peers = tables.peer_table(found)
+        if len(peers):
+            verdicts.append(findings.verdicts(peers, "The joint model, against its peers,"))
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
             f"{found['device']}, {found['precision']})\n\n"
@@ -124,14 +130,29 @@ def seconds_line(metrics: Mapping[str, Any]) -> str:
 
 
 def graph(root: Path) -> str:
-    """The pipeline as Mermaid, from ``dvc dag``."""
+    """The pipeline as Mermaid, from ``dvc dag``: one node per stage, which runs once per domain."""
     found = subprocess.run(
         [sys.executable, "-m", "dvc", "dag", "--mermaid"],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if found.returncode:
         raise ValueError(f"dvc dag failed: {found.stderr.strip()}. Mend dvc.yaml.")
-    return found.stdout.strip().replace("\t", "    ")
+    return stages_only(found.stdout)
+
+
+def stages_only(mermaid: str) -> str:
+    """Merge the nodes ``stage@domain`` of a Mermaid graph into one per stage.
+
+    Example:
+        >>> found = 'flowchart TD\\n n1["a@x"]\\n n2["a@y"]\\n n3["b@x"]\\n n1-->n3\\n n2-->n3'
+        >>> print(stages_only(found))
+        flowchart TD
+            a-->b
+    """
+    names = dict(re.findall(r'(\w+)\["([^"@]+)', mermaid))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(\w+)-->(\w+)", mermaid)}
+    lines = [f"    {start}-->{end}" for start, end in sorted(edges) if start != end]
+    return "\n".join(["flowchart TD", *lines])
 
 
 def insert(text: str, name: str, body: str) -> str:
