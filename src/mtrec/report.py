@@ -141,7 +141,7 @@ def graph(root: Path) -> str:
 
 
 def stages_only(mermaid: str) -> str:
-    """Merge the nodes ``stage@domain`` of a Mermaid graph into one per stage.
+    """Merge the nodes ``stage@domain`` of a Mermaid graph into one per stage, with edges or not.
 
     Example:
         >>> found = 'flowchart TD\\n n1["a@x"]\\n n2["a@y"]\\n n3["b@x"]\\n n1-->n3\\n n2-->n3'
@@ -151,7 +151,9 @@ def stages_only(mermaid: str) -> str:
     """
     names = dict(re.findall(r'(\w+)\["([^"@]+)', mermaid))
     edges = {(names[a], names[b]) for a, b in re.findall(r"(\w+)-->(\w+)", mermaid)}
+    alone = set(names.values()) - {name for edge in edges for name in edge}
     lines = [f"    {start}-->{end}" for start, end in sorted(edges) if start != end]
+    lines += [f"    {name}" for name in sorted(alone)]
     return "\n".join(["flowchart TD", *lines])
 
 
