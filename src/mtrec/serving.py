@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mtrec.config import find_root
-from mtrec.data.features import Events, usable_events
+from mtrec.data.encoder import usable_events
+from mtrec.data.events import Events
 from mtrec.models import assemble
 from mtrec.models.store import load_model
 from mtrec.paths import Paths

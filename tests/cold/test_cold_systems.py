@@ -5,7 +5,7 @@ from scipy.special import logsumexp
 
 from mtrec.cold.ranking import GroupRanking
 from mtrec.cold.systems import SYSTEMS, restrict, select, systems
-from mtrec.data.features import without
+from mtrec.data.encoder import without
 from mtrec.tasks import Ranking
 from mtrec.training import workbench
 from mtrec.training.loop import predict

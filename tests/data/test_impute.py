@@ -5,7 +5,7 @@ import pytest
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
-from mtrec.data.features import fit_encoder, load_encoder, save_encoder, usable_events
+from mtrec.data.encoder import fit_encoder, load_encoder, save_encoder, usable_events
 from mtrec.data.impute import IMPUTERS, REFERENCE_ROWS, Imputer
 from tests.conftest import DOMAIN, SIZES
 

@@ -4,7 +4,8 @@ import pytest
 
 from mtrec.config import Columns
 from mtrec.data import fetch, leaks
-from mtrec.data.features import Scaler, make_events, make_side, training_events
+from mtrec.data.events import make_events, training_events
+from mtrec.data.features import Scaler, make_side
 from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import education_mastery as mastery
 

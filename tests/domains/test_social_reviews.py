@@ -4,7 +4,8 @@ import pytest
 
 from mtrec.config import Columns, Features, ModelBuilding, Task
 from mtrec.data import leaks
-from mtrec.data.features import fit_encoder, training_events
+from mtrec.data.encoder import fit_encoder
+from mtrec.data.events import training_events
 from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import social_reviews
 from mtrec.models.visibility import visible

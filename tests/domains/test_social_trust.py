@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mtrec.data import describe, leaks, texts
-from mtrec.data.features import training_events
+from mtrec.data.events import training_events
 from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import social_trust
 from mtrec.evaluation import plots

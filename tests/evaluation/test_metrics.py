@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import ndcg_score
 
-from mtrec.data.features import Events
+from mtrec.data.events import Events
 from mtrec.evaluation import baselines, findings, reference
 from mtrec.evaluation.intervals import evaluate, resample_weights
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, METRICS, calibration_error

@@ -6,7 +6,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mtrec.config import Columns, Features, Task
-from mtrec.data.features import fit_encoder
+from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables, with_examples
 from mtrec.evaluation.peers import PEERS
 from mtrec.evaluation.peers.base import PeerTask

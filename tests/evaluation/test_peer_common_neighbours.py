@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data.features import Encoder, Scaler, Side
+from mtrec.data.encoder import Encoder
+from mtrec.data.features import Scaler, Side
 from mtrec.data.schema import Tables
 from mtrec.evaluation.metrics import ranking
 from mtrec.evaluation.peers import PEERS

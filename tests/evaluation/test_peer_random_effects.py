@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from mtrec.config import Columns, Features, Task
-from mtrec.data.features import fit_encoder
+from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
 from mtrec.evaluation.peers import PEERS

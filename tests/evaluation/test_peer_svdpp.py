@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mtrec.data.features import Encoder, Scaler, Side
+from mtrec.data.encoder import Encoder
+from mtrec.data.features import Scaler, Side
 from mtrec.domains import video
 from mtrec.evaluation.peers import PEERS
 from mtrec.evaluation.peers.base import PeerTask

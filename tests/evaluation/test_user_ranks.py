@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data.features import Encoder, Scaler, Side, usable_events
+from mtrec.data.encoder import Encoder, usable_events
+from mtrec.data.features import Scaler, Side
 from mtrec.data.schema import Tables
 from mtrec.evaluation.ranks import known_users, left_out, ranks, seen_items
 from mtrec.tasks import Ranking

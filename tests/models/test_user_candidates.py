@@ -9,7 +9,7 @@ import tensorflow as tf
 from mtrec import serving
 from mtrec.config import Task
 from mtrec.data.dataset import fit_types
-from mtrec.data.features import fit_encoder
+from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
 from mtrec.models import assemble

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mtrec.data.events import training_events
 from mtrec.data.factors import factorize
-from mtrec.data.features import training_events
 from mtrec.data.split import users as by_users
 from mtrec.sparse.thin import KEYS, recount, thin
 from tests.conftest import DOMAIN, make_world

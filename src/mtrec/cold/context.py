@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mtrec.data.features import milliseconds
+from mtrec.data.events import milliseconds
 
 
 def past_columns(

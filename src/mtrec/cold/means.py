@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mtrec.cold.systems import ColdBench
-from mtrec.data.features import milliseconds
+from mtrec.data.events import milliseconds
 from mtrec.evaluation import baselines
 from mtrec.tasks import Multiclass, Ordinal, Ranking
 

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from mtrec.data.dataset import Dataset
-from mtrec.data.features import Encoder, Field, Side
+from mtrec.data.encoder import Encoder
+from mtrec.data.features import Field, Side
 from mtrec.models.visibility import Visible
 from mtrec.tasks import Ranking, TaskType
 
@@ -59,7 +60,7 @@ class Rows:
     """Rows with a known label.
 
     Attributes:
-        inputs: the model's inputs, see :meth:`mtrec.data.features.Encoder.inputs`.
+        inputs: the model's inputs, see :meth:`mtrec.data.encoder.Encoder.inputs`.
         label: encoded labels, ``(n, ...)``.
         out: of a ranking task, candidates that do not compete, ``(n, candidates)`` bool.
     """

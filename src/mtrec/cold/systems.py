@@ -12,7 +12,8 @@ import pandas as pd
 from mtrec.cold.ranking import GroupRanking
 from mtrec.cold.split import ColdData
 from mtrec.data.dataset import Dataset, relevant
-from mtrec.data.features import Encoder, Field, Side
+from mtrec.data.encoder import Encoder
+from mtrec.data.features import Field, Side
 from mtrec.data.schema import SPLITS
 from mtrec.models.assemble import Assembly, assemble, dataset
 from mtrec.models.visibility import Visible

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.data.features import Encoder, usable_events
+from mtrec.data.encoder import Encoder, usable_events
 
 Array = np.ndarray
 
@@ -19,7 +19,7 @@ class Dataset:
     """Rows of examples as arrays that share their first axis.
 
     Attributes:
-        inputs: the model's inputs, see :meth:`mtrec.data.features.Encoder.inputs`.
+        inputs: the model's inputs, see :meth:`mtrec.data.encoder.Encoder.inputs`.
         labels: encoded labels per task, ``(n, ...)``.
         masks: per task ``(n,)``, True where the label is known.
     """

@@ -69,6 +69,18 @@ def users(examples: pd.DataFrame, shares: tuple[float, float], seed: int) -> pd.
     return examples["user_id"].map(chosen)
 
 
+def by_lot(size: int, shares: tuple[float, float], seed: int) -> pd.DataFrame:
+    """``split`` and ``timestamp`` of every row number of a file without times.
+
+    Args:
+        size: rows of the whole file, so that an answer does not depend on which of them are read.
+        shares: of validation and test.
+        seed: of split and order.
+    """
+    split = random(pd.DataFrame(index=range(size)), shares, seed)
+    return pd.DataFrame({"split": split, "timestamp": shuffled_times(split, seed)})
+
+
 def shuffled_times(split: pd.Series, seed: int) -> pd.Series:
     """Times for data that has none: training rows first, then validation, then test, shuffled.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data.dataset import relevant
-from mtrec.data.features import training_events
+from mtrec.data.events import training_events
 from mtrec.data.schema import Tables
 from mtrec.llm.embed import embed, reduce
 from mtrec.llm.settings import EmbedSettings

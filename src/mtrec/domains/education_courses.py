@@ -81,7 +81,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     are the training ratings: models, baselines and peers know the same.
     """
     account = Account()
-    order = _order(raw.size, settings, seed)
+    shares = (settings.validation_share, settings.test_share)
+    order = splits.by_lot(raw.size, shares, seed)
     account.add("examples", "time", "derived", len(raw.ratings), len(raw.ratings),
                 "the survey has none: a seeded shuffle is the order of the rows")  # fmt: skip
     rated = _ratings(raw.ratings, account).join(order)
@@ -135,13 +136,6 @@ def _lecturers(rated: pd.DataFrame, account: Account) -> pd.DataFrame:
     account.add("items", "no text", "kept", len(items), len(items),
                 "lecturers and departments are numbers; there is nothing to read")  # fmt: skip
     return items.reset_index(drop=True)
-
-
-def _order(size: int, settings: Settings, seed: int) -> pd.DataFrame:
-    """``split`` and ``timestamp`` of every row number of the file."""
-    shares = (settings.validation_share, settings.test_share)
-    split = splits.random(pd.DataFrame(index=range(size)), shares, seed)
-    return pd.DataFrame({"split": split, "timestamp": splits.shuffled_times(split, seed)})
 
 
 def _past(rated: pd.DataFrame) -> dict[str, pd.Series]:

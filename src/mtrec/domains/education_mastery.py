@@ -206,7 +206,7 @@ def extra_report(run: Any, tables: Tables) -> list[tuple[str, pd.DataFrame]]:
 def _scorer(run: Any, tables: Tables) -> teacher_gain.Scorer:
     """The joint model's answers for rows like those of the examples, as of their own time."""
     from mtrec import serving  # TensorFlow, only when it is needed
-    from mtrec.data.features import usable_events
+    from mtrec.data.encoder import usable_events
 
     loaded = serving.load(run.name, run.paths.root)
     model = replace(loaded, events=usable_events(tables, loaded.assembly.encoder))

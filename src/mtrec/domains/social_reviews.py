@@ -90,7 +90,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     """
     account = Account()
     posts = _posts(raw.posts, account)
-    order = _order(raw.size, settings, seed)
+    shares = (settings.validation_share, settings.test_share)
+    order = splits.by_lot(raw.size, shares, seed)
     account.add("examples", "time", "derived", len(posts), len(posts),
                 "none in the file: a seeded shuffle orders train, validation, test")  # fmt: skip
     posts = posts.join(order)
@@ -161,13 +162,6 @@ def _text(title: pd.Series, review: pd.Series) -> pd.Series:
     ended = title.where(title.str.contains(r"[.!?…]$") | (title == ""), title + ".")
     text = (ended + " " + review).str.strip()
     return text.where(text != "", None)
-
-
-def _order(size: int, settings: Settings, seed: int) -> pd.DataFrame:
-    """``split`` and ``timestamp`` of every row number of the file."""
-    shares = (settings.validation_share, settings.test_share)
-    split = splits.random(pd.DataFrame(index=range(size)), shares, seed)
-    return pd.DataFrame({"split": split, "timestamp": splits.shuffled_times(split, seed)})
 
 
 def _product_past(posts: pd.DataFrame) -> dict[str, pd.Series]:

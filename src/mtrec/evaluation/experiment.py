@@ -14,7 +14,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.data.dataset import Dataset
-from mtrec.data.features import milliseconds, training_events
+from mtrec.data.events import milliseconds, training_events
 from mtrec.evaluation import baselines, peers
 from mtrec.evaluation.calibration import reliability_table
 from mtrec.evaluation.intervals import evaluate
@@ -131,6 +131,8 @@ def cold_start(
         flags = examples.iloc[p.rows]
         cold_user, cold_item = flags["cold_user"].to_numpy(), flags["cold_item"].to_numpy()
         groups = {"warm": ~cold_user & ~cold_item, "cold user": cold_user, "cold item": cold_item}
+        if (cold_user == cold_item).all():
+            groups = {"warm": ~cold_user, "cold user and item": cold_user}
         metric = MAIN_METRIC[p.type]
         for group, chosen in groups.items():
             if chosen.sum() < 30:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.data.features import Encoder, Events, milliseconds, usable_events
+from mtrec.data.encoder import Encoder, usable_events
+from mtrec.data.events import Events, milliseconds
 from mtrec.tasks import Ranking
 
 Array = np.ndarray

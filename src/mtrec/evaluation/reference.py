@@ -15,7 +15,7 @@ TOLERANCE = {
     "auc": 0.015,       # moves by about 0.003 between seeds and machines
     "log_loss": 0.03,   # of multi-class tasks, about 1 in size
     "mae": 0.02,        # of ordinal tasks, in levels
-    "rmse": 0.02,       # ratings: stars; spend: log dollars
+    "rmse": 0.02,       # ratings: stars; spend: log dollars; or 2 % of it, whichever is more
     "map": 0.02,        # of labels as rare as 2 %
     "ndcg@10": 0.006,   # about 0.03 in size
 }  # fmt: skip
@@ -44,7 +44,7 @@ def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[
     """
     lines = []
     for name, value in main_figures(metrics).items():
-        tolerance = TOLERANCE[name.split()[-1]]
+        tolerance = _tolerance(name.split()[-1], reference.get(name, 0.0))
         if name not in reference:
             lines.append(f"{name}: no committed reference; run `mtrec reference` and commit it")
         elif abs(value - reference[name]) <= tolerance:
@@ -55,6 +55,11 @@ def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[
                 f"(tolerance {tolerance})"
             )
     return lines
+
+
+def _tolerance(metric: str, value: float) -> float:
+    """How far from the committed value a rerun may be; errors in large units get a share of it."""
+    return max(TOLERANCE[metric], round(0.02 * value, 2) if metric == "rmse" else 0.0)
 
 
 def read(path: Path) -> dict[str, float]:

@@ -14,14 +14,8 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data.dataset import Dataset, fit_types, make_dataset, relevant
-from mtrec.data.features import (
-    Encoder,
-    Kind,
-    fit_encoder,
-    load_encoder,
-    save_encoder,
-    without,
-)
+from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder, without
+from mtrec.data.features import Kind
 from mtrec.models.build import build
 from mtrec.models.store import save_model
 from mtrec.models.visibility import Visible, visible

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.data.features import Encoder
+from mtrec.data.encoder import Encoder
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
 from mtrec.models.heads import LabelEmbeddingHead, RowNumbers, make_head
 from mtrec.models.history import HistoryEncoder

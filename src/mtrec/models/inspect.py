@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data.dataset import Dataset
-from mtrec.data.features import Encoder
+from mtrec.data.encoder import Encoder
 from mtrec.data.schema import SPLITS
 from mtrec.models.assemble import JOINT, Assembly
 from mtrec.models.shared.gates import Utilisation, utilisation

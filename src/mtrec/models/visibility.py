@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtrec.data.features import Encoder
+from mtrec.data.encoder import Encoder
 
 
 @dataclass(frozen=True)

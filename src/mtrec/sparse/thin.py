@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.cold.context import past_columns
-from mtrec.data.features import training_events
+from mtrec.data.events import training_events
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
 

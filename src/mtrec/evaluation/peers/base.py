@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.data.features import Encoder
+from mtrec.data.encoder import Encoder
 from mtrec.tasks import TaskType
 
 Array = np.ndarray

