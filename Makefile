@@ -1,4 +1,4 @@
-# make repro | test | setup | lab | lint | nbval | clean   (make repro DOMAIN=video; make setup GPU=1)
+# make repro | test | bench | setup | lab | lint | nbval | clean   (make repro DOMAIN=video; make setup GPU=1)
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,11 +17,12 @@ export MPLBACKEND := agg
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study test fast lint nbval lab lock clean
+.PHONY: help setup fetch repro stages study bench test fast lint nbval lab lock clean
 
 help:
 	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
 	@echo "make study   train what notebooks 07 to 10 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
+	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro"
 	@echo "make test    everything CI runs: lint, types, fast tests, notebooks of one domain"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
@@ -43,9 +44,20 @@ $(STAMP): $(LOCK) pyproject.toml
 fetch: setup
 	@$(BIN)/mtrec fetch
 
+# Domains share no stage, and training keeps one core busy: two run at a time. DVC gives up when
+# the other holds its lock for three seconds, hence a second try. What is left undone, or failed,
+# is for the last command to do and to report.
+JOBS ?= 2
+
 repro: fetch
-	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only)),evaluation@$(DOMAIN)))
+	@$(if $(DOMAIN),,$(BIN)/dvc stage list --name-only | sed -n 's/^evaluation@//p' | \
+	  xargs -P $(JOBS) -I '{}' sh -c '$(MAKE) --no-print-directory stages DOMAIN={} || \
+	    { sleep 10; $(MAKE) --no-print-directory stages DOMAIN={}; }' || true)
+	@$(MAKE) --no-print-directory stages
 	@$(BIN)/mtrec readme
+
+stages:
+	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only)),evaluation@$(DOMAIN)))
 
 # The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
 study: fetch $(VENV)/.lightfm
@@ -53,6 +65,22 @@ study: fetch $(VENV)/.lightfm
 	  $(BIN)/dvc repro task_embedding@$$domain && \
 	  $(BIN)/mtrec study $$domain $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
 	done
+
+# Peers of the benchmarks, each set in an environment of its own.
+PEERS := $(patsubst benchmarks/environments/%.lock,$(VENV)/bench/%/.installed,\
+  $(wildcard benchmarks/environments/*.lock))
+
+bench: fetch $(PEERS)
+	@$(BIN)/mtrec bench $(if $(ONLY),--only '$(ONLY)')
+
+# What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
+$(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
+	@echo "making $(@D)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(if $(wildcard benchmarks/environments/$*.torch),\
+	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch)
+	@$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $<
+	@touch $@
 
 test: lint fast nbval
 
@@ -84,6 +112,12 @@ lock:
 	  --no-emit-index-url --no-header --quiet --output-file requirements-gpu.lock
 	echo lightfm-next | uv pip compile - --no-deps --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-lightfm.lock
+
+	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
+	  uv pip compile benchmarks/environments/$$name.in --python-version 3.11 --universal --generate-hashes \
+	    --no-emit-index-url --no-header --quiet --no-emit-package torch --no-emit-package triton \
+	    --output-file benchmarks/environments/$$name.lock; \
+	done
 
 clean:
 	rm -rf $(VENV) artifacts models build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

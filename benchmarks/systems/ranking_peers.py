@@ -1,0 +1,103 @@
+"""Peers of top-N recommendation, all through RecTools 0.19.
+
+Given ``user``, ``item`` and ``time`` of the training events, ``users`` and ``items`` (sizes) and
+jobs, each a model's name and settings: answers one array ``scores_K`` ``(users, items)`` for each
+job. Nothing is masked here; the protocol does that.
+
+Sources: EASE, Steck 2019, https://arxiv.org/abs/1905.03375; iALS, Hu et al. 2008; BPR, Rendle et
+al. 2009, https://arxiv.org/abs/1205.2618.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from exchange import answer, given
+from implicit.als import AlternatingLeastSquares
+from implicit.bpr import BayesianPersonalizedRanking
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from rectools.dataset import Dataset
+from rectools.models import (
+    EASEModel,
+    ImplicitALSWrapperModel,
+    ImplicitBPRWrapperModel,
+    ImplicitItemKNNWrapperModel,
+    PopularModel,
+)
+
+Array = np.ndarray
+NEIGHBOURS = {"cosine": CosineRecommender, "tfidf": TFIDFRecommender, "bm25": BM25Recommender}
+
+
+def itemknn(kind: str, **settings: Any) -> ImplicitItemKNNWrapperModel:
+    """Item neighbours by cosine, TF-IDF or BM25."""
+    return ImplicitItemKNNWrapperModel(NEIGHBOURS[kind](num_threads=2, **settings))
+
+
+def ials(seed: int, **settings: Any) -> ImplicitALSWrapperModel:
+    """Alternating least squares on implicit feedback."""
+    return ImplicitALSWrapperModel(
+        AlternatingLeastSquares(random_state=seed, num_threads=2, **settings)
+    )
+
+
+def bpr(seed: int, **settings: Any) -> ImplicitBPRWrapperModel:
+    """Bayesian personalised ranking."""
+    return ImplicitBPRWrapperModel(
+        BayesianPersonalizedRanking(random_state=seed, num_threads=1, **settings)
+    )
+
+
+MODELS = {
+    "popularity": PopularModel,
+    "itemknn": itemknn,
+    "ease": EASEModel,
+    "ials": ials,
+    "bpr": bpr,
+}
+
+
+def interactions(arrays: dict[str, Array]) -> Dataset:
+    """Training events in time order; events of one second keep the order given."""
+    order = np.argsort(arrays["time"], kind="stable")
+    step = np.arange(len(order))  # RecTools sorts by datetime alone: make each unique
+    frame = pd.DataFrame({
+        "user_id": arrays["user"][order], "item_id": arrays["item"][order], "weight": 1.0,
+        "datetime": pd.Timestamp("2000-01-01") + pd.to_timedelta(step, unit="s"),
+    })  # fmt: skip
+    return Dataset.construct(frame)
+
+
+def scores(model: Any, data: Dataset, users: int, items: int) -> Array:
+    """Scores of the whole catalogue for all users; those that a model cannot score come last."""
+    model.fit(data)
+    known = data.user_id_map.external_ids
+    found = model.recommend(known, data, k=data.item_id_map.size, filter_viewed=False)
+    out = np.full((users, items), -1e9, dtype="float32")
+    out[found["user_id"].to_numpy(), found["item_id"].to_numpy()] = found["score"].to_numpy()
+    return out
+
+
+def main() -> None:
+    """Answer."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(2)
+    arrays, options = given()
+    started = time.monotonic()
+    data = interactions(arrays)
+    users, items = int(arrays["users"]), int(arrays["items"])
+    found = {
+        f"scores_{k}": scores(MODELS[model](**settings), data, users, items)
+        for k, (model, settings) in enumerate(options["jobs"])
+    }
+    package = "implicit" if options["jobs"][0][0] in ("itemknn", "ials", "bpr") else "rectools"
+    answer(package, started, **found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks: our systems and their peers on frozen splits, scored by one function."""

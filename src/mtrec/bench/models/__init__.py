@@ -1,0 +1,1 @@
+"""Algorithms of our own that only the benchmarks use."""

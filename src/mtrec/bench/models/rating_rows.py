@@ -1,0 +1,137 @@
+"""Ask a system for a split's test rows, over seeds; score; rows for the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtrec.bench.models import rating_table
+from mtrec.bench.models.rating_sides import SPANS
+from mtrec.bench.results import Row
+from mtrec.bench.splits import Split
+from mtrec.bench.systems import OURS, ask
+from mtrec.evaluation.intervals import evaluate
+
+Array = np.ndarray
+RESAMPLES, SEED = 200, 42
+LIKED = 4  # least rating of a like
+VALUES = np.arange(1, 6)
+THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)  # known by identity, as options cannot be hashed
+class System:
+    """A system and its settings.
+
+    Attributes:
+        name: in the results.
+        environment: its Python.
+        script: in ``benchmarks/systems``.
+        options: settings of the script.
+        random: whether its training draws.
+        note: for the reader.
+    """
+
+    name: str
+    environment: str
+    script: str
+    options: Mapping[str, Any]
+    random: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Test predictions of one training."""
+
+    predictions: Array
+    version: str
+    seconds: float
+    peak_mb: float
+
+
+OUR_SETTINGS: dict[str, Any] = {
+    "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 200_000,
+    "spans": list(SPANS), "network": {},
+}  # fmt: skip
+BAYES_NOTE = (
+    "Gibbs sampler of our own: ordinal probit, user x item x day, implicit and side information, "
+    "effects of a user's day, minute and second, noise per user; rank 10"
+)
+JOINT_NOTE = (
+    "one Keras network, tasks rating and like; taught by our Bayesian factor model (soft targets "
+    "on 200,000 drawn pairs; the teacher's training is in the seconds)"
+)
+FUSED_NOTE = (
+    "blend of the joint network and two Bayesian factor models (ranks 10 and 16), non-negative "
+    "weights from validation rows"
+)
+
+
+def table(root: Path) -> pd.DataFrame:
+    """The interactions."""
+    return rating_table.interactions(root / "data" / "ml-100k")
+
+
+def given(root: Path, known: Array, asked: Array) -> dict[str, Array]:
+    """What a system sees."""
+    sides = rating_table.sides(root / "data" / "ml-100k")
+    return rating_table.given(table(root), known, asked, sides)
+
+
+def run_peer(root: Path, split: Split, system: System, seed: int) -> Run:
+    """A peer learns training and validation rows, marked as ``held``, and answers the test's."""
+    known = np.concatenate([split.rows["train"], split.rows["validation"]])
+    arrays = given(root, known, split.rows["test"])
+    arrays["held"] = np.arange(len(known)) >= len(split.rows["train"])
+    found = ask(
+        root, system.environment, system.script, arrays, seed=seed, threads=THREADS,
+        **system.options,
+    )  # fmt: skip
+    return Run(found.arrays["predictions"], found.version, found.seconds, found.peak_mb)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Answers of our components for some rows: levels ``(parts, n, 5)``, like ``(n,)``."""
+
+    levels: Array
+    like: Array
+    version: str
+    seconds: float
+    joint_seconds: float
+    peak_mb: float
+
+
+def our_parts(root: Path, known: Array, asked: Array, seed: int) -> Parts:
+    """Train our components on the known rows and answer the asked ones."""
+    found = ask(root, OURS, "ratings_mtrec", given(root, known, asked), seed=seed, **OUR_SETTINGS)
+    return Parts(
+        found.arrays["components"], found.arrays["like"], found.version, found.seconds,
+        float(found.arrays["joint_seconds"]), found.peak_mb,
+    )  # fmt: skip
+
+
+def row(
+    protocol: str, split_sha256: str, name: str, metric: str, runs: Sequence[Run],
+    scores: Sequence[Mapping[str, float]], note: str,
+) -> Row:  # fmt: skip
+    """Mean over runs of value, low and high of the bootstrap over users."""
+    low, value, high = (
+        float(np.mean([one[key] for one in scores])) for key in ("low", "value", "high")
+    )
+    return Row(
+        protocol, split_sha256, name, runs[0].version, metric, value, low, high, len(runs),
+        round(float(np.mean([run.seconds for run in runs])), 2),
+        max(run.peak_mb for run in runs), note,
+    )  # fmt: skip
+
+
+def score(kind: str, metric: str, labels: Array, found: Array, user: Array) -> dict[str, float]:
+    """Value and 95 % interval of one metric."""
+    return evaluate(kind, labels, {"": found}, user, RESAMPLES, SEED)[""][metric]

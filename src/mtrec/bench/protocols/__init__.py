@@ -1,0 +1,1 @@
+"""What is asked: a module per part, each with its ``PROTOCOLS``."""

@@ -1,0 +1,148 @@
+"""MovieLens-100K likes (rating >= 4), AUC: rows at random 8:1:1, and in time order 80/10/10.
+
+Validation rows serve every choice, then every system learns training and validation rows. A peer
+is given the ratings; which of them are likes is its script's to say. Where training draws, figures
+are means over three seeds, intervals too (each a bootstrap over users).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mtrec.bench.models.rating_blend import blend, weights
+from mtrec.bench.models.rating_rows import (
+    BAYES_NOTE,
+    FUSED_NOTE,
+    JOINT_NOTE,
+    LIKED,
+    Parts,
+    Run,
+    System,
+    our_parts,
+    row,
+    run_peer,
+    score,
+    table,
+)  # fmt: skip
+from mtrec.bench.results import Row
+from mtrec.bench.splits import Split, frozen
+
+Array = np.ndarray
+SEEDS = (0, 1, 2)
+TENTHS = (8, 9)  # training ends after the first, validation after the second
+
+PEERS = (
+    System("LR (scikit-learn)", "mtrec", "ratings_logistic",
+           {"strengths": [0.03, 0.1, 0.3]}, False, "best of 3 penalties on validation"),
+    System("LightGBM", "boosting", "ratings_boosting", {"model": "lightgbm", "task": "like"},
+           True, "63 leaves, rate 0.05; trees by early stopping on validation"),
+    System("CatBoost", "boosting", "ratings_boosting", {"model": "catboost", "task": "like"},
+           True, "depth 6, rate 0.1; trees by early stopping on validation"),
+    System("myFM binary probit", "factorization", "ratings_myfm",
+           {"task": "like", "rank": 10, "iterations": 300, "burn": 5}, True,
+           "rank 10, 300 iterations, days, implicit and side features"),
+    System("myFM ordered probit", "factorization", "ratings_myfm",
+           {"task": "rating", "rank": 10, "iterations": 300, "burn": 5}, True,
+           "as the binary probit, but learns the ratings; probability of 4 or 5"),
+    System("DeepFM (torch-rechub)", "torch", "ratings_rechub",
+           {"model": "deepfm", "decays": [1e-5, 1e-4, 1e-3]}, True,
+           "embeddings of 16, 64-32; best of 3 weight decays and epochs on validation"),
+    System("MMoE (torch-rechub)", "torch", "ratings_rechub",
+           {"model": "mmoe", "decays": [1e-5, 1e-4, 1e-3]}, True,
+           "tasks like and rating; 4 experts 64-32; best of 3 weight decays and epochs on "
+           "validation"),
+)  # fmt: skip
+
+
+def split(root: Path, order: str) -> Split:
+    """``random``: rows permuted by seed 42; ``temporal``: by time, ties in the file's order."""
+
+    def make() -> dict[str, Array]:
+        time = table(root)["time"].to_numpy()
+        drawn = np.random.default_rng(42).permutation(len(time))
+        rows = drawn if order == "random" else np.argsort(time, kind="stable")
+        first, second = (len(rows) * tenth // 10 for tenth in TENTHS)
+        return {
+            "train": np.sort(rows[:first]), "validation": np.sort(rows[first:second]),
+            "test": np.sort(rows[second:]),
+        }  # fmt: skip
+
+    return frozen(root / "benchmarks" / "splits", f"like_{order}", make)
+
+
+def chances(parts: Parts) -> Array:
+    """Probabilities of a like by each component, the network's own head included, ``(4, n)``."""
+    return np.vstack([parts.levels[:, :, LIKED - 1 :].sum(axis=2), parts.like[None]])
+
+
+@cache
+def shares(root: Path, order: str) -> Array:
+    """Weights of our components, from validation rows."""
+    rows = split(root, order).rows
+    found = our_parts(root, rows["train"], rows["validation"], seed=0)
+    labels = table(root)["rating"].to_numpy()[rows["validation"]] >= LIKED
+    return weights(chances(found), labels.astype("float64"))
+
+
+def ours(root: Path, order: str, seed: int) -> dict[str, Run]:
+    """Our systems' answers."""
+    rows = split(root, order).rows
+    known = np.concatenate([rows["train"], rows["validation"]])
+    found = our_parts(root, known, rows["test"], seed)
+    chance = chances(found)
+    bayes_seconds = found.seconds - found.joint_seconds
+    return {
+        "mtrec joint network": Run(found.like, found.version, found.joint_seconds, found.peak_mb),
+        "mtrec bayesian factors": Run(chance[0], found.version, bayes_seconds, found.peak_mb),
+        "mtrec fused": Run(
+            blend(chance, shares(root, order)), found.version, found.seconds, found.peak_mb
+        ),
+    }
+
+
+def peer(root: Path, order: str, system: System, seed: int) -> Run:
+    """A peer's answers; level probabilities become the chance of a like."""
+    found = run_peer(root, split(root, order), system, seed)
+    levels = found.predictions
+    chance = levels[:, LIKED - 1 :].sum(axis=1) if levels.ndim == 2 else levels
+    return Run(chance, found.version, found.seconds, found.peak_mb)
+
+
+def protocol(order: str) -> Callable[[Path], Sequence[Row]]:
+    """``like_random`` or ``like_temporal``."""
+
+    def measure(root: Path) -> list[Row]:
+        found = {
+            system.name: (
+                [peer(root, order, system, seed) for seed in SEEDS[: 3 if system.random else 1]],
+                system.note,
+            )
+            for system in PEERS
+        }
+        per_seed = [ours(root, order, seed) for seed in SEEDS]
+        used = ", ".join(f"{w:.2f}" for w in shares(root, order))
+        notes = {
+            "mtrec joint network": f"{JOINT_NOTE}; its like head",
+            "mtrec bayesian factors": f"{BAYES_NOTE}; probability of 4 or 5",
+            "mtrec fused": f"{FUSED_NOTE}: {used} (factors, network, factors, like head)",
+        }
+        found |= {name: ([one[name] for one in per_seed], note) for name, note in notes.items()}
+        data = table(root).iloc[split(root, order).rows["test"]]
+        labels, user = (data["rating"] >= LIKED).to_numpy("int64"), data["user"].to_numpy()
+        return [
+            row(f"like_{order}", split(root, order).sha256, name, "auc", runs,
+                [score("binary", "auc", labels, run.predictions, user) for run in runs], note)
+            for name, (runs, note) in found.items()
+        ]  # fmt: skip
+
+    return measure
+
+
+PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {
+    "like_random": protocol("random"),
+    "like_temporal": protocol("temporal"),
+}

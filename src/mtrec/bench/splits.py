@@ -1,0 +1,58 @@
+"""Frozen splits: files of row numbers, committed, known by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the raw file, by part.
+
+    Attributes:
+        name: of the protocol's split.
+        sha256: of its file.
+        rows: part (``train``, ``validation``, ``test``) -> row numbers, int32.
+    """
+
+    name: str
+    sha256: str
+    rows: Mapping[str, Array]
+
+
+def frozen(folder: Path, name: str, make: Callable[[], Mapping[str, Array]]) -> Split:
+    """The split of a committed file; where there is none, it is made and written once.
+
+    Args:
+        folder: ``benchmarks/splits``.
+        name: of the split.
+        make: returns the parts' row numbers.
+
+    Raises:
+        ValueError: the file is damaged, or a row is in two parts.
+    """
+    file = folder / f"{name}.npz"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".partial")
+        with temporary.open("wb") as handle:
+            rows = {part: found.astype("int32") for part, found in make().items()}
+            np.savez_compressed(handle, allow_pickle=False, **rows)
+        os.replace(temporary, file)
+    try:
+        with np.load(file) as found:
+            rows = {key: found[key] for key in found.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{file}: damaged ({error}); restore it with `git checkout`.") from error
+    together = np.concatenate(list(rows.values()))
+    if len(np.unique(together)) != len(together):
+        raise ValueError(f"{file}: a row is in two parts; delete the file and make it anew.")
+    return Split(name, hashlib.sha256(file.read_bytes()).hexdigest(), rows)

@@ -1,0 +1,89 @@
+"""Run a system as a process of its own, under its own environment, timed and weighed.
+
+A system is a script ``benchmarks/systems/NAME.py`` that reads arrays from one ``.npz`` file and
+writes its answers to another, so that peers need not share our packages and none sees test labels.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtrec.bench.launch import launch
+
+Array = np.ndarray
+OURS = "mtrec"  # the environment this runs in
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system answered.
+
+    Attributes:
+        arrays: its answers by name.
+        version: of its package, as the script says.
+        seconds: wall time of the process, without the start of Python and the reading of files
+            where the script times itself (``seconds`` among its answers).
+        peak_mb: peak resident memory of the process, 10^6 bytes.
+    """
+
+    arrays: Mapping[str, Array]
+    version: str
+    seconds: float
+    peak_mb: float
+
+
+def ask(
+    root: Path, environment: str, script: str, arrays: Mapping[str, Array], **options: Any
+) -> Answer:
+    """Ask a system.
+
+    Args:
+        root: of the repository.
+        environment: ``mtrec`` for ours, or the name of a folder in ``.venv/bench``.
+        script: name of a file in ``benchmarks/systems``, without ``.py``.
+        arrays: what the system may see.
+        options: settings, handed over as JSON.
+
+    Raises:
+        RuntimeError: the system fails; with its last words.
+        FileNotFoundError: its environment was not made.
+    """
+    python = interpreter(root, environment)
+    with tempfile.TemporaryDirectory() as folder:
+        given, answered = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        np.savez(given, allow_pickle=False, **arrays)
+        command = [str(python), str(root / "benchmarks" / "systems" / f"{script}.py"),
+                   str(given), str(answered), json.dumps(options)]  # fmt: skip
+        cost = launch(command, root, PYTHONHASHSEED="0", TF_CPP_MIN_LOG_LEVEL="3")
+        if cost.status:
+            raise RuntimeError(f"benchmarks/systems/{script}.py failed: {cost.said}")
+        with np.load(answered) as found:
+            out = {key: found[key] for key in found.files}
+    version = str(out.pop("version", ""))
+    seconds = float(out.pop("seconds", cost.seconds))
+    return Answer(out, version, seconds, cost.peak_mb)
+
+
+def interpreter(root: Path, environment: str) -> Path:
+    """Python of an environment.
+
+    Raises:
+        FileNotFoundError: it was not made.
+    """
+    if environment == OURS:
+        return Path(sys.executable)
+    python = root / ".venv" / "bench" / environment / "bin" / "python"
+    if not python.is_file():
+        raise FileNotFoundError(
+            f"{python}: no such environment; `make bench` makes it from "
+            f"benchmarks/environments/{environment}.lock."
+        )
+    return python

@@ -1,0 +1,41 @@
+import pytest
+
+from mtrec.bench import main, report, results
+from mtrec.bench.results import Row
+
+KNOWN = {name: lambda root: [] for name in ("rating/rating_u1", "rating/rating_mean", "speed/x")}
+
+
+@pytest.mark.parametrize(
+    ("only", "chosen"),
+    [
+        (None, list(KNOWN)),
+        ("rating", ["rating/rating_u1", "rating/rating_mean"]),
+        ("rating_u1", ["rating/rating_u1"]),
+        ("rating_*", ["rating/rating_u1", "rating/rating_mean"]),
+        ("x", ["speed/x"]),
+    ],
+)
+def test_a_part_a_protocol_or_a_pattern_chooses(only, chosen):
+    assert list(main.select(KNOWN, only)) == chosen
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="ONLY=colour: no such benchmark; .*rating/rating_u1"):
+        main.select(KNOWN, "colour")
+
+
+def test_rows_are_written_before_the_next_protocol_runs_and_then_the_page(tmp_path, monkeypatch):
+    file, seen = tmp_path / "benchmarks" / "results.json", []
+
+    def first(root):
+        return [Row("a", "", "mtrec", "1", "auc", 0.7, None, None, 1, 1.0, 1.0)]
+
+    def second(root):
+        seen.append(len(results.read(file)))
+        return [Row("b", "", "mtrec", "1", "auc", 0.8, None, None, 1, 1.0, 1.0)]
+
+    monkeypatch.setattr(main, "protocols", lambda: {"p/a": first, "p/b": second})
+    monkeypatch.setattr(report, "write", lambda root, rows: seen.append(len(rows)))
+    main.main(tmp_path)
+    assert seen == [1, 2]

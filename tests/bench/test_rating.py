@@ -1,0 +1,202 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from mtrec.bench.models import (
+    rating_bayes,
+    rating_draws,
+    rating_joint,
+    rating_network,
+    rating_sides,
+)
+from mtrec.bench.models.rating_blend import blend, weights
+from mtrec.bench.models.rating_table import given, interactions, sides
+from mtrec.bench.protocols import rating
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "data" / "ml-100k"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="data/ml-100k is not checked out")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def world(rng):
+    """Ratings of 30 users and 20 items that follow a bias of either; 100 rows are asked."""
+    pairs = rng.permutation(600)[:500]
+    user, item = pairs // 20, pairs % 20
+    taste, quality = rng.normal(size=30), rng.normal(size=20)
+    score = taste[user] + quality[item] + 0.3 * rng.normal(size=500)
+    level = np.digitize(score, [-1.5, -0.5, 0.5, 1.5])
+    time = rng.integers(0, 5 * 86_400, size=500)
+    return {
+        "user": user[:400], "item": item[:400], "time": time[:400], "rating": level[:400] + 1,
+        "asked_user": user[400:], "asked_item": item[400:], "asked_time": time[400:],
+        "user_age": rng.integers(20, 60, 30), "user_gender": rng.integers(0, 2, 30),
+        "user_occupation": rng.integers(0, 3, 30), "item_year": rng.integers(1980, 1999, 20),
+        "item_genres": rng.integers(0, 2, (20, 4)).astype(float), "truth": level[400:] + 1,
+    }  # fmt: skip
+
+
+@needs_data
+def test_the_test_rows_of_u1_are_the_published_ones():
+    table = interactions(DATA)
+    rows = rating.fold(ROOT, 1).rows["test"]
+    first = table.iloc[rows].sort_values(["user", "item"])[:3]
+    assert (first["user"] + 1).tolist() == [1, 1, 1]
+    assert (first["item"] + 1).tolist() == [6, 10, 12]
+    assert first["rating"].tolist() == [5, 3, 5]
+
+
+@needs_data
+def test_the_folds_test_rows_cover_every_row_once_and_validation_is_a_tenth_of_training():
+    splits = [rating.fold(ROOT, number).rows for number in range(1, 6)]
+    tests = np.concatenate([rows["test"] for rows in splits])
+    assert np.array_equal(np.sort(tests), np.arange(100_000))
+    assert {len(rows["validation"]) for rows in splits} == {8_000}
+    assert {len(rows["train"]) for rows in splits} == {72_000}
+
+
+@needs_data
+def test_a_system_is_never_given_the_ratings_it_is_asked_for():
+    table, tables = interactions(DATA), sides(DATA)
+    known, asked = np.arange(100, 300), np.arange(100)
+    before = given(table, known, asked, tables)
+    changed = table.copy()
+    changed.loc[asked, "rating"] = 99
+    after = given(changed, known, asked, tables)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_level_probabilities_are_differences_of_the_normal_distribution(rng):
+    mean, cuts, root = rng.normal(size=4), np.array([-1.0, 0.2, 1.0]), np.array([1, 2, 0.5, 1])
+    found = rating_draws.probabilities(mean, cuts, root)
+    for n in range(4):
+        spread = norm(mean[n], 1 / root[n])
+        wanted = [spread.cdf(-1), spread.cdf(0.2) - spread.cdf(-1),
+                  spread.cdf(1) - spread.cdf(0.2), spread.sf(1)]  # fmt: skip
+        np.testing.assert_allclose(found[n], wanted, atol=1e-12)
+
+
+def test_latent_scores_lie_within_the_cut_points_of_their_level(rng):
+    labels, cuts = rng.integers(0, 4, 1000), np.array([-1.0, 0.0, 1.0])
+    mean, root = rng.normal(size=1000), rng.gamma(5, 0.2, 1000)
+    found = rating_draws.draw_latent(labels, mean, root, cuts, rng)
+    assert np.array_equal(np.searchsorted(cuts, found), labels)
+
+
+def test_grouped_products_equal_a_loop_over_rows(rng):
+    entity, left, right = rng.integers(0, 5, 40), rng.normal(size=(40, 3)), rng.normal(size=(40, 4))
+    weight = rng.gamma(2, 1, 40)
+    wanted = np.zeros((6, 3, 4))
+    for n in range(40):
+        wanted[entity[n]] += weight[n] * np.outer(left[n], right[n])
+    found = rating_draws.Grouped.of(entity, 6).products(left, right, weight)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_drawn_rows_have_the_mean_and_covariance_of_the_closed_form(rng):
+    design, target = rng.normal(size=(12, 2)), rng.normal(size=12)
+    weight, prior = rng.gamma(3, 1, 12), np.array([[0.5, -1.0]])
+    precision = np.array([[2.0, 0.3], [0.3, 1.0]])
+    rows = rating_draws.Grouped.of(np.zeros(12, int), 1)
+    drawn = np.stack([
+        rating_draws.draw_rows(rows, design, target, weight, prior, precision, rng)[0]
+        for _ in range(4000)
+    ])  # fmt: skip
+    total = design.T @ (weight[:, None] * design) + precision
+    mean = np.linalg.solve(total, design.T @ (weight * target) + precision @ prior[0])
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), np.linalg.inv(total), atol=0.01)
+
+
+def test_drawn_coefficients_have_the_mean_and_covariance_of_ridge_regression(rng):
+    features, strengths = rng.normal(size=(15, 3)), np.array([1.0, 2.0, 5.0])
+    target, covariance = rng.normal(size=(15, 2)), np.array([[1.0, 0.4], [0.4, 0.5]])
+    root = np.linalg.cholesky(covariance)
+    kernel = features.T @ features
+    drawn = np.stack([
+        rating_draws.draw_coefficients(features, kernel, strengths, target, root, rng).ravel()
+        for _ in range(6000)
+    ])  # fmt: skip
+    inverse = np.linalg.inv(kernel + np.diag(strengths))
+    np.testing.assert_allclose(
+        drawn.mean(axis=0), (inverse @ features.T @ target).ravel(), atol=0.02
+    )
+    np.testing.assert_allclose(np.cov(drawn.T), np.kron(inverse, covariance), atol=0.01)
+
+
+def test_the_sampler_predicts_planted_biases_better_than_the_shares_of_the_levels(world):
+    found = rating_bayes.sample(
+        world["rating"] - 1, rating_sides.modes(world), rating_sides.groups(world), 2, 60, 15, 0
+    )
+    values = found @ np.arange(1, 6)
+    error = np.mean((values - world["truth"]) ** 2)
+    assert np.allclose(found.sum(axis=1), 1)
+    assert error < 0.5 * np.var(world["truth"])
+
+
+def test_the_sampler_answers_the_same_for_the_same_seed(world):
+    parts = rating_sides.modes(world), rating_sides.groups(world), 2, 12, 3
+    first, second = (rating_bayes.sample(world["rating"] - 1, *parts, 5) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_planted_effect_of_a_users_session_is_learned(world, rng):
+    session = {part: rng.integers(0, 3, len(world[f"{part}user"])) for part in ("", "asked_")}
+    loud = {part: (world[f"{part}user"] + session[part]) % 2 == 0 for part in session}
+    planted = world | {f"{part}time": session[part] * 600 for part in session}
+    planted["rating"] = np.where(loud[""], 5, 1)
+    found = rating_bayes.sample(
+        planted["rating"] - 1, rating_sides.modes(planted),
+        rating_sides.groups(planted, (600,)), 2, 40, 10, 0,
+    )  # fmt: skip
+    above = found[:, 4] > found[:, 4].mean()
+    assert (above == loud["asked_"]).mean() > 0.85
+
+
+def test_drawn_pairs_are_never_training_pairs(world, rng):
+    found = rating_joint.draw_pairs(world, 2000, rng)
+    known = set(zip(world["user"].tolist(), world["item"].tolist(), strict=True))
+    assert known.isdisjoint(zip(found["user"].tolist(), found["item"].tolist(), strict=True))
+
+
+def test_the_ordinal_loss_is_the_negative_log_of_the_levels_probability(rng):
+    logits = np.sort(rng.normal(size=(6, 4)), axis=1)[:, ::-1].astype("float32")
+    above = 1 / (1 + np.exp(-logits))
+    shares = -np.diff(np.hstack([np.ones((6, 1)), above, np.zeros((6, 1))]), axis=1)
+    level = rng.integers(0, 5, 6)
+    found = rating_network.ordinal_loss(np.eye(5, dtype="float32")[level], logits)
+    np.testing.assert_allclose(found, -np.log(np.maximum(shares[range(6), level], 1e-6)), rtol=1e-3)
+
+
+def test_the_joint_network_learns_both_tasks_from_planted_biases(world):
+    none = {name: world[name][:0] for name in ("user", "item", "time")}
+    settings = rating_network.Settings(width=4, hidden=8, epochs=20, batch=64, rate=0.03)
+    levels, like = rating_joint.network(world, none, np.zeros((0, 5)), settings, 0)
+    values = levels @ np.arange(1, 6)
+    liked = world["truth"] >= 4
+    assert np.mean((values - world["truth"]) ** 2) < 0.7 * np.var(world["truth"])
+    assert like[liked].mean() > like[~liked].mean() + 0.2
+
+
+def test_rows_of_unknown_days_and_groups_add_nothing(rng):
+    table = rng.normal(size=(3, 2)).astype("float32")
+    found = np.asarray(rating_network.known(table, np.array([-1, 2])))
+    assert np.array_equal(found, [[0, 0], table[2]])
+
+
+def test_blend_weights_are_shares_and_prefer_the_better_component(rng):
+    labels = rng.normal(size=500)
+    parts = np.stack([labels + rng.normal(0, s, 500) for s in (0.3, 0.6, 3.0)])
+    found = weights(parts, labels)
+    assert found.sum() == pytest.approx(1)
+    assert found[0] > found[1] > found[2] >= 0
+    mixed = blend(parts, found)
+    assert np.mean((mixed - labels) ** 2) < np.mean((parts[0] - labels) ** 2)

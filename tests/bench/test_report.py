@@ -1,0 +1,132 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.bench import report, results, targets
+from mtrec.bench.results import Row
+from mtrec.bench.targets import TARGETS, Target, higher_is_better, judge
+
+
+def row(protocol, system, metric, value, low=None, high=None, **more):
+    fields = {"version": "1", "seeds": 1, "seconds": 2.0, "peak_mb": 300.0, "note": "a note"}
+    return Row(protocol, "abcdef", system, metric=metric, value=value, low=low, high=high,
+               **{**fields, **more})  # fmt: skip
+
+
+def frame(*rows):
+    return pd.DataFrame([vars(one) for one in rows], columns=list(results.COLUMNS))
+
+
+ROWS = frame(
+    row("rating_u1", "mtrec joint network", "rmse", 0.895, 0.89, 0.90),
+    row("rating_u1", "mtrec fused", "rmse", 0.880, 0.87, 0.89),
+    row("rating_u1", "myFM", "rmse", 0.884, 0.87, 0.90),
+    row("topn_811", "mtrec", "ndcg@10", 0.33, 0.32, 0.34),
+    row("topn_811", "ease", "ndcg@10", 0.31, 0.30, 0.32),
+    row("topn_811", "mtrec", "recall@10", 0.20),
+    row("topn_811", "ease", "recall@10", 0.25),
+    row("joint_video", "mtrec joint - single", "rating rmse", -0.02, -0.03, -0.01),
+    row("joint_video", "mtrec joint - single", "like auc", -0.01, -0.02, 0.01),
+    row("scaling_tasks", "mtrec", "seconds@1", 1.0),
+    row("scaling_tasks", "mtrec", "seconds@32", 4.0),
+    row("scaling_tasks", "mtrec", "peak_mb@1", 700.0),
+    row("scaling_tasks", "mtrec", "peak_mb@32", 800.0),
+    row("scaling_tasks", "mtrec", "exponent_seconds", 0.4),
+    row("scaling_tasks", "mtrec", "exponent_seconds_end", 0.4),
+    row("scaling_tasks", "mtrec", "exponent_peak_mb", 0.04),
+)
+
+
+def verdicts(rows, *targets):
+    found = judge(rows, targets)
+    return dict(zip(found["metric"], found["verdict"], strict=True))
+
+
+def test_a_limit_is_met_by_the_best_of_the_systems_that_may_meet_it():
+    limit = Target("rating_u1", "rmse", "limit", 0.889)
+    assert verdicts(ROWS, limit) == {"rmse": "met"}
+    network = Target("rating_u1", "rmse", "limit", 0.889, ours="mtrec joint network")
+    assert verdicts(ROWS, network) == {"rmse": "missed"}
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "met"), (1.05, "met"), (1.1, "missed")])
+def test_the_best_peer_times_a_factor_must_be_reached(factor, verdict):
+    found = judge(ROWS, [Target("topn_811", "ndcg@10", "peers", factor)])
+    assert found["verdict"].tolist() == [verdict]
+    assert found["bound"].item() == pytest.approx(0.31 * factor)
+    assert found["peer"].item() == "ease"
+
+
+def test_a_tie_with_the_best_peer_is_not_ahead():
+    tie = frame(row("p", "mtrec", "auc", 0.7), row("p", "peer", "auc", 0.7))
+    assert verdicts(tie, Target("p", "auc", "peers")) == {"auc": "missed"}
+
+
+def test_a_difference_is_worse_only_if_its_interval_excludes_zero():
+    target = Target("joint_*", "*", "not worse", ours="mtrec joint - single")
+    assert verdicts(ROWS, target) == {"rating rmse": "missed", "like auc": "met"}
+
+
+def test_the_reason_of_a_miss_is_told_only_while_it_is_one(monkeypatch):
+    monkeypatch.setattr(targets, "REASONS", {("rating_*", "rmse"): "too few rows"})
+    missed = pd.DataFrame({"protocol": ["rating_u1", "rating_u2"], "metric": ["rmse", "rmse"]})
+    assert targets.reasons(missed) == ["rating_* rmse: too few rows"]
+    assert targets.reasons(missed.assign(metric="auc")) == []
+
+
+def test_what_no_row_speaks_of_is_not_measured():
+    assert verdicts(ROWS, Target("nowhere", "auc", "limit", 0.8)) == {"auc": "not measured"}
+    alone = frame(row("p", "mtrec", "auc", 0.7))
+    assert verdicts(alone, Target("p", "auc", "peers")) == {"auc": "not measured"}
+
+
+def test_directions_follow_the_last_word_of_a_metric():
+    assert higher_is_better("video next_item ndcg@10") is True
+    assert higher_is_better("spend log_loss") is False
+    assert higher_is_better("ratio_to_torch_loop") is True
+    assert higher_is_better("seconds@100") is False
+    assert higher_is_better("colour") is None
+
+
+def test_every_target_has_words_and_a_direction_or_a_pattern():
+    for target in TARGETS:
+        assert target.metric == "*" or higher_is_better(target.metric) is not None, target
+
+
+def test_the_table_marks_the_best_in_each_metrics_direction():
+    found = report.table(ROWS[ROWS["protocol"] == "rating_u1"])
+    assert found["system"].tolist() == ["mtrec fused", "myFM", "mtrec joint network"]
+    assert found["rmse"].tolist()[0] == "**0.8800** [0.8700, 0.8900]"
+    assert "**" not in "".join(found["rmse"].tolist()[1:])
+    found = report.table(ROWS[ROWS["protocol"] == "topn_811"]).set_index("system")
+    assert found.loc["ease", "recall@10"] == "**0.2500**"
+    assert found.loc["mtrec", "recall@10"] == "0.2000"
+
+
+def test_the_page_shows_misses_in_plain_sight(tmp_path):
+    folder = tmp_path / "reports" / "benchmarks"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "gone.png").write_bytes(b"")
+    report.write(tmp_path, ROWS)
+    text = (folder / "README.md").read_text()
+    missed = text.split("### Missed")[1].split("### Met")[0]
+    assert "0.8950 (mtrec joint network)" in missed
+    assert "rating rmse" in missed and "like auc" not in missed
+    assert "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | we lead |" in text
+    assert "Exponents: 0.40 over all sizes" in text
+    made = {file.stem for file in (folder / "figures").glob("*.png")}
+    assert made == {"targets", "rating_u1", "topn_811", "scaling"}
+    for name in made:
+        assert f"figures/{name}.png" in text
+
+
+def test_the_page_of_no_rows_says_that_nothing_was_measured(tmp_path):
+    report.write(tmp_path, results.read(tmp_path / "absent.json"))
+    text = (tmp_path / "reports" / "benchmarks" / "README.md").read_text()
+    assert "0 met, 0 missed" in text and "No peer was measured." in text
+
+
+def test_what_was_reached_is_above_one_exactly_where_the_target_is_met():
+    judged = judge(ROWS)
+    found = report.reached(judged)
+    np.testing.assert_array_equal(found["reached"] >= 1.0, found["verdict"] == "met")

@@ -1,0 +1,48 @@
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtrec.bench.systems import OURS, ask, interpreter
+
+EXCHANGE = Path(__file__).parents[2] / "benchmarks" / "systems" / "exchange.py"
+DOUBLE = """
+import time
+import exchange
+arrays, options = exchange.given()
+started = time.monotonic() - 5.0
+exchange.answer("numpy", started, twice=options["factor"] * arrays["x"])
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "benchmarks" / "systems"
+    folder.mkdir(parents=True)
+    shutil.copy(EXCHANGE, folder)
+    (folder / "double.py").write_text(DOUBLE)
+    (folder / "fails.py").write_text("raise SystemExit('no such option: colour')")
+    return tmp_path
+
+
+def test_a_system_answers_from_a_process_of_its_own(root):
+    x = np.arange(6, dtype="float32").reshape(2, 3)
+    found = ask(root, OURS, "double", {"x": x}, factor=2)
+    np.testing.assert_array_equal(found.arrays["twice"], 2 * x)
+    assert found.version == np.__version__
+    assert 5.0 <= found.seconds < 60.0  # the script's own clock, not the process's
+    assert found.peak_mb > 10.0
+    assert set(found.arrays) == {"twice"}
+
+
+def test_a_failing_system_is_named_with_its_last_words(root):
+    with pytest.raises(RuntimeError, match="fails.py failed: no such option: colour"):
+        ask(root, OURS, "fails", {})
+
+
+def test_an_environment_that_was_not_made_is_named_with_the_mend(root):
+    with pytest.raises(FileNotFoundError, match="make bench.*environments/torch.lock"):
+        ask(root, "torch", "double", {})
+    assert interpreter(root, OURS) == Path(sys.executable)
