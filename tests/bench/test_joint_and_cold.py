@@ -62,3 +62,12 @@ def test_cold_rows_leave_differences_and_other_splits_out(tmp_path):
         ("cold_items", "mtrec joint", "video like auc"),
         ("cold_items", "catboost", "video like auc"),
     ]
+
+
+def test_where_there_is_no_text_the_model_with_tables_is_the_whole_one(tmp_path):
+    file = tmp_path / "films_cold.csv"
+    row = {"split": "cold_items", "task": "like", "metric": "auc", "value": 0.5, "low": 0.4,
+           "high": 0.6, "key": "k"}  # fmt: skip
+    pd.DataFrame([{"system": s, **row} for s in ("ids", "tables", "means")]).to_csv(file)
+    names = [row.system for row in cold.domain_rows("cold_items", file)]
+    assert names == ["mtrec joint, ids alone", "mtrec joint", "means"]

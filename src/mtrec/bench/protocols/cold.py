@@ -45,11 +45,13 @@ def domain_rows(split: str, file: Path) -> list[Row]:
     found = found[(found["split"] == split) & ~found["system"].str.contains(" - ")]
     found = found[found["key"] == found["key"].iloc[-1]] if len(found) else found
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    return [_row(split, sha256, domain, row) for _, row in found.iterrows()]
+    whole = "both" if "both" in set(found["system"]) else "tables"  # without texts, tables are all
+    names = NAMES | {whole: NAMES["both"]}
+    return [_row(split, sha256, domain, names, row) for _, row in found.iterrows()]
 
 
-def _row(split: str, sha256: str, domain: str, row: pd.Series) -> Row:
-    system = NAMES.get(row["system"], row["system"])
+def _row(split: str, sha256: str, domain: str, names: dict[str, str], row: pd.Series) -> Row:
+    system = names.get(row["system"], row["system"])
     return Row(split, sha256, system, "", f"{domain} {row['task']} {row['metric']}", row["value"],
                row["low"], row["high"], 1, float("nan"), float("nan"),
                "sha256 of the study's file; the split is drawn by its seed")  # fmt: skip
