@@ -2,8 +2,8 @@
 
 What makes it quick on a CPU, in order of effect: the mixture as one batched product instead of a
 broadcast product and a sum; one matrix product per expert and layer, which TensorFlow fuses with
-bias and ReLU and runs side by side; biases whose gradient is ``BiasAddGrad``; one table for all
-fields.
+bias and ReLU; an operation per core rather than all cores per operation, since experts and tables
+are independent; an Adam of one pass; biases whose gradient is ``BiasAddGrad``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from mtrec.training.loop import Trainer
 from mtrec.training.objective import training_losses
 from mtrec.training.step import compile_step, split_variables
 
+TABLES = 2  # of embeddings: as many as there are cores to work on them side by side
 USER = "user"  # the input whose length the trainer reads: here the numbers of all fields
 
 
 class Fields(keras.layers.Layer):
-    """Embeddings of all fields in one table: ``(batch, fields)`` -> ``(batch, fields * width)``.
+    """Embeddings of all fields side by side: ``(batch, fields)`` -> ``(batch, fields * width)``.
 
-    One gather and one scatter of gradients per step, however many fields there are.
+    Fields share ``TABLES`` tables: a gather, a scatter of gradients and an update per table,
+    however many fields there are, and tables that are worked on side by side.
 
     Args:
         fields: number of fields.
@@ -42,20 +44,28 @@ class Fields(keras.layers.Layer):
     def __init__(self, fields: int, vocabulary: int, width: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.fields, self.vocabulary, self.width = fields, vocabulary, width
+        bounds = np.linspace(0, fields, TABLES + 1).astype(int).tolist()
+        self.spans = [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the table, as torch-rechub draws it."""
-        self.table = self.add_weight(
-            name="table",
-            shape=(self.fields * self.vocabulary, self.width),
-            initializer=keras.initializers.RandomNormal(stddev=1e-4),
-        )
+        """Create the tables, as torch-rechub draws them."""
+        self.tables = [
+            self.add_weight(
+                name=f"table{first}",
+                shape=((last - first) * self.vocabulary, self.width),
+                initializer=keras.initializers.RandomNormal(stddev=1e-4),
+            )
+            for first, last in self.spans
+        ]
 
     def call(self, rows: Any) -> Any:
         """Embeddings side by side."""
-        offsets = ops.arange(self.fields, dtype="int32") * self.vocabulary
-        found = ops.take(self.table, ops.reshape(rows + offsets, (-1,)), axis=0)
-        return ops.reshape(found, (-1, self.fields * self.width))
+        parts = []
+        for (first, last), table in zip(self.spans, self.tables, strict=True):
+            offsets = ops.arange(last - first, dtype="int32") * self.vocabulary
+            found = ops.take(table, ops.reshape(rows[:, first:last] + offsets, (-1,)), axis=0)
+            parts.append(ops.reshape(found, (-1, (last - first) * self.width)))
+        return ops.concatenate(parts, axis=1)
 
 
 class Affine(keras.layers.Layer):

@@ -6,7 +6,8 @@ a bootstrap of the median over the turns. Ratios are of the same turn, then thei
 ``train_speed``: one epoch of the same MMoE on the same rows, after a warm-up that is not timed:
 8 fields of 10,000 categories x 16, 4 experts 128-64, 3 towers of 32, batches of 4,096, plain Adam.
 ``mtrec`` is the pipeline's own trainer, one compiled step at a time; ``mtrec epoch graph`` is its
-compiled step in a loop that TensorFlow runs, with an Adam that makes one pass over each variable.
+compiled step in a loop that TensorFlow runs, with an Adam that makes one pass over each variable;
+both give each core an operation of its own, where TensorFlow's default gives all cores to each.
 Rows in bfloat16 are mixed precision, and compared among themselves. torch-rechub's MMoE has batch
 normalisation behind every linear layer; as the network of all others it runs without, and as
 published beside. Validation is not timed, for nobody.
