@@ -17,7 +17,7 @@ export MPLBACKEND := agg
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro stages study bench test fast lint nbval lab lock clean
+.PHONY: help setup fetch repro patient stages study bench test fast lint nbval lab lock clean
 
 help:
 	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
@@ -44,17 +44,24 @@ $(STAMP): $(LOCK) pyproject.toml
 fetch: setup
 	@$(BIN)/mtrec fetch
 
-# Domains share no stage, and training keeps one core busy: two run at a time. DVC gives up when
-# the other holds its lock for three seconds, hence a second try. What is left undone, or failed,
-# is for the last command to do and to report.
+# Domains share no stage, and training keeps one core busy: two run at a time. What that leaves
+# undone, or what failed, is for the last command to do and to report.
 JOBS ?= 2
 
 repro: fetch
-	@$(if $(DOMAIN),,$(BIN)/dvc stage list --name-only | sed -n 's/^evaluation@//p' | \
-	  xargs -P $(JOBS) -I '{}' sh -c '$(MAKE) --no-print-directory stages DOMAIN={} || \
-	    { sleep 10; $(MAKE) --no-print-directory stages DOMAIN={}; }' || true)
+	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || \
+	  $(BIN)/dvc stage list --name-only | sed -n 's/^evaluation@//p' | \
+	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}')
 	@$(MAKE) --no-print-directory stages
 	@$(BIN)/mtrec readme
+
+# DVC gives up when another process holds its lock for three seconds; here it comes back.
+patient:
+	@said=$$(mktemp); \
+	until $(MAKE) --no-print-directory stages 2>$$said; do \
+	  grep -q 'Unable to acquire lock' $$said || { cat $$said >&2; break; }; \
+	  sleep 3; \
+	done; rm -f $$said
 
 stages:
 	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only)),evaluation@$(DOMAIN)))
@@ -105,6 +112,12 @@ nbval: fetch
 lab: setup
 	$(BIN)/jupyter lab notebooks
 
+# torch comes first and from its own file (NAME.torch), with or without these.
+CUDA := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+  nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand \
+  nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
+  nvidia-nvshmem-cu13 nvidia-nvtx
+
 lock:
 	uv pip compile pyproject.toml --extra dev --extra peers --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
@@ -115,8 +128,8 @@ lock:
 
 	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
 	  uv pip compile benchmarks/environments/$$name.in --python-version 3.11 --universal --generate-hashes \
-	    --no-emit-index-url --no-header --quiet --no-emit-package torch --no-emit-package triton \
-	    --output-file benchmarks/environments/$$name.lock; \
+	    --no-emit-index-url --no-header --quiet $(addprefix --no-emit-package ,$(CUDA)) \
+	    --output-file benchmarks/environments/$$name.lock || exit 1; \
 	done
 
 clean:
