@@ -101,6 +101,7 @@ def pipeline(tmp_path_factory):
             (target.parent if is_file else target).mkdir(parents=True, exist_ok=True)
             (target if is_file else target / "file.py").write_text(dep)
     dvc(folder, "init", "--no-scm", "-q")
+    shutil.copy(ROOT / ".dvcignore", folder)
     return folder, stages
 
 
@@ -152,6 +153,15 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
     mine = {f"{stage}-ecommerce" for stage in stages}
     assert repro(pipeline, ("domains.ecommerce.features.event", ["log_spend"])) == mine
     assert repro(pipeline, ("seed", 1)) == both(*STAGES)
+
+
+def test_what_python_caches_beside_the_sources_reruns_nothing(pipeline):
+    repro(pipeline)
+    folder, _ = pipeline
+    cache = folder / "src" / "mtrec" / "data" / "__pycache__"
+    cache.mkdir()
+    (cache / "file.cpython-311.pyc").write_bytes(b"compiled")
+    assert repro(pipeline) == set()
 
 
 def test_every_stage_declares_the_packages_that_its_notebook_imports():
@@ -224,8 +234,10 @@ def test_environment_project_and_lock_agree():
 
 
 def test_every_pinned_package_has_hashes_and_no_registry_is_named():
-    for name in ("requirements.lock", "requirements-gpu.lock"):
-        text = (ROOT / name).read_text()
+    peers = sorted((ROOT / "benchmarks" / "environments").glob("*.lock"))
+    assert len(peers) == 4
+    for path in (ROOT / "requirements.lock", ROOT / "requirements-gpu.lock", *peers):
+        text = path.read_text()
         packages = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.M)[1:]
         assert all("--hash=sha256:" in package for package in packages)
         assert "index-url" not in text

@@ -200,3 +200,7 @@ def test_blend_weights_are_shares_and_prefer_the_better_component(rng):
     assert found[0] > found[1] > found[2] >= 0
     mixed = blend(parts, found)
     assert np.mean((mixed - labels) ** 2) < np.mean((parts[0] - labels) ** 2)
+
+
+def test_peers_can_be_keys_so_that_a_fold_is_asked_once():
+    assert len(set(rating.PEERS)) == len(rating.PEERS)

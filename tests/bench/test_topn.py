@@ -181,7 +181,7 @@ def test_settings_are_chosen_on_validation_and_test_rows_are_never_shown(monkeyp
 
     monkeypatch.setattr(protocol, "ask", ask)
     monkeypatch.setattr(protocol, "interactions", lambda root: events)
-    rows = protocol.topn_811(tmp_path)
+    rows = protocol.PROTOCOLS["topn_811"](tmp_path)
     with np.load(tmp_path / "benchmarks" / "splits" / "topn_811.npz") as split:
         hidden = {(user[row], item[row]) for row in split["test"]}
     assert all(not pairs & hidden for pairs in shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -36,11 +38,7 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.set(title=title, xlabel=label)
-    handles = [
-        plt.Line2D([], [], marker=marker, color=colour, linestyle="", label=name)
-        for name, marker, colour in (("ours", "o", OURS), ("peer", "s", PEERS))
-    ]
-    axes.legend(handles=handles, loc="best", fontsize=9)
+    _legend(axes, ("ours", "o", OURS), ("peer", "s", PEERS))
     return figure
 
 
@@ -61,11 +59,7 @@ def against_targets(judged: pd.DataFrame, title: str) -> Figure:
     axes.set_ylim(-0.6, len(judged) - 0.4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set(title=title, xlabel="share of the target that was reached (right of the line: met)")
-    handles = [
-        plt.Line2D([], [], marker=marker, color=colour, linestyle="", label=name)
-        for name, marker, colour in (("met", "o", MET), ("missed", "X", MISSED))
-    ]
-    axes.legend(handles=handles, loc="best", fontsize=9)
+    _legend(axes, ("met", "o", MET), ("missed", "X", MISSED))
     return figure
 
 
@@ -100,3 +94,12 @@ def scaling(points: pd.DataFrame, title: str) -> Figure:
         panels[0][column].set_title(name.removeprefix("scaling_"))
     figure.suptitle(title)
     return figure
+
+
+def _legend(axes: Any, *kinds: tuple[str, str, str]) -> None:
+    """Name markers: label, marker and colour of each."""
+    handles = [
+        plt.Line2D([], [], marker=marker, color=colour, linestyle="", label=name)
+        for name, marker, colour in kinds
+    ]
+    axes.legend(handles=handles, loc="best", fontsize=9)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -264,23 +264,6 @@ def protocol(scope: str, root: Path) -> list[Row]:
     return [row for row in measured(root) if row.protocol == f"next_basket_{scope}"]
 
 
-def next_basket_all(root: Path) -> list[Row]:
-    """The whole catalogue."""
-    return protocol("all", root)
-
-
-def next_basket_repeat(root: Path) -> list[Row]:
-    """Only what the household bought before."""
-    return protocol("repeat", root)
-
-
-def next_basket_explore(root: Path) -> list[Row]:
-    """Only what the household never bought."""
-    return protocol("explore", root)
-
-
 PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {
-    "next_basket_all": next_basket_all,
-    "next_basket_repeat": next_basket_repeat,
-    "next_basket_explore": next_basket_explore,
+    f"next_basket_{scope}": partial(protocol, scope) for scope in SCOPES
 }

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,17 +226,6 @@ def summary(
     return rows
 
 
-def topn_811(root: Path) -> list[Row]:
-    """Random 8:1:1 of each user's events."""
-    return protocol("topn_811", root)
-
-
-def leave_last_out(root: Path) -> list[Row]:
-    """The last event of each user."""
-    return protocol("leave_last_out", root)
-
-
 PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {
-    "topn_811": topn_811,
-    "leave_last_out": leave_last_out,
+    name: partial(protocol, name) for name in KIND
 }
