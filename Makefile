@@ -44,27 +44,29 @@ $(STAMP): $(LOCK) pyproject.toml
 fetch: setup
 	@$(BIN)/mtrec fetch
 
-# Domains share no stage, and training keeps one core busy: two run at a time. What that leaves
-# undone, or what failed, is for the last command to do and to report.
+# Domains share no stage but the raw data, settled first, and training keeps one core busy: two run
+# at a time. What that leaves undone, or what failed, is for the last command to do and to report.
 JOBS ?= 2
+STAGES = $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only))
 
 repro: fetch
-	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || \
+	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || { $(BIN)/dvc repro --quiet data.dvc && \
 	  $(BIN)/dvc stage list --name-only | sed -n 's/^evaluation@//p' | \
-	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}')
+	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}'; })
 	@$(MAKE) --no-print-directory stages
 	@$(BIN)/mtrec readme
 
-# DVC gives up when another process holds its lock for three seconds; here it comes back.
+# DVC gives up when another process holds its lock for three seconds; here it comes back. Stages one
+# by one, in their order: to look at what they depend on, DVC would have to own the raw data.
 patient:
 	@said=$$(mktemp); \
-	until $(MAKE) --no-print-directory stages 2>$$said; do \
+	until $(BIN)/dvc repro --single-item $(STAGES) 2>$$said; do \
 	  grep -q 'Unable to acquire lock' $$said || { cat $$said >&2; break; }; \
 	  sleep 3; \
 	done; rm -f $$said
 
 stages:
-	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only)),evaluation@$(DOMAIN)))
+	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(STAGES),evaluation@$(DOMAIN)))
 
 # The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
 study: fetch $(VENV)/.lightfm
