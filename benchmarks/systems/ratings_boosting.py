@@ -68,10 +68,10 @@ def lightgbm(x, asked, y, truth, like, options, trees=None):
     import lightgbm as lgb
 
     settings = {
-        "objective": "binary" if like else "regression", "learning_rate": 0.05, "num_leaves": 63,
-        "min_data_in_leaf": 50, "feature_fraction": 0.7, "bagging_fraction": 0.8,
-        "bagging_freq": 1, "seed": options["seed"], "num_threads": options["threads"],
-        "deterministic": True, "verbose": -1, **options.get("settings", {}),
+        "objective": "binary" if like else "regression", "feature_fraction": 0.7,
+        "bagging_fraction": 0.8, "bagging_freq": 1, "seed": options["seed"],
+        "num_threads": options["threads"], "deterministic": True, "verbose": -1,
+        **options["settings"],
     }  # fmt: skip
     data = lgb.Dataset(x, y, categorical_feature=CATEGORIES, free_raw_data=False)
     if trees is not None:
@@ -88,9 +88,8 @@ def catboost(x, asked, y, truth, like, options, trees=None):
 
     kind = cb.CatBoostClassifier if like else cb.CatBoostRegressor
     settings = {
-        "iterations": trees or 1500, "learning_rate": 0.1, "depth": 6, "verbose": 0,
-        "random_seed": options["seed"], "thread_count": options["threads"],
-        "allow_writing_files": False, **options.get("settings", {}),
+        "iterations": trees or 1500, "verbose": 0, "random_seed": options["seed"],
+        "thread_count": options["threads"], "allow_writing_files": False, **options["settings"],
     }  # fmt: skip
     model = kind(**settings)
     pools = [cb.Pool(mixed(part), target, cat_features=CATEGORIES)

@@ -41,7 +41,7 @@ def main() -> None:
     like = options["task"] == "like"
     kind = myfm.MyFMGibbsClassifier if like else myfm.MyFMOrderedProbit
     label = data["rating"] >= 4 if like else data["rating"] - 1
-    model = kind(rank=options["rank"], random_seed=options["seed"])
+    model = kind(rank=options["settings"]["rank"], random_seed=options["seed"])
     model.fit(
         dates[0], label, X_rel=blocks[0], group_shapes=shapes,
         n_iter=options["iterations"], n_kept_samples=options["iterations"] - options["burn"],

@@ -1,7 +1,7 @@
 """torch-rechub: DeepFM for like, and MMoE for like and rating together.
 
-The models are the package's; batches come as slices of tensors. The number of epochs and the
-weight decay are those with the best validation AUC; validation rows join for the final fit.
+The models are the package's; batches come as slices of tensors. The number of epochs is that with
+the best validation AUC; validation rows join for the final fit.
 
 Sources: Guo et al. 2017, https://arxiv.org/abs/1703.04247; Ma et al. 2018,
 https://doi.org/10.1145/3219819.3220007.
@@ -29,10 +29,8 @@ def main() -> None:
     sizes = [int(size) + 1 for size in np.maximum(known.max(axis=0), asked.max(axis=0))]
     label = np.stack([data["rating"] >= 4, (data["rating"] - 1) / 4], axis=1).astype("float32")
     held = data["held"]
-    trials = [
-        trial(known, label, held, build(sizes, options), decay) for decay in options["decays"]
-    ]
-    epochs, decay = max(trials)[1:]
+    decay = options["settings"]["decay"]
+    epochs = best_epochs(known, label, held, build(sizes, options), decay)
     model = build(sizes, options)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=decay)
     for _ in range(epochs):
@@ -55,7 +53,8 @@ def columns(data, part: str) -> np.ndarray:
 def build(sizes: list[int], options) -> torch.nn.Module:
     """The named model, freshly drawn."""
     torch.manual_seed(options["seed"])
-    features = [SparseFeature(f"f{at}", size, embed_dim=16) for at, size in enumerate(sizes)]
+    width = options["settings"]["width"]
+    features = [SparseFeature(f"f{at}", size, embed_dim=width) for at, size in enumerate(sizes)]
     if options["model"] == "deepfm":
         return DeepFM(features, features, {"dims": [64, 32], "dropout": 0.2, "activation": "relu"})
     tower = {"dims": [32], "dropout": 0.2, "activation": "relu"}
@@ -63,8 +62,8 @@ def build(sizes: list[int], options) -> torch.nn.Module:
     return MMOE(features, ["classification", "regression"], 4, expert, [tower, tower])
 
 
-def trial(fields, label, held, model, decay: float) -> tuple[float, int, float]:
-    """Best validation AUC, after how many epochs, and the weight decay."""
+def best_epochs(fields, label, held, model, decay: float) -> int:
+    """Number of epochs with the best validation AUC."""
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=decay)
     best, after = 0.0, 1
     for done in range(1, EPOCHS + 1):
@@ -73,7 +72,7 @@ def trial(fields, label, held, model, decay: float) -> tuple[float, int, float]:
         best, after = (score, done) if score > best else (best, after)
         if done - after == PATIENCE:
             break
-    return best, after, decay
+    return after
 
 
 def epoch(model, optimizer, fields: np.ndarray, label: np.ndarray) -> None:

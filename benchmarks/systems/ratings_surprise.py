@@ -17,7 +17,7 @@ def main() -> None:
     random.seed(options["seed"])
     np.random.seed(options["seed"])
     started = time.monotonic()
-    model = build(options["model"], options["seed"], options.get("settings", {}))
+    model = build(options["model"], options["seed"], options["settings"])
     training = trainset(data["user"], data["item"], data["rating"].astype("float64"))
     model.fit(training)
     pairs = zip(data["asked_user"].tolist(), data["asked_item"].tolist(), strict=True)
@@ -26,13 +26,13 @@ def main() -> None:
 
 
 def build(name: str, seed: int, settings: dict):
-    """The named algorithm; settings override its published ones."""
+    """The named algorithm."""
     if name == "bias":
         return BaselineOnly(bsl_options={"method": "als", **settings}, verbose=False)
     if name == "svdpp":
-        return SVDpp(**{"n_factors": 50, "n_epochs": 30, "random_state": seed} | settings)
-    options = {"name": "pearson_baseline", "user_based": False}
-    return KNNBaseline(**{"k": 40, "sim_options": options, "verbose": False} | settings)
+        return SVDpp(n_epochs=30, random_state=seed, **settings)
+    options = {"name": "pearson_baseline", "user_based": False, "shrinkage": settings["shrinkage"]}
+    return KNNBaseline(k=settings["k"], sim_options=options, verbose=False)
 
 
 def trainset(user: np.ndarray, item: np.ndarray, rating: np.ndarray) -> Trainset:

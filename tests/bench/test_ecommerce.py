@@ -1,4 +1,6 @@
-"""The pool of several systems' predictions."""
+"""The pool of several systems' predictions, and the columns that peers learn."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,6 +8,8 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from mtrec.bench.models.pooled import pool, scores
+from mtrec.bench.models.wide_table import targets
+from mtrec.bench.protocols.ecommerce import _own
 
 
 def test_two_halves_of_the_truth_are_pooled_as_logistic_regression_pools_them():
@@ -42,3 +46,27 @@ def test_classes_stay_probabilities_and_sets_are_pooled_label_by_label():
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 def test_certainty_has_a_finite_score(kind):
     assert np.isfinite(scores(kind, np.array([[0.0, 1.0]]))).all()
+
+
+def peer_task(name, metrics, outputs, labels, mask):
+    kind = SimpleNamespace(metrics=metrics, outputs=outputs)
+    return SimpleNamespace(name=name, kind=kind, labels=np.array(labels), mask=np.array(mask))
+
+
+def test_tasks_side_by_side_are_told_apart_again():
+    tasks = {
+        "spend": peer_task("spend", "regression", 1, [2.0, 0.0], [True, False]),
+        "group": peer_task("group", "multiclass", 3, [0, 2], [False, True]),
+        "set": peer_task("set", "multilabel", 2, [[1, 0], [1, 1]], [True, True]),
+    }
+    labels, masks, kinds = targets(tasks)
+    np.testing.assert_array_equal(labels, [[2, 0, 0, 0, 1, 0], [0, 0, 0, 1, 1, 1]])
+    np.testing.assert_array_equal(
+        masks, [[1, 0, 0, 0, 1, 1], [0, 1, 1, 1, 1, 1]]
+    )  # unknown labels are zeros that do not count
+    assert kinds == ["regression"] + ["classification"] * 5
+    found = np.arange(12.0).reshape(2, 6)
+    names = tuple(tasks)
+    np.testing.assert_array_equal(_own(tasks["spend"], names, tasks, found), [0, 6])
+    np.testing.assert_allclose(_own(tasks["group"], names, tasks, found).sum(axis=1), 1.0)
+    np.testing.assert_array_equal(_own(tasks["set"], names, tasks, found), [[4, 5], [10, 11]])

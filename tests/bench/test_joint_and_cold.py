@@ -1,50 +1,67 @@
-"""Rows that the benchmarks take from the pipeline and from the cold-start study."""
+"""Joint training against training alone, and rows of the cold-start study."""
 
-import json
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from mtrec.bench.models.retrained import Domain, Trained
 from mtrec.bench.protocols import cold, joint
 
 
-def scores(value):
-    return {"value": value, "low": value - 0.1, "high": value + 0.2}
-
-
-def task(kind, metric):
-    systems = {"joint": 0.5, "single": 0.6, "baseline": 0.9, "difference": -0.1}
-    return {"type": kind, **{name: {metric: scores(v)} for name, v in systems.items()}}
+def domain(kind, labels, joint, single):
+    """A domain of one task with one training of either model per given answers."""
+    rows = pd.DataFrame({"user_id": np.arange(len(labels)).astype(str), "item_id": "i",
+                         "split": "test"})  # fmt: skip
+    bench = SimpleNamespace(
+        tables=SimpleNamespace(examples=rows),
+        assembly=SimpleNamespace(types={"task": kind}),
+        data=SimpleNamespace(
+            labels={"task": np.array(labels)}, masks={"task": np.ones(len(labels), bool)}
+        ),
+    )
+    models = {
+        name: [Trained({"test": {"task": np.array(found)}}, 10.0, cost) for found in runs]
+        for name, runs, cost in (("joint", joint, 3.0), ("task", single, 2.0))
+    }
+    return Domain(bench, models)
 
 
 def test_gain_of_an_error_is_turned_so_that_more_is_better():
-    rows = joint.task_rows("joint_x", "", "spend", task("regression", "rmse"), 1.0)
-    gain = next(row for row in rows if row.system == joint.GAIN)
-    assert (gain.value, gain.low, gain.high) == pytest.approx((0.1, -0.1, 0.2))
-    rows = joint.task_rows("joint_x", "", "like", task("binary", "auc"), 1.0)
-    gain = next(row for row in rows if row.system == joint.GAIN)
-    assert (gain.value, gain.low, gain.high) == pytest.approx((-0.1, -0.2, 0.1))
-    assert {row.metric for row in rows} == {"like auc"}
+    kind = SimpleNamespace(metrics="regression")
+    worse, better = [1.0, 2.0, 3.0], [0.1, 0.2, 0.3]
+    found = domain(kind, [0.0, 0.0, 0.0], [better], [worse])
+    rows = {row.system: row for row in joint.task_rows("joint_x", "", "task", found)}
+    gain = rows[joint.GAIN]
+    wanted = rows["mtrec single-task twin"].value - rows["mtrec joint"].value
+    assert gain.value == pytest.approx(wanted) and gain.value > 0
+    assert gain.low <= gain.value <= gain.high
+    assert {row.metric for row in rows.values()} == {"task rmse"}
 
 
-def test_without_the_pipeline_a_sentence_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="make repro"):
-        joint.run("video", tmp_path)
+def test_rows_are_means_over_seeds_and_name_each():
+    kind = SimpleNamespace(metrics="binary")
+    right, wrong = [0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1]
+    found = domain(kind, [0, 0, 1, 1], [right, right], [right, wrong])
+    rows = {row.system: row for row in joint.task_rows("joint_x", "", "task", found)}
+    assert rows["mtrec joint"].value == 1.0
+    assert rows["mtrec single-task twin"].value == 0.5
+    assert (rows[joint.GAIN].value, rows[joint.GAIN].seeds) == (0.5, 2)
+    assert rows[joint.GAIN].note == "by seed: 0.0000, 1.0000"
+
+
+def test_cost_is_a_pass_in_units_of_the_mean_twin_and_of_all_twins():
+    trained = {
+        name: [Trained({}, 0.0, cost)] for name, cost in (("joint", 6.0), ("a", 2.0), ("b", 4.0))
+    }
+    rows = {row.metric: row.value for row in joint.costs("joint_x", "", trained)}
+    assert rows == {"cost_ratio": 2.0, "cost_ratio_all": 1.0}
+
+
+def test_without_the_study_a_sentence_says_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="make study"):
         cold.run("cold_items", tmp_path)
-
-
-def test_joint_rows_carry_the_digest_of_the_examples(tmp_path):
-    report = tmp_path / "reports" / "video" / "metrics.json"
-    report.parent.mkdir(parents=True)
-    found = {"seconds": {"training": 3.0}, "tasks": {"like": task("binary", "auc")}}
-    report.write_text(json.dumps(found))
-    examples = tmp_path / "artifacts" / "video" / "tables" / "examples.parquet"
-    examples.parent.mkdir(parents=True)
-    examples.write_bytes(b"abc")
-    rows = joint.run("video", tmp_path)
-    assert {row.split_sha256[:8] for row in rows} == {"ba7816bf"}
-    assert len(rows) == 4
 
 
 def test_cold_rows_leave_differences_and_other_splits_out(tmp_path):

@@ -9,11 +9,13 @@ from mtrec.bench.models import (
     rating_draws,
     rating_joint,
     rating_network,
+    rating_rows,
     rating_sides,
 )
 from mtrec.bench.models.rating_blend import blend, weights
 from mtrec.bench.models.rating_table import given, interactions, sides
 from mtrec.bench.protocols import rating
+from mtrec.bench.splits import Split
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "ml-100k"
@@ -204,3 +206,27 @@ def test_blend_weights_are_shares_and_prefer_the_better_component(rng):
 
 def test_peers_can_be_keys_so_that_a_fold_is_asked_once():
     assert len(set(rating.PEERS)) == len(rating.PEERS)
+
+
+def test_a_peers_settings_are_chosen_on_validation_rows_without_their_ratings(monkeypatch):
+    asked = []
+
+    def answer(root, split, system, seed):
+        asked.append((split.rows, system.options["settings"]["size"]))
+        size = system.options["settings"]["size"]
+        return rating_rows.Run(np.full(len(split.rows["test"]), size), "", 0.0, 0.0)
+
+    monkeypatch.setattr(rating_rows, "run_peer", answer)
+    rows = {"train": np.arange(20), "validation": np.arange(20, 25), "test": np.arange(25, 30)}
+    system = rating_rows.System(
+        "peer", "", "", {}, False, "note", tuple({"size": n} for n in (1, 4, 7))
+    )
+    found = rating_rows.choose(
+        Path(), Split("split", "", rows), system, lambda at, answers: abs(answers.mean() - 5)
+    )
+    assert found.options == {"settings": {"size": 4}} and not found.trials
+    assert found.note == 'note; {"size": 4}; best of 3 settings on validation'
+    for parts, _ in asked:
+        known = np.concatenate([parts["train"], parts["validation"]])
+        assert np.array_equal(np.sort(known), rows["train"])
+        assert np.array_equal(parts["test"], rows["validation"])

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from mtrec.bench import report, results, targets
+from mtrec.bench.protocols import profile
 from mtrec.bench.results import Row
 from mtrec.bench.targets import TARGETS, Target, higher_is_better, judge
 
@@ -130,3 +131,26 @@ def test_what_was_reached_is_above_one_exactly_where_the_target_is_met():
     judged = judge(ROWS)
     found = report.reached(judged)
     np.testing.assert_array_equal(found["reached"] >= 1.0, found["verdict"] == "met")
+
+
+def test_the_profile_is_domains_by_stages_longest_first():
+    rows = frame(
+        row("repro_profile", "mtrec", "small training seconds", 5.0),
+        row("repro_profile", "mtrec", "large training seconds", 60.0),
+        row("repro_profile", "mtrec", "large preprocessing seconds", 90.0),
+    )
+    wide = report.profile(rows)
+    assert list(wide.index) == ["large", "small"]
+    assert list(wide.columns) == ["preprocessing", "training"]
+    assert wide.loc["small"].tolist() == [0.0, 5.0]
+    assert "| sum | 90 | 65 | 155 |" in report._section("repro_profile", rows, [])[-2]
+
+
+def test_the_profile_reads_the_reports_and_says_what_to_run_without_any(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make repro"):
+        profile.run(tmp_path)
+    file = tmp_path / "reports" / "video" / "metrics.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"seconds": {"training": 12.5}}')
+    (found,) = profile.run(tmp_path)
+    assert (found.metric, found.value) == ("video training seconds", 12.5)

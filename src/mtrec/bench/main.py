@@ -12,7 +12,7 @@ from mtrec.bench.results import Row
 
 PARTS = (
     "rating", "like", "topn", "ecommerce", "next_basket", "joint", "cold", "speed", "scaling",
-    "own_data",
+    "own_data", "profile",
 )  # fmt: skip
 
 

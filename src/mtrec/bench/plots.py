@@ -96,6 +96,27 @@ def scaling(points: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def stacked(parts: pd.DataFrame, title: str, label: str) -> Figure:
+    """A bar per row, a segment per column; the first row is on top.
+
+    Args:
+        parts: what the segments measure; columns beyond the sixth are drawn as ``other``.
+        title: of the figure.
+        label: of the axis.
+    """
+    named = parts.iloc[:, :6].assign(other=parts.iloc[:, 6:].sum(axis=1))[::-1]
+    figure, axes = plt.subplots(figsize=(8, 1.8 + 0.4 * len(named)))
+    left = np.zeros(len(named))
+    for column, colour in zip(named, COLOURS, strict=False):
+        values = named[column].to_numpy()
+        name = str(column).replace("_", " ")
+        axes.barh(named.index, values, left=left, color=colour, edgecolor="white", label=name)
+        left += values
+    axes.set(title=title, xlabel=label)
+    axes.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+    return figure
+
+
 def _legend(axes: Any, *kinds: tuple[str, str, str]) -> None:
     """Name markers: label, marker and colour of each."""
     handles = [

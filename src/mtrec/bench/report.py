@@ -22,7 +22,7 @@ from mtrec.bench.targets import (
 from mtrec.evaluation.plots import save, style
 
 PACKAGES = ("mtrec", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
-SCALING = "scaling_"
+SCALING, PROFILE = "scaling_", "repro_profile"
 MANY = 6  # more systems than this stand in rows, as do their notes
 QUESTIONS = {
     "rating_u1": "MovieLens-100K ratings, official fold u1.",
@@ -44,6 +44,7 @@ QUESTIONS = {
     "train_speed": "One epoch of the same MMoE on 400,000 rows.",
     "embed_speed": "SmolLM2-135M's states for texts of all domains, bfloat16.",
     "serve_latency": "Ten best of 100,000 items for one user, one request at a time.",
+    "repro_profile": "Where the time of `make repro` goes: wall seconds of each stage.",
     "scaling_events": "Preparing and one epoch, by number of events.",
     "scaling_tasks": "One epoch of 18,000 rows, by number of tasks.",
     "scaling_items": "One step of 64 rows with a ranking task, by number of items.",
@@ -188,6 +189,9 @@ def _section(protocol: str, rows: pd.DataFrame, figures: Sequence[str]) -> list[
     if protocol.startswith(SCALING):
         tables = [_curve(rows)]
         pictures: list[str] = []
+    elif protocol == PROFILE:
+        tables = [_stages(rows)]
+        pictures = _picture(figures, protocol, "Wall time of each stage, by domain")
     else:
         tables = [markdown(table(rows))]
         pictures = _picture(figures, protocol, f"{protocol}: systems by {main_metric(protocol)}")
@@ -237,6 +241,23 @@ def points(rows: pd.DataFrame) -> pd.DataFrame:
     found = some.assign(kind=split[0], size=split[1].astype(int))
     wide = found.pivot(index=["protocol", "size"], columns="kind", values="value")
     return wide.rename_axis(columns=None).reset_index()
+
+
+def profile(rows: pd.DataFrame) -> pd.DataFrame:
+    """Seconds by domain (rows, longest first) and stage (columns, longest first)."""
+    parts = rows["metric"].str.split(expand=True)
+    found = pd.DataFrame({"domain": parts[0], "stage": parts[1], "seconds": rows["value"]})
+    wide = found.pivot(index="domain", columns="stage", values="seconds").fillna(0.0)
+    wide = wide[wide.sum().sort_values(ascending=False).index]
+    return wide.loc[wide.sum(axis=1).sort_values(ascending=False).index]
+
+
+def _stages(rows: pd.DataFrame) -> str:
+    wide = profile(rows)
+    wide = wide.assign(sum=wide.sum(axis=1))
+    wide.loc["sum"] = wide.sum()
+    shown = wide.map(lambda seconds: f"{seconds:,.0f}" if seconds else "")
+    return markdown(shown.rename_axis(columns=None).reset_index())
 
 
 def _curve(rows: pd.DataFrame) -> str:
@@ -294,6 +315,11 @@ def figures(folder: Path, rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]
             figure = plots.systems(some, title, UNITS.get(metric, metric), up)
             save(figure, folder / f"{protocol}.png")
             made.append(str(protocol))
+    stages = rows[rows["protocol"] == PROFILE]
+    if len(stages):
+        title = "Where the time of `make repro` goes"
+        save(plots.stacked(profile(stages) / 60, title, "minutes"), folder / f"{PROFILE}.png")
+        made.append(PROFILE)
     curves = points(rows)
     if len(curves):
         title = "Cost against size: better than linear where flatter than the dashed line"

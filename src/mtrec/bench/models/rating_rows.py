@@ -1,9 +1,10 @@
-"""Ask a system for a split's test rows, over seeds; score; rows for the results."""
+"""Ask a system for a split's test rows, over seeds; choose its settings; score; rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class System:
         options: settings of the script.
         random: whether its training draws.
         note: for the reader.
+        trials: settings to choose from, see :func:`choose`; none: its options are final.
     """
 
     name: str
@@ -43,6 +45,7 @@ class System:
     options: Mapping[str, Any]
     random: bool
     note: str
+    trials: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,17 @@ class Run:
     seconds: float
     peak_mb: float
 
+
+# What peers choose from, eight settings each.
+LEAVES = tuple(
+    {"num_leaves": leaves, "min_data_in_leaf": rows, "learning_rate": 0.05}
+    for leaves in (15, 31, 63, 127) for rows in (20, 100)
+)  # fmt: skip
+DEPTHS = tuple(
+    {"depth": depth, "l2_leaf_reg": weight, "learning_rate": rate}
+    for depth in (6, 8) for weight in (3, 10) for rate in (0.05, 0.1)
+)  # fmt: skip
+RANKS = tuple({"rank": rank} for rank in (4, 6, 8, 10, 12, 16, 20, 24))
 
 OUR_SETTINGS: dict[str, Any] = {
     "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 200_000,
@@ -94,6 +108,38 @@ def run_peer(root: Path, split: Split, system: System, seed: int) -> Run:
         **system.options,
     )  # fmt: skip
     return Run(found.arrays["predictions"], found.version, found.seconds, found.peak_mb)
+
+
+def choose(
+    root: Path, split: Split, system: System, loss: Callable[[Array, Array], float]
+) -> System:
+    """The system with those of its trials' settings that lose least on the validation rows.
+
+    It learns the training rows, a tenth of them marked as ``held``, and answers the validation's.
+
+    Args:
+        root: of the repository.
+        split: the protocol's.
+        system: with ``trials``.
+        loss: of a trial, from numbers of the validation rows and the answers.
+    """
+    if not system.trials:
+        return system
+    train, asked = split.rows["train"], split.rows["validation"]
+    held = np.random.default_rng(SEED).permutation(len(train)) < len(train) // 10
+    parts = {"train": train[~held], "validation": train[held], "test": asked}
+    inner = Split(split.name, split.sha256, parts)
+    trials = [_with(system, settings) for settings in system.trials]
+    losses = [loss(asked, run_peer(root, inner, one, seed=0).predictions) for one in trials]
+    best = int(np.argmin(losses))
+    print(f"  {system.name}: {system.trials[best]} of {[round(one, 5) for one in losses]}")
+    chosen = json.dumps(system.trials[best])
+    note = f"{system.note}; {chosen}; best of {len(trials)} settings on validation"
+    return replace(trials[best], note=note)
+
+
+def _with(system: System, settings: Mapping[str, Any]) -> System:
+    return replace(system, options={**system.options, "settings": settings}, trials=())
 
 
 @dataclass(frozen=True)

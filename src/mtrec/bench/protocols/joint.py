@@ -1,72 +1,117 @@
 """Joint training against training alone, every task of every domain: ``joint_<domain>``.
 
-Nothing is trained here: the pipeline trained both on the same rows and notebook 05 judged both on
-the same test rows (``make repro``); the difference is paired and signed so that more is better.
+The pipeline's joint model and its twins learn the same rows over three seeds; differences are
+paired, on the same test rows and seed, and signed so that more is better. Values and intervals
+(each a bootstrap over users) are means over seeds. ``cost_ratio`` is what one pass of the joint
+model over its rows takes, in units of the mean twin's; ``cost_ratio_all`` in units of all twins
+together.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from mtrec.bench.models.retrained import SEEDS, Domain, Trained, trained
 from mtrec.bench.results import Row
 from mtrec.domains import DOMAINS as BUILT_IN
+from mtrec.evaluation.intervals import Scores, evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
+from mtrec.models.assemble import JOINT
 
-SYSTEMS = {"mtrec joint": "joint", "mtrec single-task twin": "single", "means": "baseline"}
+RESAMPLES = 200
+ALONE = "single"
 GAIN = "mtrec joint - single"
+SYSTEMS = {"mtrec joint": JOINT, "mtrec single-task twin": ALONE, GAIN: "difference"}
 
 
 def run(domain: str, root: Path) -> Sequence[Row]:
-    """Rows ``<task> <metric>`` of a domain.
+    """Rows ``<task> <metric>`` of a domain, and what joint training costs.
 
     Raises:
         FileNotFoundError: the pipeline has not run.
     """
-    metrics = _read(root / "reports" / domain / "metrics.json")
-    sha256 = _sha256(root / "artifacts" / domain / "tables" / "examples.parquet")
-    seconds = float(metrics["seconds"]["training"])
-    return [row for name, task in metrics["tasks"].items()
-            for row in task_rows(f"joint_{domain}", sha256, name, task, seconds)]  # fmt: skip
+    found = trained(domain, root)
+    file = root / "artifacts" / domain / "tables" / "examples.parquet"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    rows = costs(f"joint_{domain}", sha256, found.models)
+    for task in found.bench.assembly.types:
+        rows += task_rows(f"joint_{domain}", sha256, task, found)
+    return rows
 
 
-def task_rows(
-    protocol: str, sha256: str, name: str, task: dict[str, Any], seconds: float
-) -> list[Row]:
-    """Rows of one task: each system, and the paired gain of joint training.
+def task_rows(protocol: str, sha256: str, task: str, found: Domain) -> list[Row]:
+    """Rows of one task: either system, and the paired gain of joint training.
 
     Args:
         protocol: ``joint_<domain>``.
         sha256: of the examples with their split.
-        name: of the task.
-        task: its part of ``metrics.json``.
-        seconds: of the training stage, all models together.
+        task: its name.
+        found: the domain's trained models.
     """
-    metric = MAIN_METRIC[task["type"]]
-    rows = []
-    for system, key in {**SYSTEMS, GAIN: "difference"}.items():
-        value, low, high = (task[key][metric][part] for part in ("value", "low", "high"))
-        if system == GAIN and not HIGHER_IS_BETTER[metric]:
-            value, low, high = -value, -high, -low
-        rows.append(Row(protocol, sha256, system, "", f"{name} {metric}", value, low, high, 1,
-                        seconds, float("nan"), "seconds of the whole training stage"))  # fmt: skip
-    return rows
+    kind = found.bench.assembly.types[task]
+    metric, rows = MAIN_METRIC[kind.metrics], found.rows("test", task)
+    ids = found.bench.tables.examples.iloc[rows]
+    users = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy().astype(str)
+    labels = found.bench.data.labels[task][rows]
+    pairs = list(zip(found.models[JOINT], found.models[task], strict=True))
+    scores = [
+        evaluate(
+            kind.metrics, labels,
+            {JOINT: joint.answers["test"][task], ALONE: alone.answers["test"][task]},
+            users, RESAMPLES, SEEDS[0], {"difference": (JOINT, ALONE)},
+        )
+        for joint, alone in pairs
+    ]  # fmt: skip
+    seconds = {JOINT: found.models[JOINT], ALONE: found.models[task]}
+    return [
+        _row(protocol, sha256, system, f"{task} {metric}", metric, [one[key] for one in scores],
+             seconds.get(key, []))
+        for system, key in SYSTEMS.items()
+    ]  # fmt: skip
 
 
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; run `make repro` first.")
-    return json.loads(file.read_text(encoding="utf-8"))
+def _row(
+    protocol: str, sha256: str, system: str, name: str, metric: str,
+    scores: Sequence[Scores], runs: Sequence[Trained],
+) -> Row:  # fmt: skip
+    each = [one[metric]["value"] for one in scores]
+    value, low, high = (
+        float(np.mean([one[metric][part] for one in scores])) for part in ("value", "low", "high")
+    )
+    if system == GAIN and not HIGHER_IS_BETTER[metric]:
+        value, low, high, each = -value, -high, -low, [-one for one in each]
+    seconds = float(np.mean([run.seconds for run in runs])) if runs else float("nan")
+    note = "by seed: " + ", ".join(f"{one:.4f}" for one in each)
+    return Row(protocol, sha256, system, "", name, value, low, high, len(scores),
+               round(seconds, 1), float("nan"), note)  # fmt: skip
 
 
-def _sha256(file: Path) -> str:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; run `make repro` first.")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def costs(protocol: str, sha256: str, models: Mapping[str, Sequence[Trained]]) -> list[Row]:
+    """What a pass over the rows costs jointly; medians over seeds.
+
+    Args:
+        protocol: ``joint_<domain>``.
+        sha256: of the examples with their split.
+        models: trainings by name of the model.
+    """
+    twins = [name for name in models if name != JOINT]
+    joint = np.array([run.epoch_seconds for run in models[JOINT]])
+    alone = np.array([[run.epoch_seconds for run in models[name]] for name in twins])
+    figures = {
+        "cost_ratio": joint / alone.mean(axis=0),
+        "cost_ratio_all": joint / alone.sum(axis=0),
+    }
+    return [
+        Row(protocol, sha256, "mtrec joint", "", metric, float(np.median(values)),
+            float(values.min()), float(values.max()), len(values), float("nan"), float("nan"),
+            "median over seeds [least, most]")
+        for metric, values in figures.items()
+    ]  # fmt: skip
 
 
 DOMAINS = tuple(name for name in BUILT_IN if name != "own")

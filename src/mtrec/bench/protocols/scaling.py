@@ -26,7 +26,7 @@ from mtrec.bench.models.timing import exponent
 from mtrec.bench.results import Row
 from mtrec.bench.systems import OURS, Answer, ask
 
-EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+EVENTS = (10_000, 100_000, 1_000_000, 10_000_000)
 TASKS = (1, 2, 4, 8, 16, 32)
 ITEMS = (1_000, 10_000, 100_000, 1_000_000)
 COMMON: dict[str, Any] = {
@@ -36,7 +36,7 @@ COMMON: dict[str, Any] = {
 
 
 def scaling_events(root: Path, sizes: Sequence[int] = EVENTS) -> list[Row]:
-    """10^4 to 10^6 events."""
+    """10^4 to 10^7 events."""
     found = {
         size: _ask(root, events=size, users=size // 10, items=10_000, tasks=2, steps=0)
         for size in sizes

@@ -1,0 +1,111 @@
+"""The pipeline's models, joint and single-task, trained over several seeds on all of a domain.
+
+Settings, rows and features are the pipeline's; only seeds differ, and the first is its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from mtrec.config import experiment
+from mtrec.data import schema, texts
+from mtrec.evaluation.ranks import left_out, ranks
+from mtrec.models.assemble import JOINT, assemble, dataset
+from mtrec.tasks import Ranking
+from mtrec.training.loop import make_deterministic, predict
+from mtrec.training.workbench import Workbench, fit
+
+Array = np.ndarray
+SEEDS = (42, 43, 44)
+PARTS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one training answers and took.
+
+    Attributes:
+        answers: predictions (ranks of the truth for ranking) by part and task, on the rows with a
+            known label.
+        seconds: of the training, compilation apart where the step was compiled before.
+        epoch_seconds: of one pass over its rows.
+    """
+
+    answers: dict[str, dict[str, Array]]
+    seconds: float
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain with its trained models: a list over seeds by name of the model."""
+
+    bench: Workbench
+    models: dict[str, list[Trained]]
+
+    def rows(self, part: str, task: str) -> Array:
+        """Positions of a part's examples whose label of a task is known."""
+        split = (self.bench.tables.examples["split"] == part).to_numpy()
+        return np.flatnonzero(split & self.bench.data.masks[task])
+
+
+@cache
+def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
+    """Train the joint model and the twins of a domain, each once per seed.
+
+    Raises:
+        FileNotFoundError: the pipeline has not run.
+    """
+    run = experiment(domain, root)
+    make_deterministic(run.seed, run.training.deterministic)
+    bench = whole(run)
+    names, found = tuple(bench.assembly.types), Domain(bench, {})
+    for model in (JOINT, *names):
+        own = names if model == JOINT else (model,)
+        found.models[model] = []
+        started = time.monotonic()
+        for _, network, outcome in fit(bench, own, seeds):
+            seconds = time.monotonic() - started
+            rows = int(np.any([bench.training.masks[task] for task in own], axis=0).sum())
+            answers = {part: _answers(found, network, own, part) for part in PARTS}
+            found.models[model].append(Trained(answers, seconds, rows / outcome.rows_per_second))
+            started = time.monotonic()
+    return found
+
+
+def whole(run: Any) -> Workbench:
+    """All rows of a domain, with the pipeline's settings.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+    """
+    tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
+    assembly = assemble(tables, vectors, run.domain, run.model_building)
+    data = dataset(assembly, tables, run.domain.tasks)
+    split = tables.examples["split"].to_numpy()
+    rows, held = (np.flatnonzero(split == part) for part in ("train", "validation"))
+    return Workbench(
+        run.domain, tables, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
+        run.model_building, run.training,
+    )  # fmt: skip
+
+
+def _answers(domain: Domain, model: Any, tasks: Sequence[str], part: str) -> dict[str, Array]:
+    bench, found = domain.bench, {}
+    for task in tasks:
+        kind, rows = bench.assembly.types[task], domain.rows(part, task)
+        given = bench.data.take(rows)
+        found[task] = ops.convert_to_numpy(kind.predict(predict(model, given.inputs)[task]))
+        if isinstance(kind, Ranking):
+            label = bench.domain.tasks[task].label
+            out = left_out(kind, bench.assembly.encoder, bench.tables, label, rows)
+            found[task] = ranks(found[task], given.labels[task], out)
+    return found
