@@ -58,3 +58,19 @@ def test_section_between_markers_is_replaced_and_missing_markers_are_named():
     assert found == "a\n<!-- results:begin -->\nnew\n<!-- results:end -->\nb"
     with pytest.raises(ValueError, match="markers <!-- graph:begin -->"):
         report.insert(text, "graph", "new")
+
+
+def test_pieces_of_one_stream_are_joined_and_others_stay_apart(tmp_path):
+    pieces = [("stdout", "a"), ("stdout", "b\n"), ("stderr", "c"), ("stdout", "d")]
+    cell = nbformat.v4.new_code_cell(
+        "", outputs=[nbformat.v4.new_output("stream", name=n, text=t) for n, t in pieces]
+    )
+    file = tmp_path / "01_x.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
+    notebooks.tidy(file)
+    outputs = nbformat.read(file, 4).cells[0].outputs
+    assert [(o.name, o.text) for o in outputs] == [
+        ("stdout", "ab\n"),
+        ("stderr", "c"),
+        ("stdout", "d"),
+    ]

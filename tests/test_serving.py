@@ -19,7 +19,7 @@ def recommender(assembly, world, models, tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     folder = Paths(root, "tiny").trained
     folder.mkdir(parents=True)
-    serving.save_state(assembly, world, folder)
+    serving.save_state(assembly, world, DOMAIN.tasks, folder)
     save_model(models["joint"], folder / "joint.keras")
     return serving.load("tiny", root)
 
@@ -83,7 +83,7 @@ def levels(world, vectors, tmp_path_factory):
     root = tmp_path_factory.mktemp("levels")
     folder = Paths(root, "tiny").trained
     folder.mkdir(parents=True)
-    serving.save_state(assembly, world, folder)
+    serving.save_state(assembly, world, tasks, folder)
     assemble.save_models(models, folder)
     return world, assembly, tasks, root
 

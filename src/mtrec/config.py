@@ -49,6 +49,9 @@ class Task(Settings):
     loss: str | None = Field(
         None, description="what training minimises (default: the type's first)"
     )
+    offset: Literal["running_mean"] | None = Field(
+        None, description="what the head adds to: the running means of its label"
+    )
     candidates: Literal["items", "users"] = Field(
         "items", description="what competes in a ranking task"
     )
@@ -68,6 +71,19 @@ class Task(Settings):
         except ValueError as error:
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": str(error)}) from None
         return name
+
+    @field_validator("offset")
+    @classmethod
+    def _has_means(cls, offset: str | None, info: ValidationInfo) -> str | None:
+        """Check that the type predicts means, to which a head can add."""
+        kind = info.data.get("type")
+        if offset and (kind == "ranking" or info.data.get("loss") == "lognormal"):
+            sentence = (
+                f"a {kind} task{' with loss lognormal' if kind == 'regression' else ''} cannot "
+                "start from running means; leave offset: out"
+            )
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
+        return offset
 
 
 class Columns(Settings):

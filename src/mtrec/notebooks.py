@@ -57,7 +57,8 @@ def heading(text: str) -> HTML:
 def tidy(path: Path) -> None:
     """Make an executed notebook a function of its sources, and note its wall time.
 
-    Papermill stores times and paths in the notebook; they go. The duration is added to
+    Papermill stores times and paths in the notebook; they go. What was printed arrives in pieces
+    that depend on the moment; they are joined. The duration is added to
     ``metrics.json`` beside it under ``seconds``, with the stage's results if they exist.
 
     Raises:
@@ -72,11 +73,26 @@ def tidy(path: Path) -> None:
     for cell in notebook.cells:
         for key in ("papermill", "execution", "ExecuteTime"):
             cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"
     _write(path, nbformat.writes(notebook) + "\n")
     if seconds is not None:
         _record(path, seconds)
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """The outputs, neighbouring pieces of one stream as one."""
+    found: list[Any] = []
+    for output in outputs:
+        last = found[-1] if found else {}
+        same = output.output_type == "stream" and output.name == last.get("name")
+        if same and last["output_type"] == "stream":
+            last["text"] += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def _duration(papermill: dict[str, Any]) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from mtrec.config import find_root
 from mtrec.data.encoder import usable_events
 from mtrec.data.events import Events
+from mtrec.data.offsets import input_name, label_rows
 from mtrec.models import assemble
 from mtrec.models.store import load_model
 from mtrec.paths import Paths
@@ -34,6 +36,8 @@ class Recommender:
         events: the last events of each user.
         context: latest known context columns by side: ``user`` and ``item``, indexed by id.
         now: time of the latest event; requests are answered as of then.
+        offsets: what users and items now add to the running means, by task with an offset:
+            ``(users + 1, outputs)`` and ``(items + 1, outputs)``.
     """
 
     domain: str
@@ -42,6 +46,7 @@ class Recommender:
     events: Events
     context: dict[str, pd.DataFrame]
     now: pd.Timestamp
+    offsets: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def score(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Score pairs of users and items.
@@ -85,6 +90,7 @@ class Recommender:
                     "Add it; its values may be missing."
                 )
         inputs = self.assembly.encoder.inputs(self._rows(pairs), self.events)
+        inputs |= self.offset_inputs(inputs["user"], inputs["item"])
         logits = predict(self.model, inputs)
         return {
             name: keras.ops.convert_to_numpy(kind.predict(logits[name]))
@@ -116,6 +122,15 @@ class Recommender:
         ids = np.asarray(self.assembly.encoder.item.ids)
         return pd.DataFrame({"item_id": ids[best], "score": scores[best]})
 
+    def offset_inputs(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
+        """Logits that heads add to for rows of users and items, by the model's input."""
+        found = {}
+        for name, (of_user, of_item) in self.offsets.items():
+            means = self.assembly.offsets[name].total(of_item[item], of_user[user])
+            logits = self.assembly.types[name].logits(means)
+            found[input_name(name)] = logits.astype("float32")
+        return found
+
     def _rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
         rows = pairs[["user_id", "item_id"]].astype("object")
         rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
@@ -130,8 +145,10 @@ class Recommender:
         return rows
 
 
-def save_state(assembly: assemble.Assembly, tables: Any, folder: Path) -> None:
-    """Write beside the trained models what requests need: last events and latest context."""
+def save_state(
+    assembly: assemble.Assembly, tables: Any, tasks: Mapping[str, Any], folder: Path
+) -> None:
+    """Write beside the trained models what requests need: last events, context and offsets."""
     assemble.save(assembly, folder)
     events, length = usable_events(tables, assembly.encoder), assembly.encoder.history_length
     rows = np.arange(1, len(events.user))
@@ -144,6 +161,14 @@ def save_state(assembly: assemble.Assembly, tables: Any, folder: Path) -> None:
             frame = _latest(tables.examples, f"{side}_id", scaler.columns)
             arrays[f"{side}_context"] = frame.to_numpy(dtype="float64")
             arrays[f"{side}_context_ids"] = frame.index.to_numpy().astype(str)
+    if assembly.offsets:
+        data = assemble.dataset(assembly, tables, tasks)
+    for name, means in assembly.offsets.items():
+        kind, view = assembly.types[name], tasks[name].view
+        labelled, _ = label_rows(name, kind, view, data, tables)
+        sizes = (len(assembly.encoder.user.ids), len(assembly.encoder.item.ids))
+        for side, part in zip(("user", "item"), means.latest(labelled, *sizes), strict=True):
+            arrays[f"{name}_offset_{side}"] = part
     temporary = folder / f"{LAST_STATE}.partial"
     with temporary.open("wb") as file:
         np.savez(file, **arrays)
@@ -180,5 +205,9 @@ def load(domain: str, root: Path | None = None) -> Recommender:
             for side, scaler in assembly.encoder.contexts.items()
             if f"{side}_context" in arrays
         }
+        offsets = {
+            name: (arrays[f"{name}_offset_user"], arrays[f"{name}_offset_item"])
+            for name in assembly.offsets
+        }
     now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    return Recommender(domain, assembly, model, events, context, now)
+    return Recommender(domain, assembly, model, events, context, now, offsets)

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import ndcg_score
 
+from mtrec.data import offsets
 from mtrec.data.events import Events
-from mtrec.evaluation import baselines, findings, reference
+from mtrec.evaluation import findings, reference
 from mtrec.evaluation.intervals import evaluate, resample_weights
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, METRICS, calibration_error
 from mtrec.evaluation.ranks import ranks, seen_items
@@ -119,7 +120,7 @@ def test_difference_is_paired():
 
 def rows(in_time):
     n = 60
-    return baselines.Rows(
+    return offsets.Rows(
         RNG.normal(size=(n, 1)), RNG.integers(1, 4, n), RNG.integers(1, 5, n),
         RNG.integers(0, 20, n), np.repeat(["train", "validation", "test"], n // 3), in_time,
     )  # fmt: skip
@@ -129,7 +130,7 @@ def rows(in_time):
 def test_running_means_equal_brute_force(in_time):
     data = rows(in_time)
     residual = data.labels - 0.3
-    found = baselines._deviation(residual, data.user, data, 3.0)
+    found = offsets.deviation(residual, data.user, data, 3.0)
     for i in range(len(residual)):
         same = data.user == data.user[i]
         same &= data.time < data.time[i] if in_time else data.split == "train"
@@ -141,9 +142,9 @@ def test_running_means_equal_brute_force(in_time):
 
 def test_baseline_of_a_view_without_user_and_item_is_the_training_mean():
     data = rows(True)
-    blind = baselines.Rows(data.labels, data.user * 0, data.item * 0, data.time, data.split, True)
+    blind = offsets.Rows(data.labels, data.user * 0, data.item * 0, data.time, data.split, True)
     expected = data.labels[data.split == "train"].mean()
-    np.testing.assert_allclose(baselines.smoothed_means(blind), expected)
+    np.testing.assert_allclose(offsets.fit(blind).predict(blind), expected)
 
 
 @pytest.mark.parametrize("metric", reference.TOLERANCE)

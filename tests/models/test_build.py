@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mtrec.config import Task
-from mtrec.models import assemble
+from mtrec.models import assemble, build
 from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
@@ -38,6 +38,21 @@ def test_untrained_model_is_the_constant_prediction(models, assembly, data):
     logits = outputs(models["joint"], data.inputs)
     for name, base in assembly.base_logits.items():
         np.testing.assert_allclose(logits[name], np.broadcast_to(base, logits[name].shape))
+
+
+def test_a_catalogue_encoded_whole_gives_histories_the_states_of_their_items(
+    assembly, vectors, data, monkeypatch
+):
+    found = []
+    for small in (16_384, 0):
+        monkeypatch.setattr(build, "SMALL", small)
+        model = assemble.build_some(assembly, ("like",), vectors["tasks"], SIZES, seed=3)
+        assert ("all_items" in {layer.name for layer in model.layers}) == (small > 0)
+        rng = np.random.default_rng(5)
+        for variable in model.trainable_variables:
+            variable.assign(variable + rng.normal(scale=0.2, size=variable.shape))
+        found.append(outputs(model, data.inputs)["like"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
 
 
 def test_user_view_heads_do_not_see_the_item(moved, data):

@@ -165,7 +165,7 @@ def test_recommended_are_items_though_a_task_that_ranks_users_comes_first(made, 
     found, model, _ = made
     folder = Paths(tmp_path, "tiny").trained
     folder.mkdir(parents=True)
-    serving.save_state(found, social, folder)
+    serving.save_state(found, social, SOCIAL_DOMAIN.tasks, folder)
     save_model(model, folder / "joint.keras")
     recommended = serving.load("tiny", tmp_path).recommend("u1", k=3)
     assert set(recommended["item_id"]) <= set(social.items["item_id"])

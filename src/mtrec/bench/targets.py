@@ -65,7 +65,25 @@ TARGETS = (
 )
 
 # Why a target is missed and what was tried, by protocol and metric; shown only while it is missed.
-REASONS: dict[tuple[str, str], str] = {}
+REASONS: dict[tuple[str, str], str] = {
+    ("next_basket_explore", "recall@10"): "twice the best peer is far: a product never bought "
+    "before is a few lines of a basket among thousands of candidates. Neighbours' baskets, "
+    "popularity with decay and the day of the basket are among the features of our ranking "
+    "network; what the shop promoted that week is not.",
+    ("ecommerce_*", "*"): "trees split on a few strong columns (times bought, weeks since, price), "
+    "which a state of 32 numbers blurs; the single-task twin is ahead of LightGBM in purchase, the "
+    "joint model pays for the other tasks. Tried: past shares as features, heads that start from "
+    "running means (kept), a lower learning rate, holding tasks at their best epoch.",
+    ("joint_*", "*"): "one model stops at one epoch, twins at their own (InstEval: evaluation "
+    "after 3, next_course after 28, together after 14). Tried: thirteen balancers and eight shared "
+    "layers (notebook 07), holding converged tasks by their own predictions, offsets (kept where "
+    "they help); see docs/decisions.md.",
+    ("joint_*", "cost_ratio"): "a joint step answers all tasks and pays for each: a head and a "
+    "tower, a gate, and the gradient that the balancer reads; against all twins together it is "
+    "cheaper (cost_ratio_all).",
+    ("cold_items", "*"): "from the short study of notebook 08: one training per system on at most "
+    "20,000 rows and twelve epochs, one set of settings for all domains. Trees need fewer rows.",
+}
 
 MAIN = {
     "rating_*": "rmse", "like_*": "auc", "topn_*": "ndcg@10", "leave_last_out": "ndcg@10",

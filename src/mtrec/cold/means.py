@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from mtrec.cold.systems import ColdBench
+from mtrec.data import offsets
 from mtrec.data.events import milliseconds
 from mtrec.evaluation import baselines
-from mtrec.tasks import Multiclass, Ordinal, Ranking
+from mtrec.tasks import Ranking
 
 Array = np.ndarray
 
@@ -26,22 +27,15 @@ def predict(cold: ColdBench, name: str) -> Array:
     if isinstance(kind, Ranking):
         scores = baselines.popularity(labels, split, kind.outputs)
         return np.broadcast_to(scores, (int(test.sum()), kind.outputs))
-    classes = len(kind.classes) if isinstance(kind, (Multiclass, Ordinal)) else 0
-    values = np.eye(classes)[labels] if classes else labels.reshape(len(labels), -1)
-    found = baselines.smoothed_means(
-        baselines.Rows(
-            values,
-            _ids(bench, "user", bench.domain.tasks[name], known),
-            _ids(bench, "item", bench.domain.tasks[name], known),
-            milliseconds(bench.tables.examples["timestamp"])[known],
-            split,
-            in_time=False,
-        )
-    )[test]
-    if classes:
-        found = np.maximum(found, 1e-6)
-        return found / found.sum(axis=1, keepdims=True)
-    return found[:, 0] if labels.ndim == 1 else found
+    rows = offsets.Rows(
+        kind.outcomes(labels),
+        _ids(bench, "user", bench.domain.tasks[name], known),
+        _ids(bench, "item", bench.domain.tasks[name], known),
+        milliseconds(bench.tables.examples["timestamp"])[known],
+        split,
+        in_time=False,
+    )
+    return baselines.predictions(kind, offsets.fit(rows).predict(rows)[test])
 
 
 def _ids(bench: Any, side: str, task: Any, known: Array) -> Array:

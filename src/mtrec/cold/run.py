@@ -22,7 +22,7 @@ from mtrec.data import schema, texts
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.study.run import learnt_from
+from mtrec.study.run import learnt_from, without_offsets
 from mtrec.tasks import Ranking
 from mtrec.training import ledger, workbench
 from mtrec.training.loop import make_deterministic, predict
@@ -47,7 +47,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    run = experiment(domain)
+    run = without_offsets(experiment(domain))
     make_deterministic(run.seed, run.training.deterministic)
     return study(run, results_file(run), minutes)
 

@@ -14,7 +14,6 @@ import pandas as pd
 from keras import ops
 
 from mtrec.data.dataset import Dataset
-from mtrec.data.events import milliseconds, training_events
 from mtrec.evaluation import baselines, peers
 from mtrec.evaluation.calibration import reliability_table
 from mtrec.evaluation.intervals import evaluate
@@ -86,7 +85,7 @@ def predict_tasks(
         logits["single"] = predict(load_model(trained / f"{name}.keras"), inputs)[name]
         systems = {s: ops.convert_to_numpy(kind.predict(values)) for s, values in logits.items()}
         rows = np.flatnonzero(test)[known]
-        systems["baseline"] = _baseline(name, assembly, data, tables, tasks)[rows]
+        systems["baseline"] = baselines.baseline(name, assembly.types, data, tables, tasks)[rows]
         for peer in tasks[name].peers:
             asked = PeerTask(
                 name, tasks[name], kind, tables, assembly.encoder, data.labels[name],
@@ -201,13 +200,6 @@ def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> Non
     os.replace(temporary, file)
 
 
-def _held_out_is_known(tables: Any) -> bool:
-    """Whether earlier held-out rows are known at the moment of prediction, as to histories."""
-    _, in_time = training_events(tables.events, tables.examples)
-    held = tables.examples.loc[tables.examples["split"] != "train", "timestamp"]
-    return in_time and bool(tables.events["timestamp"].max() >= held.min())
-
-
 def extra_report(run: Any, tables: Any) -> list[tuple[str, pd.DataFrame]]:
     """What the domain's module adds to the report: titles and tables, often none.
 
@@ -226,37 +218,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) if np.isfinite(value) else None
     return value
-
-
-def _baseline(
-    name: str, assembly: Assembly, data: Dataset, tables: Any, tasks: Mapping[str, Any]
-) -> Array:
-    """Baseline predictions of all examples, zeros where the label is unknown."""
-    kind, known = assembly.types[name], data.masks[name]
-    split = tables.examples["split"].to_numpy()
-    labels = data.labels[name][known]
-    if isinstance(kind, Ranking):
-        scores = baselines.popularity(labels, split[known], kind.outputs)
-        return np.broadcast_to(scores, (len(split), kind.outputs))
-    classes = len(kind.classes) if isinstance(kind, (Multiclass, Ordinal)) else 0
-    one_hot = np.eye(classes)[labels] if classes else labels
-    view = tasks[name].view
-    zeros = np.zeros(int(known.sum()), dtype="int32")
-    found = baselines.smoothed_means(
-        baselines.Rows(
-            one_hot.reshape(len(labels), -1),
-            zeros if view == "item" else data.inputs["user"][known],
-            zeros if view == "user" else data.inputs["item"][known],
-            milliseconds(tables.examples["timestamp"])[known],
-            split[known],
-            _held_out_is_known(tables),
-        )
-    )
-    if classes:
-        found = np.maximum(found, 1e-6)
-        found = found / found.sum(axis=1, keepdims=True)
-    elif one_hot.ndim == 1:
-        found = found[:, 0]
-    result = np.zeros((len(split), *found.shape[1:]))
-    result[known] = found
-    return result

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.data import offsets
 from mtrec.data.dataset import Dataset, fit_types, make_dataset, relevant
 from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder, without
 from mtrec.data.features import Kind
@@ -35,6 +36,7 @@ class Assembly:
         seen: what each head may see.
         base_logits: logits of the best constant prediction by task.
         scales: loss of that prediction by task.
+        offsets: running means that the heads of some tasks add to; the constant is theirs.
         label_vectors: text vectors of the labels by task with head ``label_embedding``; only
             building reads them, a saved model holds its own.
     """
@@ -44,6 +46,7 @@ class Assembly:
     seen: dict[str, Visible]
     base_logits: dict[str, np.ndarray]
     scales: dict[str, float]
+    offsets: dict[str, offsets.RunningMean] = field(default_factory=dict)
     label_vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -60,14 +63,21 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
     encoder = fit_encoder(tables, domain.features, sizes, vectors, links)
     types = fit_types(tables.examples, domain.tasks, encoder.catalogues)
     training = (tables.examples["split"] == "train").to_numpy()
-    data = make_dataset(tables, encoder, domain.tasks, types).take(training)
+    everything = make_dataset(tables, encoder, domain.tasks, types)
+    data = everything.take(training)
     known = {name: data.labels[name][data.masks[name]] for name in types}
+    means = {
+        name: offsets.fit(offsets.label_rows(name, types[name], task.view, everything, tables)[0])
+        for name, task in domain.tasks.items()
+        if task.offset
+    }
     return Assembly(
         encoder,
         types,
         {name: visible(name, task, encoder) for name, task in domain.tasks.items()},
-        {name: kind.base_logits(known[name]) for name, kind in types.items()},
+        {name: kind.base_logits(known[name]) * (name not in means) for name, kind in types.items()},
         {name: kind.scale(known[name]) for name, kind in types.items()},
+        means,
         {n: _label_vectors(n, k, vectors) for n, k in types.items() if k.head == "label_embedding"},
     )
 
@@ -149,12 +159,15 @@ def _build(
         for name, found in assembly.label_vectors.items()
         if name in seen
     }
-    return build(encoder, types, seen, base, vectors, sizes, seed, labels)
+    starts = {name: assembly.types[name].outputs for name in assembly.offsets}
+    return build(encoder, types, seen, base, vectors, sizes, seed, labels, starts)
 
 
 def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:
     """All examples as arrays, in the order of the examples table."""
-    return make_dataset(tables, assembly.encoder, tasks, assembly.types)
+    data = make_dataset(tables, assembly.encoder, tasks, assembly.types)
+    inputs = offsets.add_inputs(data, assembly.offsets, assembly.types, tasks, tables)
+    return replace(data, inputs=inputs)
 
 
 def save(assembly: Assembly, folder: Path) -> None:
@@ -167,6 +180,7 @@ def save(assembly: Assembly, folder: Path) -> None:
             "visible": vars(assembly.seen[name]),
             "base_logits": [float(v) for v in assembly.base_logits[name]],
             "scale": assembly.scales[name],
+            "offset": vars(assembly.offsets[name]) if name in assembly.offsets else None,
         }
         for name, kind in assembly.types.items()
     }
@@ -189,6 +203,13 @@ def load(folder: Path) -> Assembly:
         {n: _visible(task["visible"]) for n, task in plain.items()},
         {n: np.array(task["base_logits"], dtype="float32") for n, task in plain.items()},
         {n: task["scale"] for n, task in plain.items()},
+        {
+            n: offsets.RunningMean(
+                **{key: tuple(v) if isinstance(v, list) else v for key, v in task["offset"].items()}
+            )
+            for n, task in plain.items()
+            if task["offset"]
+        },
     )
 
 

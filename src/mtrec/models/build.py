@@ -10,12 +10,15 @@ import numpy as np
 from keras import ops
 
 from mtrec.data.encoder import Encoder
+from mtrec.data.offsets import input_name
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
 from mtrec.models.heads import LabelEmbeddingHead, RowNumbers, make_head
 from mtrec.models.history import HistoryEncoder
 from mtrec.models.shared import make_shared
 from mtrec.models.visibility import Visible, group
 from mtrec.tasks import Ranking, TaskType
+
+SMALL = 16_384  # items of a table that is encoded whole: about what a batch's histories name
 
 
 def build(
@@ -27,11 +30,12 @@ def build(
     sizes: Any,
     seed: int,
     label_vectors: Mapping[str, np.ndarray] | None = None,
+    offsets: Mapping[str, int] | None = None,
 ) -> keras.Model:
     """Build the model of ``tasks``; a single-task twin is the same call with one task.
 
     The heads' kernels start at zero and their biases at ``base_logits``: the untrained model *is*
-    the best constant prediction.
+    the best constant prediction, or the running means where a task has an offset.
 
     Args:
         encoder: fitted features.
@@ -44,6 +48,8 @@ def build(
         seed: seed of the initial weights and of dropout.
         label_vectors: the language model's vectors ``(labels, components)`` of the labels of tasks
             with head ``label_embedding``.
+        offsets: logits per row of the tasks that start from an offset, whether in this model or
+            not: all of a domain's models have the same inputs.
 
     Returns:
         A functional model from a dict of index batches (:meth:`Encoder.inputs`) to a dict of
@@ -54,7 +60,9 @@ def build(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(sizes.precision)
     try:
-        model = _connect(encoder, tasks, seen, task_vectors, sizes, label_vectors or {})
+        model = _connect(
+            encoder, tasks, seen, task_vectors, sizes, label_vectors or {}, offsets or {}
+        )
     finally:
         keras.config.set_dtype_policy(before)
     _fill(model, encoder, base_logits, task_vectors, label_vectors or {})
@@ -68,10 +76,15 @@ def _connect(
     task_vectors: np.ndarray | None,
     sizes: Any,
     label_vectors: Mapping[str, np.ndarray],
+    offsets: Mapping[str, int],
 ) -> keras.Model:
     inputs = _inputs(encoder)
+    for name, width in offsets.items():
+        key = input_name(name)
+        inputs[key] = keras.Input((width,), dtype="float32", name=key)
     layers = _encoders(encoder, sizes)
-    history = _history(inputs, layers, sizes)
+    catalogues = _catalogues(encoder, tasks, inputs, layers)
+    history = _history(inputs, layers, catalogues, sizes)
     groups, index = group(seen)
     states = [_state(part, inputs, layers, history, sizes) for part in groups]
     hidden = ops.stack(states, axis=1)
@@ -85,7 +98,9 @@ def _connect(
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
         components = label_vectors[name].shape[1] if name in label_vectors else 0
         head = make_head(name, kind, components)
-        outputs[name] = _head(head, kind, tower(mixed[:, position]), inputs, layers)
+        outputs[name] = _head(head, kind, tower(mixed[:, position]), catalogues)
+        if name in offsets:
+            outputs[name] = outputs[name] + inputs[input_name(name)]
     return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
 
 
@@ -114,8 +129,25 @@ def _encoders(encoder: Encoder, sizes: Any) -> dict[str, keras.layers.Layer]:
     return layers
 
 
-def _history(inputs: dict, layers: dict, sizes: Any) -> keras.KerasTensor:
-    items = layers["item"](inputs["history_items"])
+def _catalogues(
+    encoder: Encoder, tasks: Mapping[str, TaskType], inputs: dict, layers: dict
+) -> dict:
+    """States of whole tables, ``(rows + 1, width)``, of those that are ranked or small."""
+    ranked = {kind.candidates for kind in tasks.values() if isinstance(kind, Ranking)}
+    found = {}
+    for name, side in (("items", encoder.item), ("users", encoder.user)):
+        small = name == "items" and len(side.ids) <= SMALL
+        if name in ranked or small:
+            rows = RowNumbers(len(side.ids), name=f"all_{name}")(inputs["user"])
+            found[name] = layers[name.removesuffix("s")](rows)
+    return found
+
+
+def _history(inputs: dict, layers: dict, catalogues: dict, sizes: Any) -> keras.KerasTensor:
+    if "items" in catalogues:  # an item that many histories name is encoded once
+        items = ops.take(catalogues["items"], inputs["history_items"], axis=0)
+    else:
+        items = layers["item"](inputs["history_items"])
     events = ops.concatenate([items, ops.cast(inputs["history_events"], items.dtype)], axis=-1)
     encoder = HistoryEncoder(
         sizes.history.encoder, sizes.history.units, sizes.width, name="history_encoder"
@@ -144,12 +176,12 @@ def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) ->
     return layers[name](inputs[name], visible=list(columns))
 
 
-def _head(head: Any, kind: TaskType, tower: Any, inputs: dict, layers: dict) -> Any:
-    if isinstance(kind, Ranking):
-        rows = RowNumbers(kind.outputs, name=f"{head.name}_catalogue")(inputs["user"])
-        encoder = layers["user" if kind.candidates == "users" else "item"]
-        return head(tower, encoder(rows))
-    return head(tower)
+def _head(head: Any, kind: TaskType, tower: Any, catalogues: dict) -> Any:
+    return (
+        head(tower, catalogues[kind.candidates][1:, :])
+        if isinstance(kind, Ranking)
+        else head(tower)
+    )
 
 
 def _fill(

@@ -47,9 +47,9 @@ def add_task(
         w = \mathrm{softmax}_d\big(\cos(v, v_d) / 0.1\big)
 
     Donors are the model's tasks of the same view whose logits mean the same: same type, head,
-    loss, and classes. Their functions are mixed, not their weights, as two towers trained apart
-    have no units in common: the new tower holds all donors' units side by side. A task added
-    earlier is a donor like any other.
+    loss, and classes, without an offset. Their functions are mixed, not their weights, as two
+    towers trained apart have no units in common: the new tower holds all donors' units side by
+    side. A task added earlier is a donor like any other.
 
     This is a heuristic. It knows nothing of the new label, not even how frequent it is: where
     texts mislead, so does the answer. Without a donor, zero-shot means the constant prediction
@@ -82,7 +82,11 @@ def add_task(
     seen = visible(name, task, assembly.encoder)
     _require_learnt(name, seen, assembly.seen)
     likeness = dict(zip(assembly.types, _cosines(table, text_vector), strict=True))
-    alike = {n: cos for n, cos in likeness.items() if _sides(assembly.seen[n]) == _sides(seen)}
+    alike = {
+        n: cos
+        for n, cos in likeness.items()
+        if _sides(assembly.seen[n]) == _sides(seen) and n not in assembly.offsets
+    }
     kind = _kind(assembly, name, task, alike, labels)
     weights = _softmax(
         {n: cos for n, cos in alike.items() if _meaning(assembly.types[n]) == _meaning(kind)}
@@ -99,7 +103,7 @@ def add_task(
     vectors = np.vstack([table, text_vector]).astype("float32")
     new = build(
         extended.encoder, extended.types, extended.seen, extended.base_logits, vectors, sizes,
-        seed, extended.label_vectors,
+        seed, extended.label_vectors, {n: assembly.types[n].outputs for n in assembly.offsets},
     )  # fmt: skip
     units = {n: model.get_layer(f"{n}_tower").units for n in assembly.types}
     units[name] = sum(units[donor] for donor in weights) or sizes.tower_units

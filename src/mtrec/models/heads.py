@@ -13,19 +13,19 @@ from mtrec.tasks import TaskType
 
 @keras.saving.register_keras_serializable("mtrec")
 class RowNumbers(keras.layers.Layer):
-    """Row numbers 1 … ``rows``, whatever the input: the catalogue that a ranking head scores."""
+    """Row numbers 0 … ``rows``, whatever the input: a table's unknown row, then its catalogue."""
 
     def __init__(self, rows: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.rows = rows
 
     def call(self, inputs):
-        """Row numbers, ``(rows,)`` int32."""
-        return ops.arange(1, self.rows + 1, dtype="int32")
+        """Row numbers, ``(rows + 1,)`` int32."""
+        return ops.arange(self.rows + 1, dtype="int32")
 
     def compute_output_spec(self, inputs):
-        """``(rows,)`` int32."""
-        return keras.KerasTensor((self.rows,), dtype="int32")
+        """``(rows + 1,)`` int32."""
+        return keras.KerasTensor((self.rows + 1,), dtype="int32")
 
     def get_config(self) -> dict[str, Any]:
         """Number of rows."""

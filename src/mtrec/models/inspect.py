@@ -17,6 +17,7 @@ from mtrec.models.assemble import JOINT, Assembly
 from mtrec.models.shared.gates import Utilisation, utilisation
 from mtrec.models.store import load_model
 
+STARTS = {None: "constant", "running_mean": "running means"}
 SAMPLE = 4096  # validation rows behind a quick look
 
 
@@ -25,7 +26,8 @@ def task_table(tasks: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"task": name, "type": t.type, "view": t.view, "label": t.label,
-             "only where": t.when or "", "sees only": ", ".join(t.features or ()), "text": t.text}
+             "only where": t.when or "", "sees only": ", ".join(t.features or ()),
+             "starts from": STARTS[t.offset], "text": t.text}
             for name, t in tasks.items()
         ]
     )  # fmt: skip

@@ -17,7 +17,7 @@ from mtrec.data.factors import METHODS
 from mtrec.data.impute import IMPUTERS
 from mtrec.models.assemble import Assembly, assemble, dataset
 from mtrec.sparse.thin import recount, thin
-from mtrec.study.run import learnt_from
+from mtrec.study.run import learnt_from, without_offsets
 from mtrec.study.score import score
 from mtrec.tasks import TaskType
 from mtrec.training import ledger, workbench
@@ -53,7 +53,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    run = experiment(domain)
+    run = without_offsets(experiment(domain))
     make_deterministic(run.seed, run.training.deterministic)
     return study(run, results_file(run), minutes)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from keras import ops
 
 Array = np.ndarray
+TINY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,21 @@ class TaskType(ABC):
     def predict(self, logits: Any) -> Any:
         """Predictions in the label's units (probabilities, or values) from logits."""
 
+    def outcomes(self, labels: Array) -> Array:
+        """Encoded labels as numbers whose mean is a prediction, ``(n, numbers)`` float64."""
+        return labels.reshape(len(labels), -1).astype("float64")
+
+    def logits(self, means: Array) -> Array:
+        """Logits ``(n, outputs)`` that predict given means of :meth:`outcomes`.
+
+        Raises:
+            ValueError: the type's predictions are no means.
+        """
+        raise ValueError(
+            f"a {type(self).__name__} task cannot start at running means; leave offset: out of "
+            "its settings in params.yaml."
+        )
+
     @abstractmethod
     def base_logits(self, labels: Array) -> Array:
         """Logits ``(outputs,)`` of the best constant prediction for encoded training labels."""
@@ -113,6 +129,11 @@ def float_labels(labels: pd.Series, fill: float) -> tuple[Array, Array]:
     values = labels.to_numpy(dtype="float32", na_value=np.nan)
     known = ~np.isnan(values)
     return np.where(known, values, fill).astype("float32"), known
+
+
+def inside(shares: Array) -> Array:
+    """Shares kept off 0 and 1, where log-odds end."""
+    return np.clip(shares, TINY, 1 - TINY)
 
 
 def smoothed_rate(labels: Array) -> Array:

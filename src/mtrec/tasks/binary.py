@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, float_labels, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, float_labels, inside, smoothed_rate
 from mtrec.tasks.focal import FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
 
@@ -72,6 +72,10 @@ class Binary(TaskType):
     def predict(self, logits):
         """Probability of 1, ``(batch,)``."""
         return LOSSES[self.loss_name].probability(logits[:, 0])
+
+    def logits(self, means: Array) -> Array:
+        """Logit of each probability."""
+        return LOSSES[self.loss_name].logit(inside(means))
 
     def base_logits(self, labels: Array) -> Array:
         """Logit of the training rate, with one pseudo-count on either side."""

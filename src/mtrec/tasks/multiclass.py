@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies
+from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class Multiclass(TaskType):
     def predict(self, logits):
         """Class probabilities, ``(batch, classes)``."""
         return ops.softmax(logits)
+
+    def outcomes(self, labels: Array) -> Array:
+        """One column per class."""
+        return np.eye(self.outputs)[labels]
+
+    def logits(self, means: Array) -> Array:
+        """Logarithm of each class's probability."""
+        return np.log(inside(means)).astype("float32")
 
     def base_logits(self, labels: Array) -> Array:
         """Log class frequencies."""

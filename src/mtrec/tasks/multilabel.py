@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate
 from mtrec.tasks.focal import ASYMMETRIC, FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
 
@@ -66,6 +66,10 @@ class Multilabel(TaskType):
     def predict(self, logits):
         """Probability of each label, ``(batch, classes)``."""
         return LOSSES[self.loss_name].probability(logits)
+
+    def logits(self, means: Array) -> Array:
+        """Logit of each label's probability."""
+        return LOSSES[self.loss_name].logit(inside(means))
 
     def base_logits(self, labels: Array) -> Array:
         """Logit of each label's training rate, with one pseudo-count on either side."""

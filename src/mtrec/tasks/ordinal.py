@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,15 @@ class Ordinal(TaskType):
         upper = ops.pad(above, [[0, 0], [1, 0]], constant_values=1.0)
         lower = ops.pad(above, [[0, 0], [0, 1]], constant_values=0.0)
         return upper - lower
+
+    def outcomes(self, labels: Array) -> Array:
+        """One column per level."""
+        return np.eye(len(self.levels))[labels]
+
+    def logits(self, means: Array) -> Array:
+        """Log-odds of lying above each threshold."""
+        above = inside(1 - np.cumsum(means, axis=1)[:, :-1])
+        return np.log(above / (1 - above)).astype("float32")
 
     def base_logits(self, labels: Array) -> Array:
         """Log-odds of lying above each threshold, with one pseudo-count on either side."""

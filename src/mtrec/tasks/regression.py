@@ -84,6 +84,10 @@ class Regression(TaskType):
         """Value in the label's units, ``(batch,)``."""
         return self._units(logits) * self.deviation + self._origin
 
+    def logits(self, means: Array) -> Array:
+        """Standardised value."""
+        return ((means - self._origin) / self.deviation).astype("float32")
+
     def base_logits(self, labels: Array) -> Array:
         """The training mean: zero for a linear head."""
         return np.array([(self.mean - self._origin) / self.deviation], dtype="float32")

@@ -82,6 +82,7 @@ class Catalogue:
             frame = self.recommender._rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
             for side in self.encoder.contexts:
                 inputs[f"{side}_context"] = self.encoder._context(side, frame)
+        inputs |= self.recommender.offset_inputs(inputs["user"], inputs["item"])
         return {name: tf.constant(values) for name, values in inputs.items()}
 
 

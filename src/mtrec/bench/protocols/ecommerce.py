@@ -25,7 +25,7 @@ from mtrec.bench.models.retrained import SEEDS, Domain, trained
 from mtrec.bench.models.wide_table import codes_and_numbers, targets
 from mtrec.bench.results import Row
 from mtrec.bench.systems import Answer, ask
-from mtrec.evaluation.experiment import _baseline as running_means
+from mtrec.evaluation.baselines import baseline
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.peers.base import PeerTask
 from mtrec.evaluation.peers.boosting import features
@@ -81,7 +81,7 @@ def run(name: str, root: Path) -> Sequence[Row]:
     bench, kind = found.bench, found.bench.assembly.types[name]
     held, test = (found.rows(part, name) for part in ("validation", "test"))
     labels = bench.data.labels[name]
-    means = running_means(name, bench.assembly, bench.data, bench.tables, bench.domain.tasks)
+    means = baseline(name, bench.assembly.types, bench.data, bench.tables, bench.domain.tasks)
     runs = {
         OURS: network(found, JOINT, name),
         ALONE: network(found, name, name),
