@@ -200,22 +200,20 @@ def load(folder: Path) -> Assembly:
     return Assembly(
         encoder,
         {n: TASK_TYPES[task["type"]].from_config(task["config"]) for n, task in plain.items()},
-        {n: _visible(task["visible"]) for n, task in plain.items()},
+        {n: Visible(**_tuples(task["visible"])) for n, task in plain.items()},
         {n: np.array(task["base_logits"], dtype="float32") for n, task in plain.items()},
         {n: task["scale"] for n, task in plain.items()},
         {
-            n: offsets.RunningMean(
-                **{key: tuple(v) if isinstance(v, list) else v for key, v in task["offset"].items()}
-            )
+            n: offsets.RunningMean(**_tuples(task["offset"]))
             for n, task in plain.items()
             if task["offset"]
         },
     )
 
 
-def _visible(plain: dict[str, Any]) -> Visible:
-    parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return Visible(**parts)
+def _tuples(plain: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a data class, whose tuples are lists in JSON."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
 
 
 def save_models(models: Mapping[str, keras.Model], folder: Path) -> None:
