@@ -317,7 +317,7 @@ def figures(folder: Path, rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]
             made.append(str(protocol))
     stages = rows[rows["protocol"] == PROFILE]
     if len(stages):
-        title = "Where the time of `make repro` goes"
+        title = "Where the time of make repro goes"
         save(plots.stacked(profile(stages) / 60, title, "minutes"), folder / f"{PROFILE}.png")
         made.append(PROFILE)
     curves = points(rows)
