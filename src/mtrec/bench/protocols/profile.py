@@ -15,7 +15,7 @@ from pathlib import Path
 from mtrec.bench.results import Row
 from mtrec.domains import DOMAINS
 
-NAME = "repro_profile"
+NAME, NOTE = "repro_profile", "wall time of the executed notebook; texts were embedded before"
 
 
 def run(root: Path) -> list[Row]:
@@ -32,7 +32,7 @@ def run(root: Path) -> list[Row]:
         stages = json.loads(file.read_text(encoding="utf-8"))["seconds"]
         rows += [
             Row(NAME, "", "mtrec", "", f"{domain} {stage} seconds", float(seconds), None, None, 1,
-                float(seconds), float("nan"), "wall time of the executed notebook; texts embedded before")
+                float(seconds), float("nan"), NOTE)
             for stage, seconds in stages.items()
         ]  # fmt: skip
     if not rows:
