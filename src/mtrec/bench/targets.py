@@ -70,19 +70,16 @@ REASONS: dict[tuple[str, str], str] = {
     "before is a few lines of a basket among thousands of candidates. Neighbours' baskets, "
     "popularity with decay and the day of the basket are among the features of our ranking "
     "network; what the shop promoted that week is not.",
-    (
-        "ecommerce_*",
-        "*",
-    ): "why trees are ahead was not measured; the single-task twin is ahead of LightGBM in purchase, the "
-    "joint model pays for the other tasks. Tried: past shares as features, heads that start from "
-    "running means (kept), a lower learning rate, holding tasks at their best epoch.",
+    ("ecommerce_*", "*"): "why trees are ahead was not measured; the single-task "
+    "twin is ahead of LightGBM in purchase, the joint model pays for the other tasks. Tried: past "
+    "shares as features, heads that start from running means (kept), a lower learning rate, "
+    "holding tasks at their best epoch.",
     ("joint_*", "*"): "one model stops at one epoch, twins at their own (InstEval: evaluation "
-    "after 3, next_course after 28, together after 14). Tried: thirteen balancers and eight shared "
+    "after 3, next_course after 28, together after 16). Tried: thirteen balancers and eight shared "
     "layers (notebook 07), holding converged tasks by their own predictions, offsets (kept where "
     "they help); see docs/decisions.md.",
     ("joint_*", "cost_ratio"): "a joint step answers all tasks and pays for each: a head and a "
-    "tower, a gate, and the gradient that the balancer reads; against all twins together it is "
-    "cheaper (cost_ratio_all).",
+    "tower, a gate, and the gradient that the balancer reads.",
     ("cold_items", "*"): "from the short study of notebook 08: one training per system on at most "
     "20,000 rows and twelve epochs, one set of settings for all domains.",
 }
