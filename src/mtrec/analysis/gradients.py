@@ -83,7 +83,7 @@ class GradientWatch:
             tf.constant, {"inputs": part.inputs, "labels": part.labels, "masks": masks}
         )
 
-        @tf.function
+        @tf.function(autograph=False)
         def probe(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
             with tf.GradientTape(persistent=True) as tape:

@@ -19,7 +19,6 @@ from mtrec.tasks import Binary, Ranking
 
 FACTORS = 30
 EPOCHS = (3, 10, 20)  # the one with the best validation metric is kept
-RATES = (0.05, 0.01, 0.002)  # LightFM's own first
 
 
 def answers(question: Question) -> bool:
@@ -33,34 +32,18 @@ def predict(question: Question) -> Array:
 
     Ranking is learnt with the WARP loss, among candidates that are not held out; yes or no with
     the logistic one. Ids are features among others, so that a new entity has its tables and text.
-    The learning rate is LightFM's own, or the next lower one at which training does not diverge.
 
     Raises:
         ImportError: LightFM is not installed.
-        ValueError: training diverges at every learning rate.
+        ValueError: training diverges.
     """
-    for rate in RATES:
-        try:
-            return _learn(question, rate)
-        except ValueError as error:
-            if "diverged" not in str(error):
-                raise
-    raise ValueError(
-        f"peer lightfm diverges at every learning rate of {RATES}; take columns of large numbers "
-        "out of features: in params.yaml."
-    )
-
-
-def _learn(question: Question, rate: float) -> Array:
-    """Scores after the number of epochs that validation likes best."""
     lightfm = require("lightfm")
     ranking = isinstance(question.kind, Ranking)
     users = entity_matrix(question.encoder.user, question.seen.user)
     others = entity_matrix(question.candidates, None if ranking else question.seen.item)
     model = lightfm.LightFM(
-        no_components=FACTORS, loss="warp" if ranking else "logistic", learning_rate=rate,
-        random_state=question.seed,
-    )  # fmt: skip
+        no_components=FACTORS, loss="warp" if ranking else "logistic", random_state=question.seed
+    )
     offered = _offered(question, others.shape[0])
     interactions = _interactions(question, users.shape[0], offered)
     best, found, done = -np.inf, np.empty(0), 0

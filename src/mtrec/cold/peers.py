@@ -127,10 +127,15 @@ def entity_frame(side: Side, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def entity_matrix(side: Side, names: tuple[str, ...] | None = None) -> sparse.csr_matrix:
-    """The features of a side's rows ``(rows, features)``, each feature of about unit length."""
+    """The features of a side's rows ``(rows, features)``, each feature of about unit length.
+
+    The last one says that nothing is known: rows without any other feature share it, as rare ids
+    share an embedding in our models. (LightFM divides by the number of features of an interaction.)
+    """
     blocks = [_block(f) for f in side.fields if names is None or f.name in names]
-    empty = sparse.csr_matrix((len(side.ids) + 1, 1), dtype="float32")
-    return sparse.hstack([*blocks, empty], format="csr", dtype="float32")
+    known = sparse.hstack([sparse.csr_matrix((len(side.ids) + 1, 0)), *blocks], format="csr")
+    nothing = sparse.csr_matrix((known.getnnz(axis=1) == 0)[:, None])
+    return sparse.hstack([known, nothing], format="csr", dtype="float32")
 
 
 def _block(field: Field) -> sparse.spmatrix:

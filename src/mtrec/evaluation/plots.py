@@ -129,6 +129,7 @@ def forest(frame: pd.DataFrame, title: str, label: str) -> Figure:
         axes.plot(row["value"], y, "o", color=COLOURS[0 if colour else 7])
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(at, [f"{row.task} ({row.metric})" for row in frame.itertuples()])
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
     axes.set(title=title, xlabel=label)
     return figure
 

@@ -209,7 +209,9 @@ def make_optimizer(name: str, learning_rate: float, weight_decay: float) -> Any:
 
 def predict(model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096) -> dict:
     """Logits by task for all rows, ``(n, outputs)`` each."""
-    forward = tf.function(lambda part: model(part, training=False), reduce_retracing=True)
+    forward = tf.function(
+        lambda part: model(part, training=False), reduce_retracing=True, autograph=False
+    )
     rows = len(inputs["user"])
     parts = [
         forward({name: tf.constant(values[i : i + batch]) for name, values in inputs.items()})

@@ -33,7 +33,7 @@ def compile_step(
     shared, owned = split_variables(model)
     variables = [*shared, *owned]
 
-    @tf.function
+    @tf.function(autograph=False)  # its translation of Python would take as long as the trace
     def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
         with tf.GradientTape(persistent=True) as tape:
@@ -68,7 +68,7 @@ def compile_step(
 def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
     """Function from all data and row numbers to summed losses and counts, ``(tasks,)`` each."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def evaluate(data: dict, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
         sums, counts = losses(batch, model(batch["inputs"], training=False))

@@ -111,20 +111,21 @@ def fit(
         watch: called with the model and the epoch's number after each epoch.
     """
     types = {name: bench.assembly.types[name] for name in names}
-    model: Any = None
-    trainer: Any = None
+    starts = {}  # before any training: building a model empties the cache of compiled steps
     for seed in seeds:
-        fresh = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed)
-        if trainer is None:
-            model = fresh
-            trainer = Trainer(
-                model, types, bench.assembly.scales,
-                weights or {name: bench.domain.tasks[name].weight for name in names},
-                bench.training.only(*names), bench.validation.only(*names), bench.settings,
-                max(1, len(bench.training) // bench.settings.batch_size),
-                dependent(types, bench.domain.tasks),
-            )  # fmt: skip
-        for variable, value in zip(model.variables, fresh.variables, strict=True):
+        model = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed)
+        starts[seed] = [np.asarray(variable) for variable in model.variables]
+    if not starts:
+        return
+    trainer = Trainer(
+        model, types, bench.assembly.scales,
+        weights or {name: bench.domain.tasks[name].weight for name in names},
+        bench.training.only(*names), bench.validation.only(*names), bench.settings,
+        max(1, len(bench.training) // bench.settings.batch_size),
+        dependent(types, bench.domain.tasks),
+    )  # fmt: skip
+    for seed, start in starts.items():
+        for variable, value in zip(model.variables, start, strict=True):
             variable.assign(value)
         yield seed, model, trainer.run(seed, watch=watch and partial(watch, model))
 
