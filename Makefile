@@ -45,14 +45,16 @@ fetch: setup
 	@$(BIN)/mtrec fetch
 
 # Domains share no stage but the raw data, settled first, and training keeps one core busy: two run
-# at a time, each TensorFlow on its share of the cores (the same numbers, sooner). What that leaves
-# undone, or what failed, is for the last command to do and to report.
+# at a time, the one with most text first, each TensorFlow on its share of the cores (the same
+# numbers, sooner). What that leaves undone, or what failed, is for the last command to report.
 JOBS ?= 2
+FIRST := social_reviews
 STAGES = $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only))
 
 repro: fetch
 	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || { $(BIN)/dvc repro --quiet data.dvc && \
-	  $(BIN)/dvc stage list --name-only | sed -n 's/.*@//p' | awk '!seen[$$0]++' | \
+	  $(BIN)/dvc stage list --name-only | sed -n 's/.*@//p' | \
+	  awk '!seen[$$0]++ {print $$0 != "$(FIRST)", $$0}' | sort -s -n -k 1,1 | cut -d ' ' -f 2 | \
 	  TF_NUM_INTRAOP_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) / $(JOBS))) \
 	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}'; })
 	@$(MAKE) --no-print-directory stages

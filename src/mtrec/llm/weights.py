@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +54,6 @@ def read_gguf(path: Path, tensors: bool = True) -> LlamaFile:
     Raises:
         WeightsError: no such file, a damaged file, or not a Llama model.
     """
-    from gguf import GGUFReader
     from gguf.quants import dequantize
 
     if not path.is_file():
@@ -60,8 +61,7 @@ def read_gguf(path: Path, tensors: bool = True) -> LlamaFile:
             f"{path}: no such file. Run `make repro` (or `mtrec fetch`) to fetch the weights."
         )
     try:
-        reader = GGUFReader(path)
-        fields = {name: field.contents() for name, field in reader.fields.items()}
+        reader, fields = _parse(path, path.stat().st_mtime_ns)
         if fields.get("general.architecture") != "llama":
             raise WeightsError(
                 f"{path.name}: architecture is '{fields.get('general.architecture')}', expected "
@@ -97,6 +97,20 @@ def read_gguf(path: Path, tensors: bool = True) -> LlamaFile:
         merges=list(fields["tokenizer.ggml.merges"]),
         tensors=arrays,
     )
+
+
+@lru_cache(maxsize=1)
+def _parse(path: Path, changed: int) -> tuple[Any, dict[str, Any]]:
+    """Open file and its metadata; the vocabulary takes seconds, tokenizer and model both need it.
+
+    Args:
+        path: the file.
+        changed: when, so that another file of that name is read anew.
+    """
+    from gguf import GGUFReader
+
+    reader = GGUFReader(path)
+    return reader, {name: field.contents() for name, field in reader.fields.items()}
 
 
 def _undo_permutation(weight: Array, heads: int) -> Array:

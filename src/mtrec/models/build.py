@@ -93,12 +93,12 @@ def _connect(
     width = 0 if task_vectors is None else task_vectors.shape[1]
     shared = make_shared(sizes.shared, index, width)
     mixed = keras.layers.Dropout(sizes.dropout, name="shared_dropout")(shared(hidden))
-    outputs = {}
-    for position, (name, kind) in enumerate(tasks.items()):
+    outputs, mixed = {}, ops.unstack(mixed, axis=1)
+    for (name, kind), state in zip(tasks.items(), mixed, strict=True):
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
         components = label_vectors[name].shape[1] if name in label_vectors else 0
         head = make_head(name, kind, components)
-        outputs[name] = _head(head, kind, tower(mixed[:, position]), catalogues)
+        outputs[name] = _head(head, kind, tower(state), catalogues)
         if name in offsets:
             outputs[name] = outputs[name] + inputs[input_name(name)]
     return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -52,7 +53,7 @@ class SharedLayer(keras.layers.Layer):
         _, groups, slots, width = states.shape
         tasks = enumerate(self.groups)
         index = [group * slots + (task if slots > 1 else 0) for task, group in tasks]
-        return ops.take(ops.reshape(states, (-1, groups * slots, width)), index, axis=1)
+        return pick(ops.reshape(states, (-1, groups * slots, width)), index)
 
     def compute_output_shape(self, input_shape):
         """``(batch, tasks, units)``."""
@@ -130,6 +131,21 @@ class GatedLayer(SharedLayer):
             "gate_dropout": self.gate_dropout,
             "load_balance": self.load_balance,
         }
+
+
+def pick(states: Any, index: Sequence[int]) -> Any:
+    """States ``(batch, len(index), ...)`` of the groups or slots named by ``index``.
+
+    Not ``ops.take``: the gradient of a gather is a scatter, which took a tenth of a training step.
+
+    Args:
+        states: ``(batch, groups, ...)``.
+        index: a group per position.
+    """
+    if list(index) == list(range(states.shape[1])):
+        return states
+    parts = ops.unstack(states, axis=1)
+    return ops.stack([parts[group] for group in index], axis=1)
 
 
 def project(inputs: Any, kernel: Any) -> Any:

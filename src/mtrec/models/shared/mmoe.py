@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, project, require_experts
+from mtrec.models.shared.base import GatedLayer, pick, project, require_experts
 from mtrec.models.shared.gates import fuse
 
 
@@ -58,7 +58,7 @@ class MMoE(GatedLayer):
 
     def gate(self, inputs, training=None):
         """Weights of the experts per task, ``(batch, tasks, experts)``, summing to 1."""
-        per_task = ops.take(inputs, self.groups, axis=1)
+        per_task = pick(inputs, self.groups)
         logits = ops.einsum("btd,tde->bte", per_task, self.gates)
         if self.text_width:
             logits = logits + ops.matmul(self.text, self.text_gate)
@@ -67,5 +67,5 @@ class MMoE(GatedLayer):
     def call(self, inputs, training=None):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
         hidden = ops.relu(project(inputs, self.kernel) + self.bias)
-        per_task = ops.take(hidden, self.groups, axis=1)
+        per_task = pick(hidden, self.groups)
         return fuse(self.gate(inputs, training), per_task)
