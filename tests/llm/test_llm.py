@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -177,3 +179,12 @@ def test_empty_text_and_missing_layer_are_refused(raw_data, tmp_path):
         embed(["a", " "], SETTINGS, raw_data, tmp_path)
     with pytest.raises(ValueError, match="has 30 layers"):
         embed(["a"], SETTINGS.model_copy(update={"layer": 31}), raw_data, tmp_path)
+
+
+def test_another_weights_file_of_the_same_name_is_read_anew(raw_data, tmp_path):
+    path = tmp_path / "model.gguf"
+    shutil.copyfile(raw_data / backbone.GGUF_PRESETS[PRESET], path)
+    assert read_gguf(path, tensors=False).layers == 30
+    path.write_bytes(b"GGUF, but torn")
+    with pytest.raises(WeightsError, match="not a readable GGUF file"):
+        read_gguf(path, tensors=False)

@@ -80,8 +80,7 @@ REASONS: dict[tuple[str, str], str] = {
     "they help); see docs/decisions.md.",
     ("joint_*", "cost_ratio"): "a pass of the joint model covers the rows of all tasks, a twin's "
     "only those with its label, and a joint step pays for each task: a head and a tower, a gate, "
-    "and the gradient that the balancer reads. cost_ratio_all, in units of all twins together, is "
-    "below one.",
+    "and the gradient that the balancer reads. cost_ratio_all is in units of all twins together.",
     ("cold_items", "*"): "from the short study of notebook 08: one training per system on at most "
     "20,000 rows and twelve epochs, one set of settings for all domains.",
 }
