@@ -5,7 +5,9 @@ jobs, each a model's name and settings: answers one array ``scores_K`` ``(users,
 job. Nothing is masked here; the protocol does that.
 
 Sources: EASE, Steck 2019, https://arxiv.org/abs/1905.03375; iALS, Hu et al. 2008; BPR, Rendle et
-al. 2009, https://arxiv.org/abs/1205.2618.
+al. 2009, https://arxiv.org/abs/1205.2618; SASRec, Kang and McAuley 2018,
+https://arxiv.org/abs/1808.09781, with the whole catalogue in its softmax (Klenitskiy and Vasilev
+2023, https://arxiv.org/abs/2309.07602).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from exchange import answer, given
 from implicit.als import AlternatingLeastSquares
 from implicit.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from pytorch_lightning import seed_everything
 from rectools.dataset import Dataset
 from rectools.models import (
     EASEModel,
@@ -28,6 +31,7 @@ from rectools.models import (
     ImplicitBPRWrapperModel,
     ImplicitItemKNNWrapperModel,
     PopularModel,
+    SASRecModel,
 )
 
 Array = np.ndarray
@@ -53,12 +57,22 @@ def bpr(seed: int, **settings: Any) -> ImplicitBPRWrapperModel:
     )
 
 
+def sasrec(seed: int, **settings: Any) -> SASRecModel:
+    """Self-attention over a user's last items; loss over the whole catalogue."""
+    seed_everything(seed, workers=True)
+    return SASRecModel(
+        n_blocks=2, n_heads=1, n_factors=64, session_max_len=50, batch_size=32, lr=1e-3,
+        deterministic=True, **settings,
+    )  # fmt: skip
+
+
 MODELS = {
     "popularity": PopularModel,
     "itemknn": itemknn,
     "ease": EASEModel,
     "ials": ials,
     "bpr": bpr,
+    "sasrec": sasrec,
 }
 
 

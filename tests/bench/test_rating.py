@@ -14,7 +14,7 @@ from mtrec.bench.models import (
 )
 from mtrec.bench.models.rating_blend import blend, weights
 from mtrec.bench.models.rating_table import given, interactions, sides
-from mtrec.bench.protocols import rating
+from mtrec.bench.protocols import like, rating
 from mtrec.bench.splits import Split
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +206,10 @@ def test_blend_weights_are_shares_and_prefer_the_better_component(rng):
 
 def test_peers_can_be_keys_so_that_a_fold_is_asked_once():
     assert len(set(rating.PEERS)) == len(rating.PEERS)
+
+
+def test_every_peer_has_one_trial_more_than_the_thirteen_that_ours_took():
+    assert {len(peer.trials) for peer in (*rating.PEERS, *like.PEERS)} == {14}
 
 
 def test_a_peers_settings_are_chosen_on_validation_rows_without_their_ratings(monkeypatch):

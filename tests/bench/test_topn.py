@@ -191,6 +191,6 @@ def test_settings_are_chosen_on_validation_and_test_rows_are_never_shown(monkeyp
     assert json.dumps(protocol.OURS[-1]) in ours.note
 
 
-def test_nobody_has_more_trials_than_the_others():
-    assert all(len(choices) <= protocol.TRIALS for choices in protocol.PEERS.values())
-    assert len(protocol.OURS) <= protocol.TRIALS
+def test_no_peer_has_fewer_trials_than_ours():
+    tuned = [choices for choices in protocol.PEERS.values() if choices != [{}]]
+    assert min(map(len, tuned)) >= len(protocol.OURS)

@@ -58,19 +58,19 @@ class Run:
     peak_mb: float
 
 
-# What peers choose from, eight settings each.
+# What peers choose from, fourteen settings each.
 LEAVES = tuple(
     {"num_leaves": leaves, "min_data_in_leaf": rows, "learning_rate": 0.05}
-    for leaves in (15, 31, 63, 127) for rows in (20, 100)
+    for leaves in (7, 15, 31, 47, 63, 127, 255) for rows in (20, 100)
 )  # fmt: skip
 DEPTHS = tuple(
-    {"depth": depth, "l2_leaf_reg": weight, "learning_rate": rate}
-    for depth in (6, 8) for weight in (3, 10) for rate in (0.05, 0.1)
+    {"depth": depth, "l2_leaf_reg": weight, "learning_rate": 0.1}
+    for depth in range(4, 11) for weight in (3, 10)
 )  # fmt: skip
-RANKS = tuple({"rank": rank} for rank in (4, 6, 8, 10, 12, 16, 20, 24))
+RANKS = tuple({"rank": rank} for rank in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32))
 
 OUR_SETTINGS: dict[str, Any] = {
-    "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 200_000,
+    "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 600_000,
     "spans": list(SPANS), "network": {},
 }  # fmt: skip
 BAYES_NOTE = (
@@ -79,7 +79,7 @@ BAYES_NOTE = (
 )
 JOINT_NOTE = (
     "one Keras network, tasks rating and like; taught by our Bayesian factor model (soft targets "
-    "on 200,000 drawn pairs; the teacher's training is in the seconds)"
+    "on 600,000 drawn pairs; the teacher's training is in the seconds)"
 )
 FUSED_NOTE = (
     "blend of the joint network and two Bayesian factor models (ranks 10 and 16), non-negative "

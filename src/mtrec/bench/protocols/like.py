@@ -1,6 +1,6 @@
 """MovieLens-100K likes (rating >= 4), AUC: rows at random 8:1:1, and in time order 80/10/10.
 
-Validation rows serve every choice (a peer's settings are the best of eight; ours are those of
+Validation rows serve every choice (a peer's settings are the best of fourteen; ours are those of
 ``rating_u1``), then every system learns training and validation rows. A peer is given the ratings;
 which of them are likes is its script's to say. Where training draws, figures are means over three
 seeds, intervals too (each a bootstrap over users).
@@ -41,14 +41,16 @@ from mtrec.bench.splits import Split, frozen
 Array = np.ndarray
 SEEDS = (0, 1, 2)
 DECAYS = tuple(
-    {"decay": decay, "width": width} for decay in (1e-6, 1e-5, 1e-4, 1e-3) for width in (8, 16)
-)
+    {"decay": decay, "width": width}
+    for decay in (1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3) for width in (8, 16)
+)  # fmt: skip
 TENTHS = (8, 9)  # training ends after the first, validation after the second
 
 PEERS = (
     System("LR (scikit-learn)", "mtrec", "ratings_logistic",
            {}, False, "indicators of ids and side information",
-           tuple({"strength": size} for size in (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0))),
+           tuple({"strength": size} for size in (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15,
+                                              0.2, 0.3, 0.5, 0.7, 1.0, 2.0))),
     System("LightGBM", "boosting", "ratings_boosting", {"model": "lightgbm", "task": "like"},
            True, "trees by early stopping on validation", LEAVES),
     System("CatBoost", "boosting", "ratings_boosting", {"model": "catboost", "task": "like"},
