@@ -40,13 +40,13 @@ NEIGHBOURS = {"cosine": CosineRecommender, "tfidf": TFIDFRecommender, "bm25": BM
 
 def itemknn(kind: str, **settings: Any) -> ImplicitItemKNNWrapperModel:
     """Item neighbours by cosine, TF-IDF or BM25."""
-    return ImplicitItemKNNWrapperModel(NEIGHBOURS[kind](num_threads=2, **settings))
+    return ImplicitItemKNNWrapperModel(NEIGHBOURS[kind](num_threads=1, **settings))
 
 
 def ials(seed: int, **settings: Any) -> ImplicitALSWrapperModel:
     """Alternating least squares on implicit feedback."""
     return ImplicitALSWrapperModel(
-        AlternatingLeastSquares(random_state=seed, num_threads=2, **settings)
+        AlternatingLeastSquares(random_state=seed, num_threads=1, **settings)
     )
 
 
@@ -100,7 +100,7 @@ def scores(model: Any, data: Dataset, users: int, items: int) -> Array:
 def main() -> None:
     """Answer."""
     warnings.filterwarnings("ignore")
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     arrays, options = given()
     started = time.monotonic()
     data = interactions(arrays)

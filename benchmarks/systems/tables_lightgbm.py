@@ -24,7 +24,7 @@ def main() -> None:
 def train(data, options, settings: dict) -> lgb.Booster:
     """A model with early stopping."""
     fixed = {
-        "objective": OBJECTIVES[options["kind"]], "seed": options["seed"], "num_threads": 2,
+        "objective": OBJECTIVES[options["kind"]], "seed": options["seed"], "num_threads": 1,
         "deterministic": True, "verbose": -1, "feature_fraction": 0.7, "bagging_fraction": 0.8,
         "bagging_freq": 1,
     }  # fmt: skip

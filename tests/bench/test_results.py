@@ -18,15 +18,15 @@ def test_rows_come_back_as_they_were_added(tmp_path):
     assert pd.isna(found.loc[found["metric"] == "mae", "low"].item())
 
 
-def test_adding_replaces_all_rows_of_the_same_protocol_and_system_only(tmp_path):
+def test_adding_replaces_all_rows_of_the_same_protocol_so_that_no_former_system_stays(tmp_path):
     file = tmp_path / "results.json"
-    other = replace(ROW, system="bias", value=0.96)
-    results.add(file, [ROW, replace(ROW, metric="mae"), other])
+    former, other = replace(ROW, system="bias"), replace(ROW, protocol="like_random", value=0.8)
+    results.add(file, [ROW, replace(ROW, metric="mae"), former, other])
     results.add(file, [replace(ROW, value=0.88)])
     found = results.read(file)
-    assert sorted(zip(found["system"], found["metric"], found["value"], strict=True)) == [
-        ("bias", "rmse", 0.96),
-        ("mtrec", "rmse", 0.88),
+    assert sorted(zip(found["protocol"], found["system"], found["value"], strict=True)) == [
+        ("like_random", "mtrec", 0.8),
+        (ROW.protocol, "mtrec", 0.88),
     ]
 
 
@@ -53,7 +53,7 @@ def test_values_that_are_not_numbers_are_written_as_null(tmp_path):
     file = tmp_path / "results.json"
     results.add(file, [replace(ROW, peak_mb=float("nan"))])
     assert '"peak_mb": null' in file.read_text()
-    results.add(file, [replace(ROW, system="other")])
+    results.add(file, [replace(ROW, protocol="other")])
     assert len(results.read(file)) == 2
 
 

@@ -65,14 +65,11 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def add(file: Path, rows: Sequence[Row]) -> None:
-    """Add rows; earlier ones of the same protocol and system go. The file is whole at any time."""
+    """Add rows; earlier ones of the same protocol go. The file is whole at any time."""
     if not rows:
         return
-    fresh = {(row.protocol, row.system) for row in rows}
-    kept = [
-        row for row in read(file).to_dict("records")
-        if (row["protocol"], row["system"]) not in fresh
-    ]  # fmt: skip
+    fresh = {row.protocol for row in rows}
+    kept = [row for row in read(file).to_dict("records") if row["protocol"] not in fresh]
     found = sorted(
         [*kept, *map(asdict, rows)], key=lambda row: (row["protocol"], row["metric"], row["system"])
     )

@@ -179,7 +179,7 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
         arrays |= {f"{part}_codes": codes[rows], f"{part}_numbers": numbers[rows]}
         if part != "test":
             arrays |= {f"{part}_labels": labels[rows], f"{part}_masks": masks[rows]}
-    options = {"kinds": kinds, "threads": 2}
+    options = {"kinds": kinds}
     first = ask(root, "torch", "tables_rechub", arrays, seed=0, trials=DECAYS, **options)
     best = DECAYS[int(first.arrays["best"])]
     more = [ask(root, "torch", "tables_rechub", arrays, seed=seed, trials=[best], **options)
