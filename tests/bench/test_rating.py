@@ -1,4 +1,5 @@
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -206,6 +207,20 @@ def test_blend_weights_are_shares_and_prefer_the_better_component(rng):
 
 def test_peers_can_be_keys_so_that_a_fold_is_asked_once():
     assert len(set(rating.PEERS)) == len(rating.PEERS)
+
+
+def test_systems_asked_beside_each_other_answer_in_order_and_their_errors_are_not_lost():
+    later = Event()
+
+    def answer(number):
+        if number == 0:
+            later.wait(5)
+        later.set()
+        return 10 // (number - 7), number
+
+    assert rating_rows.beside(answer, [0, 1, 2]) == [(-2, 0), (-2, 1), (-2, 2)]
+    with pytest.raises(ZeroDivisionError):
+        rating_rows.beside(answer, [6, 7])
 
 
 def test_every_peer_has_one_trial_more_than_the_thirteen_that_ours_took():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,10 +21,12 @@ from mtrec.bench.systems import OURS, ask
 from mtrec.evaluation.intervals import evaluate
 
 Array = np.ndarray
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 RESAMPLES, SEED = 200, 42
 LIKED = 4  # least rating of a like
 VALUES = np.arange(1, 6)
-THREADS = 1  # each: two protocols may run side by side
+THREADS = 1  # of a system, as one runs on each core
 
 
 @dataclass(frozen=True, eq=False)  # known by identity, as options cannot be hashed
@@ -130,12 +134,18 @@ def choose(
     parts = {"train": train[~held], "validation": train[held], "test": asked}
     inner = Split(split.name, split.sha256, parts)
     trials = [_with(system, settings) for settings in system.trials]
-    losses = [loss(asked, run_peer(root, inner, one, seed=0).predictions) for one in trials]
+    losses = beside(lambda one: loss(asked, run_peer(root, inner, one, seed=0).predictions), trials)
     best = int(np.argmin(losses))
     print(f"  {system.name}: {system.trials[best]} of {[round(one, 5) for one in losses]}")
     chosen = json.dumps(system.trials[best])
     note = f"{system.note}; {chosen}; best of {len(trials)} settings on validation"
     return replace(trials[best], note=note)
+
+
+def beside(ask: Callable[[Given], Found], given: Iterable[Given]) -> list[Found]:
+    """Answers in the order of the questions, one system asked on each core at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(ask, given))
 
 
 def _with(system: System, settings: Mapping[str, Any]) -> System:

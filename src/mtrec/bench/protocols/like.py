@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from mtrec.bench.models.rating_rows import (
     Parts,
     Run,
     System,
+    beside,
     choose,
     our_parts,
     row,
@@ -140,15 +141,15 @@ def protocol(order: str) -> Callable[[Path], Sequence[Row]]:
     """``like_random`` or ``like_temporal``."""
 
     def measure(root: Path) -> list[Row]:
+        used = ", ".join(f"{w:.2f}" for w in shares(root, order))
         found = {
             system.name: (
-                [peer(root, order, system, seed) for seed in SEEDS[: 3 if system.random else 1]],
+                beside(partial(peer, root, order, system), SEEDS if system.random else SEEDS[:1]),
                 system.note,
             )
             for system in (chosen(root, order, peer) for peer in PEERS)
         }
-        per_seed = [ours(root, order, seed) for seed in SEEDS]
-        used = ", ".join(f"{w:.2f}" for w in shares(root, order))
+        per_seed = beside(partial(ours, root, order), SEEDS)
         notes = {
             "mtrec joint network": f"{JOINT_NOTE}; its like head",
             "mtrec bayesian factors": f"{BAYES_NOTE}; probability of 4 or 5",

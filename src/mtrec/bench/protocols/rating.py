@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from mtrec.bench.models.rating_rows import (
     VALUES,
     Run,
     System,
+    beside,
     choose,
     our_parts,
     row,
@@ -134,19 +135,19 @@ def peer(root: Path, number: int, system: System, seed: int) -> Run:
 
 def runs(root: Path, number: int, seeds: Sequence[int]) -> dict[str, tuple[list[Run], str]]:
     """Trainings and notes by system."""
+    weighed = ", ".join(f"{w:.2f}" for w in shares(root))
     found = {
         system.name: (
-            [peer(root, number, system, seed) for seed in (seeds if system.random else seeds[:1])],
+            beside(partial(peer, root, number, system), seeds if system.random else seeds[:1]),
             system.note,
         )
         for system in (chosen(root, peer) for peer in PEERS)
     }
     notes = {
         "mtrec joint network": JOINT_NOTE, "mtrec bayesian factors": BAYES_NOTE,
-        "mtrec fused": f"{FUSED_NOTE}: {', '.join(f'{w:.2f}' for w in shares(root))} "
-                       "(factors, network, factors)",
+        "mtrec fused": f"{FUSED_NOTE}: {weighed} (factors, network, factors)",
     }  # fmt: skip
-    per_seed = [ours(root, number, seed) for seed in seeds]
+    per_seed = beside(partial(ours, root, number), seeds)
     return found | {name: ([one[name] for one in per_seed], note) for name, note in notes.items()}
 
 
