@@ -70,12 +70,12 @@ REASONS: dict[tuple[str, str], str] = {
     "before is a few lines of a basket among thousands of candidates. Neighbours' baskets, "
     "popularity with decay and the day of the basket are among the features of our ranking "
     "network; what the shop promoted that week is not.",
-    ("ecommerce_*", "*"): "the joint model is best after three epochs, then it overfits; "
-    "torch-rechub's MMoE, whose best settings are the strongest penalty on weights, does not so "
-    "soon, and leads in purchase. Such a penalty, with static weights, helped ours in trials on "
-    "validation; it is not in the pipeline yet. Tried: past shares as features, heads that start "
-    "from running means (kept), numbers cut into quantiles, less dropout, more decay, a lower "
-    "learning rate, holding tasks at their best epoch.",
+    ("ecommerce_*", "*"): "why was not measured in the pipeline. torch-rechub's MMoE leads in "
+    "purchase with the strongest penalty on weights of its grid; such a penalty, with static "
+    "weights, helped ours in single trainings on validation and is not in the pipeline yet. Tried: "
+    "past shares as features, heads that start from running means (kept), numbers cut into "
+    "quantiles, less dropout, more decay, a lower learning rate, holding tasks at their best "
+    "epoch.",
     ("joint_*", "*"): "one model stops at one epoch, twins at their own (InstEval: evaluation "
     "after 3, next_course after 28, together after 16). Tried: thirteen balancers and eight shared "
     "layers (notebook 07), holding converged tasks by their own predictions, offsets (kept where "
