@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import (
+from mtrec.config import Experiment
+from mtrec.data import schema
+from mtrec.data.schema import Tables
+from mtrec.data.split import add_cold_flags
+from mtrec.llm.settings import EmbedSettings
+from mtrec.paths import Paths
+from mtrec.settings import (  # fmt: skip
     Analysis,
     ColdStart,
     Columns,
     Domain,
     Evaluation,
-    Experiment,
     Features,
     History,
     ModelBuilding,
@@ -22,12 +27,7 @@ from mtrec.config import (
     Study,
     Task,
     Training,
-)  # fmt: skip
-from mtrec.data import schema
-from mtrec.data.schema import Tables
-from mtrec.data.split import add_cold_flags
-from mtrec.llm.settings import EmbedSettings
-from mtrec.paths import Paths
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ("action", "drama", "comedy")

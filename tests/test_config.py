@@ -30,6 +30,9 @@ def changed(tmp_path, key, value):
         ("training.epoch", 3, "training.epoch: Extra inputs"),
         ("domains.video.tasks.like.type", "yesno", "domains.video.tasks.like.type"),
         ("domains.video.data.split", "magic", "domains.video.data: split"),
+        ("domains.video.training", {"l3": 1}, "domains.video.training: l3: Extra inputs"),
+        ("domains.video.training", 0.1, "domains.video.training: expected settings such as l2"),
+        ("domains.video.training", {"l2": 1, "optimizer": "lazy_adamw"}, "set l2: 0 or take adamw"),
         ("domains.ecommerce.tasks.spend.when", "basket", "'basket' is not a binary task"),
         ("domains.mine", {"data": {}, "features": {}, "tasks": {}}, "domains.mine"),
     ],
@@ -37,6 +40,14 @@ def changed(tmp_path, key, value):
 def test_wrong_setting_is_named(tmp_path, key, value, message):
     with pytest.raises(ConfigError, match=message):
         read_params(changed(tmp_path, key, value))
+
+
+def test_a_domain_trains_with_its_own_settings_and_the_common_ones(tmp_path):
+    config = read_params(changed(tmp_path, "domains.video.training", {"l2": 0.25}))
+    video, other = (config.domains[name].training for name in ("video", "social_trust"))
+    assert video.l2 == 0.25
+    assert video.model_copy(update={"l2": config.training.l2}) == config.training
+    assert other.l2 != 0.25
 
 
 def binary(**changes):

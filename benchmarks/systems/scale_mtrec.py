@@ -15,7 +15,7 @@ def main() -> None:
     for kind in ("INTRAOP", "INTEROP"):  # read when TensorFlow loads
         os.environ[f"TF_NUM_{kind}_THREADS"] = str(options["threads"])
     from mtrec.bench.models import synthetic
-    from mtrec.config import Training
+    from mtrec.settings import Training
     from mtrec.training.loop import make_deterministic
 
     make_deterministic(options["seed"], enabled=False)
@@ -25,7 +25,9 @@ def main() -> None:
     started = time.monotonic()
     assembly, data = synthetic.prepare(made, synthetic.domain(options["tasks"], options["ranking"]))
     prepared = time.monotonic() - started
-    settings = Training(batch_size=options["batch"], epochs=1, patience=1)
+    settings = Training(
+        batch_size=options["batch"], epochs=1, patience=1, optimizer=options["optimizer"]
+    )
     trainer = synthetic.trainer(assembly, data, made, settings, options["seed"])
     draw = np.random.default_rng(options["seed"])
     shape = (options["steps"] or trainer.steps, trainer.batch)

@@ -4,7 +4,7 @@ import pytest
 
 from mtrec.analysis import dependency as module
 from mtrec.analysis.dependency import dependency, label_codes
-from mtrec.config import Task
+from mtrec.settings import Task
 from tests.conftest import GENRES
 
 ROWS = 1200

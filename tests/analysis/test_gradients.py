@@ -4,9 +4,9 @@ import tensorflow as tf
 from scipy.special import expit
 
 from mtrec.analysis.gradients import GradientWatch
-from mtrec.config import Task
 from mtrec.data.schema import with_examples
 from mtrec.models.assemble import build_some
+from mtrec.settings import Task
 from mtrec.training import workbench
 from tests.conftest import DOMAIN, SHORT, TASKS, make_run
 

@@ -5,7 +5,7 @@ import pytest
 
 from mtrec.cold.split import make_cold
 from mtrec.cold.systems import prepare
-from mtrec.config import ColdStart
+from mtrec.settings import ColdStart
 from tests.conftest import DOMAIN, make_run, make_world
 
 SHORT = ColdStart(share=0.5, history=4, batch_size=256, epochs=1, seeds=1)

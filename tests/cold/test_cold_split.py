@@ -6,8 +6,8 @@ import pytest
 
 from mtrec.cold.context import past_columns
 from mtrec.cold.split import cold_tasks, hold_out, make_cold, name_rows
-from mtrec.config import Task
 from mtrec.data.encoder import fit_encoder, usable_events
+from mtrec.settings import Task
 from tests.conftest import DOMAIN, SIZES, TASKS, make_world
 
 SHARES = (0.1, 0.2)

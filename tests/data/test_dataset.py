@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Task
 from mtrec.data import texts
 from mtrec.data.dataset import fit_types, make_dataset, relevant
 from mtrec.data.schema import with_examples
 from mtrec.llm.settings import EmbedSettings
+from mtrec.settings import Task
 from mtrec.tasks import Binary
 from tests.conftest import TASKS
 

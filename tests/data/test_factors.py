@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import NMF, PCA, TruncatedSVD
 
-from mtrec.config import Factors
 from mtrec.data.encoder import fit_encoder, load_encoder, save_encoder, without
 from mtrec.data.factors import METHODS, align, factorize, interactions
+from mtrec.settings import Factors
 from tests.conftest import DOMAIN, SIZES
 
 COMPONENTS = 4

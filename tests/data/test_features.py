@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.config import Columns
 from mtrec.data.encoder import load_encoder, usable_events
 from mtrec.data.events import last_events, make_events, training_events
 from mtrec.data.features import Scaler, Side, make_side
 from mtrec.data.past import Past
+from mtrec.settings import Columns
 
 EVENTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 20)), min_size=1, max_size=40)
 

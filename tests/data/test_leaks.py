@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Columns, Features, Task
 from mtrec.data import leaks
 from mtrec.models.assemble import assemble
+from mtrec.settings import Columns, Features, Task
 from tests.conftest import DOMAIN, SIZES, TASKS
 
 

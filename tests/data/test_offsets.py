@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from mtrec import serving
-from mtrec.config import Task
 from mtrec.data import offsets
 from mtrec.evaluation.baselines import baseline
 from mtrec.models import assemble
 from mtrec.models.store import load_model
 from mtrec.paths import Paths
+from mtrec.settings import Task
 from mtrec.tasks import Binary, LogNormal, Multiclass, Multilabel, Ordinal, Ranking, Regression
 from mtrec.training.loop import predict
 from tests.conftest import DOMAIN, SIZES

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Columns
 from mtrec.data import fetch, leaks
 from mtrec.data.events import make_events, training_events
 from mtrec.data.features import Scaler, make_side
 from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import education_mastery as mastery
+from mtrec.settings import Columns
 
 LABELS = {"math": "regression", "reading": "regression", "progress": "multiclass"}
 

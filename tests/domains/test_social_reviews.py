@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Columns, Features, ModelBuilding, Task
 from mtrec.data import leaks
 from mtrec.data.encoder import fit_encoder
 from mtrec.data.events import training_events
 from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import social_reviews
 from mtrec.models.visibility import visible
+from mtrec.settings import Columns, Features, ModelBuilding, Task
 
 LABELS = {
     "sentiment": "ordinal", "recommended": "binary", "tags": "multilabel",

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from mtrec.config import Columns, Features, Task
 from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables, with_examples
 from mtrec.evaluation.peers import PEERS
 from mtrec.evaluation.peers.base import PeerTask
 from mtrec.evaluation.peers.boosting import features
+from mtrec.settings import Columns, Features, Task
 from mtrec.tasks import TASK_TYPES
 from tests.conftest import SIZES, make_world
 

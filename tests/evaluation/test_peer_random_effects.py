@@ -4,13 +4,13 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-from mtrec.config import Columns, Features, Task
 from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables
 from mtrec.data.split import add_cold_flags
 from mtrec.evaluation.peers import PEERS
 from mtrec.evaluation.peers.base import PeerTask
 from mtrec.evaluation.peers.random_effects import fit
+from mtrec.settings import Columns, Features, Task
 from mtrec.tasks import Multilabel, Ordinal, Regression
 from tests.conftest import SIZES
 

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from mtrec.config import Task
 from mtrec.models import assemble, build
 from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
 from mtrec.models.visibility import visible
+from mtrec.settings import Task
 from tests.conftest import DOMAIN, SIZES, TASKS
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Shared, Task
 from mtrec.models import assemble, extend
 from mtrec.models.extend import add_task, tuning
 from mtrec.models.store import load_model, save_model
+from mtrec.settings import Shared, Task
 from mtrec.tasks import Binary
 from mtrec.training.loop import Trainer, predict
 from tests.conftest import DOMAIN, SIZES, TASKS, TRAINING

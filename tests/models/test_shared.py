@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from mtrec.config import Shared
 from mtrec.models.shared import SHARED_LAYERS, make_shared
 from mtrec.models.shared.adatt import AdaTT
 from mtrec.models.shared.base import SharedLayer
@@ -19,6 +18,7 @@ from mtrec.models.shared.gates import imbalance, mixture, utilisation
 from mtrec.models.shared.mmoe import MMoE
 from mtrec.models.shared.star import Star
 from mtrec.models.shared.task_conditioned import TaskConditioned
+from mtrec.settings import Shared
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(5, 2, 6)).astype("float32")  # 5 rows, 2 groups, width 6

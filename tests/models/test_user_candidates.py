@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from mtrec import serving
-from mtrec.config import Task
 from mtrec.data.dataset import fit_types
 from mtrec.data.encoder import fit_encoder
 from mtrec.data.schema import Tables
@@ -16,6 +15,7 @@ from mtrec.models import assemble
 from mtrec.models.extend import add_task
 from mtrec.models.store import load_model, save_model
 from mtrec.paths import Paths
+from mtrec.settings import Task
 from mtrec.tasks import Ranking
 from tests.conftest import DOMAIN, SIZES, TASKS, make_world
 

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.config import Domain
 from mtrec.own import values
 from mtrec.own.cells import as_text
 from mtrec.own.columns import describe
 from mtrec.own.files import FileError
 from mtrec.own.inspect import inspect
 from mtrec.own.propose import propose
+from mtrec.settings import Domain
 
 
 def cells(**columns):

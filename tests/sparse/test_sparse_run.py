@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import Sparse
 from mtrec.data.impute import IMPUTERS
+from mtrec.settings import Sparse
 from mtrec.sparse import run as module
 from mtrec.sparse.run import Setting, fingerprint, fit_whole, plan, prepare, study, train, with_step
 from mtrec.training import ledger

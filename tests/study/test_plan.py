@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mtrec.balancing import BALANCERS
-from mtrec.config import Study, read_params
+from mtrec.config import read_params
 from mtrec.models.shared import SHARED_LAYERS
+from mtrec.settings import Study
 from mtrec.study.plan import HEADS, Setting, settings, weightings
 from mtrec.task_names import choose_head, choose_loss
 from tests.conftest import ROOT, TASKS

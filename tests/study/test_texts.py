@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from mtrec.config import Evaluation
 from mtrec.data.schema import Tables
 from mtrec.llm.embed import bucketed, runner
 from mtrec.llm.settings import EmbedSettings
 from mtrec.paths import Paths
+from mtrec.settings import Evaluation
 from mtrec.study import probe, text_plots, text_report, texts
 from mtrec.study.texts import Round, Setting
 from mtrec.training import ledger

@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from mtrec.config import ConfigError, Task, read_params
+from mtrec.config import ConfigError, read_params
+from mtrec.settings import Task
 from mtrec.task_names import HEADS, LOSSES
 from tests.conftest import ROOT
 

@@ -269,3 +269,27 @@ def test_all_models_are_trained_with_equal_steps_and_written(
     assert {p.stem for p in (tmp_path / "trained").iterdir()} == set(outcomes) == set(models)
     clear_checkpoints(tmp_path / "checkpoints")
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors, parts, scale):
+    class Scaled(BALANCERS["static"]):
+        def weigh(self, losses, gram, present):
+            return scale * tf.ones_like(losses)
+
+    settings = TRAINING.model_copy(update={"optimizer": "sgd", "weight_decay": 0.0})
+    after, start = [], None
+    for l2 in (0.0, 0.5):
+        model = fresh(assembly, vectors)
+        trainer = make(model, assembly, parts, settings)
+        ones = dict.fromkeys(TASKS, 1.0)
+        losses = training_losses(assembly.types, assembly.scales, ones, {}, parts[0])
+        balancer = Scaled(len(TASKS))
+        step = compile_step(model, trainer.optimizer, balancer, losses, "representation", l2)
+        start = [np.array(v) for v in model.trainable_variables]
+        keras.utils.set_random_seed(0)
+        step(trainer._data, tf.range(64))
+        after.append([np.array(v) for v in model.trainable_variables])
+    for before, without, with_l2 in zip(start, *after, strict=True):
+        pulled = without - settings.learning_rate * scale * 0.5 * before
+        np.testing.assert_allclose(with_l2, pulled, rtol=1e-4, atol=1e-6)

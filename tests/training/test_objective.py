@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 
-from mtrec.config import Task
 from mtrec.data.dataset import Dataset
 from mtrec.data.schema import with_examples
 from mtrec.models.assemble import build_some
+from mtrec.settings import Task
 from mtrec.tasks import Binary, Regression
 from mtrec.training import workbench
 from mtrec.training.loop import Trainer

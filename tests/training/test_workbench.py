@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.config import ModelBuilding
 from mtrec.models.assemble import build_some
+from mtrec.settings import ModelBuilding
 from mtrec.tasks import Ordinal, Regression
 from mtrec.training import workbench
 from mtrec.training.loop import Outcome

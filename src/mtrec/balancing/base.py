@@ -40,6 +40,8 @@ class Balancer(ABC):
     def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
         """Return the weight of each task, ``(tasks,)``; runs inside ``tf.function``.
 
+        AutoGraph is off there: choose with ``tf.where`` or ``tf.cond``, not with ``if`` on tensors.
+
         Args:
             losses: scale-normalised loss per task, ``(tasks,)``; 0 where no label is known.
             gram: inner products of the task gradients ``(tasks, tasks)``, zero rows and columns

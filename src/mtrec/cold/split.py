@@ -74,7 +74,7 @@ def make_cold(
 
     Args:
         tables: the four tables.
-        domain: :class:`mtrec.config.Domain`.
+        domain: :class:`mtrec.settings.Domain`.
         split: ``cold_items`` or ``cold_users``.
         shares: shares of the entities that validate and test.
         seed: of the draw.

@@ -104,8 +104,13 @@ def make_dataset(
 ) -> Dataset:
     """Encode all examples of ``tables``; a task with ``when:`` counts only where that task is 1."""
     inputs = encoder.inputs(tables.examples, usable_events(tables, encoder))
-    encoded = {
-        name: kind.encode(relevant(tables.examples, tasks, name)) for name, kind in types.items()
-    }
+    return Dataset(inputs, *encode_labels(tables.examples, tasks, types))
+
+
+def encode_labels(
+    examples: pd.DataFrame, tasks: Mapping[str, Any], types: Mapping[str, Any]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Labels and masks by task, as :class:`Dataset` has them."""
+    encoded = {name: kind.encode(relevant(examples, tasks, name)) for name, kind in types.items()}
     labels = {name: values for name, (values, _) in encoded.items()}
-    return Dataset(inputs, labels, {name: mask for name, (_, mask) in encoded.items()})
+    return labels, {name: mask for name, (_, mask) in encoded.items()}

@@ -17,6 +17,7 @@ from mtrec.data.features import Field, Kind, Scaler, Side, make_side
 from mtrec.data.impute import Imputer
 
 Array = np.ndarray
+BLOCK = 65_536  # rows of histories at a time
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,20 @@ class Encoder:
         ``history_events`` ``(n, length, features)`` float32, and ``<side>_context``
         ``(n, columns, 2)`` float32 for each side with context columns.
         """
-        user = self.user.rows(rows["user_id"])
-        index = last_events(events, user, rows["timestamp"], self.history_length)
+        entities = self.entities(rows)
+        index = last_events(events, entities["user"], rows["timestamp"], self.history_length)
         return {
-            "user": user,
-            "item": self.item.rows(rows["item_id"]),
+            **entities,
             "history_items": events.item[index],
             "history_events": self._event_features(events, index, rows["timestamp"]),
             **{f"{side}_context": self._context(side, rows) for side in self.contexts},
+        }
+
+    def entities(self, rows: pd.DataFrame) -> dict[str, Array]:
+        """``user`` and ``item`` ``(n,)`` int32 of rows with ``user_id`` and ``item_id``."""
+        return {
+            "user": self.user.rows(rows["user_id"]),
+            "item": self.item.rows(rows["item_id"]),
         }
 
     def _context(self, side: str, rows: pd.DataFrame) -> Array:
@@ -62,9 +69,14 @@ class Encoder:
         return self.imputers[side](scaled) if side in self.imputers else scaled
 
     def _event_features(self, events: Events, index: Array, now: pd.Series) -> Array:
-        days = (milliseconds(now)[:, None] - events.time[index]) / 86_400_000
-        recency = np.where(index > 0, np.log1p(np.maximum(days, 0.0)), 0.0)[..., None] / 5.0
-        return np.concatenate([events.features[index], recency], axis=-1).astype("float32")
+        moments, columns = milliseconds(now)[:, None], events.features.shape[1]
+        found = np.empty((*index.shape, columns + 1), dtype="float32")
+        for start in range(0, len(index), BLOCK):  # what is in between stays in the cache
+            rows = slice(start, start + BLOCK)
+            days = (moments[rows] - events.time[index[rows]]) / 86_400_000
+            recency = np.where(index[rows] > 0, np.log1p(np.maximum(days, 0.0)), 0.0) / 5.0
+            found[rows, :, :columns], found[rows, :, -1] = events.features[index[rows]], recency
+        return found
 
 
 def fit_encoder(
@@ -78,8 +90,8 @@ def fit_encoder(
 
     Args:
         tables: the four tables.
-        features: which columns feed the model (:class:`mtrec.config.Features`).
-        sizes: ``min_count`` and ``history.length`` (:class:`mtrec.config.ModelBuilding`).
+        features: which columns feed the model (:class:`mtrec.settings.Features`).
+        sizes: ``min_count`` and ``history.length`` (:class:`mtrec.settings.ModelBuilding`).
         vectors: text vectors of ``users`` and ``items``, ``(rows, components)``.
         links: users on either end of a training label that names a user, one entry per end; it
             counts as an event of that user, who may have no other.

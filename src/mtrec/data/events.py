@@ -60,10 +60,12 @@ def last_events(events: Events, user: Array, now: pd.Series, length: int) -> Arr
     span = np.int64(2**43)
     key = events.user.astype("int64") * span + np.maximum(events.time - origin, 0)
     key[0] = -1
-    stop = np.searchsorted(
-        key, user.astype("int64") * span + np.maximum(milliseconds(now) - origin, 0), side="left"
-    )
-    start = np.searchsorted(key, user.astype("int64") * span, side="left")
+    asked = user.astype("int64") * span + np.maximum(milliseconds(now) - origin, 0)
+    order = np.argsort(asked)  # neighbours are found near each other, in the cache
+    stop = np.empty(len(asked), dtype="int64")
+    stop[order] = np.searchsorted(key, asked[order])
+    first = np.searchsorted(key, np.arange(user.max(initial=0) + 1) * span)
+    start = first[user]
     index = stop[:, None] + np.arange(-length, 0)
     return np.where((index >= start[:, None]) & (user[:, None] > 0), index, 0).astype("int32")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data import offsets
-from mtrec.data.dataset import Dataset, fit_types, make_dataset, relevant
+from mtrec.data.dataset import Dataset, encode_labels, fit_types, make_dataset, relevant
 from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder, without
 from mtrec.data.features import Kind
 from mtrec.models.build import build
@@ -56,20 +56,22 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
     Args:
         tables: the four tables.
         vectors: text vectors of ``users`` and ``items``.
-        domain: :class:`mtrec.config.Domain`.
-        sizes: :class:`mtrec.config.ModelBuilding`.
+        domain: :class:`mtrec.settings.Domain`.
+        sizes: :class:`mtrec.settings.ModelBuilding`.
     """
     links = _links(tables.examples, domain.tasks)
     encoder = fit_encoder(tables, domain.features, sizes, vectors, links)
     types = fit_types(tables.examples, domain.tasks, encoder.catalogues)
     training = (tables.examples["split"] == "train").to_numpy()
-    everything = make_dataset(tables, encoder, domain.tasks, types)
-    data = everything.take(training)
-    known = {name: data.labels[name][data.masks[name]] for name in types}
+    offset = [name for name, task in domain.tasks.items() if task.offset]
+    entities = encoder.entities(tables.examples) if offset else {}
+    data = Dataset(entities, *encode_labels(tables.examples, domain.tasks, types))
+    known = {name: data.labels[name][data.masks[name] & training] for name in types}
     means = {
-        name: offsets.fit(offsets.label_rows(name, types[name], task.view, everything, tables)[0])
-        for name, task in domain.tasks.items()
-        if task.offset
+        name: offsets.fit(
+            offsets.label_rows(name, types[name], domain.tasks[name].view, data, tables)[0]
+        )
+        for name in offset
     }
     return Assembly(
         encoder,

@@ -44,7 +44,7 @@ def build(
         base_logits: logits ``(outputs,)`` of the constant prediction per task.
         task_vectors: the language model's vectors of the tasks' texts ``(tasks, components)``, in
             the order of ``tasks``, or None for gates without text.
-        sizes: :class:`mtrec.config.ModelBuilding`.
+        sizes: :class:`mtrec.settings.ModelBuilding`.
         seed: seed of the initial weights and of dropout.
         label_vectors: the language model's vectors ``(labels, components)`` of the labels of tasks
             with head ``label_embedding``.

@@ -59,10 +59,10 @@ def add_task(
         model: trained joint model with shared layer ``task_conditioned``; left as it is.
         assembly: what the model was built with; left as it is.
         name: of the new task.
-        task: :class:`mtrec.config.Task`. Its features may form a view that no task had.
+        task: :class:`mtrec.settings.Task`. Its features may form a view that no task had.
         text_vector: vector ``(components,)`` of its text, made as those of the other tasks were:
             embedded, their mean subtracted, of unit length.
-        sizes: :class:`mtrec.config.ModelBuilding` that the model was built with.
+        sizes: :class:`mtrec.settings.ModelBuilding` that the model was built with.
         seed: of the weights of a tower without donor.
         labels: known training labels of the new task. They fit its type (classes, mean), its
             constant prediction and its loss's scale; with donors, no logit depends on them. By

@@ -23,7 +23,7 @@ def check_tables(tables: Any, domain: Any) -> Iterator[Finding]:
 
     Args:
         tables: the four tables.
-        domain: :class:`mtrec.config.Domain`.
+        domain: :class:`mtrec.settings.Domain`.
     """
     yield from _features(tables, domain.features)
     labels = {t.label: t.type for t in domain.tasks.values() if t.label in tables.examples}

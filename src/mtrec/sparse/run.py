@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.config import Factors, experiment
+from mtrec.config import experiment
 from mtrec.data import schema, texts
 from mtrec.data.factors import METHODS
 from mtrec.data.impute import IMPUTERS
 from mtrec.models.assemble import Assembly, assemble, dataset
+from mtrec.settings import Factors
 from mtrec.sparse.thin import recount, thin
 from mtrec.study.run import learnt_from, without_offsets
 from mtrec.study.score import score

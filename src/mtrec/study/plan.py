@@ -62,7 +62,7 @@ def settings(
     """All settings in the order of interest: an interrupted study has the important ones.
 
     Args:
-        study: :class:`mtrec.config.Study`.
+        study: :class:`mtrec.settings.Study`.
         tasks: task settings by name.
         levels: number of distinct training labels of each regression task.
         lowest: lowest label of each regression task.

@@ -40,7 +40,7 @@ def train_models(
         data: all examples.
         split: split of each example.
         tasks: task settings by name (weights).
-        settings: :class:`mtrec.config.Training`.
+        settings: :class:`mtrec.settings.Training`.
         seed: seed of the batches.
         untrained: folder of the models from notebook 03.
         trained: folder to write to.

@@ -17,6 +17,7 @@ from mtrec.balancing import make_balancer
 from mtrec.data.dataset import Dataset
 from mtrec.tasks import TaskType
 from mtrec.training import checkpoint
+from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
 from mtrec.training.step import compile_evaluation, compile_step, split_variables
 
@@ -26,6 +27,7 @@ OPTIMIZERS: dict[str, Any] = {
     "sgd": keras.optimizers.SGD,
     "adagrad": keras.optimizers.Adagrad,
     "lion": keras.optimizers.Lion,
+    "lazy_adamw": LazyAdamW,
 }
 
 
@@ -74,7 +76,7 @@ class Trainer:
         weights: static weight by task; the balancer's weights come on top.
         training: training rows.
         validation: validation rows.
-        settings: :class:`mtrec.config.Training`.
+        settings: :class:`mtrec.settings.Training`.
         steps: steps per epoch; a batch is as large as it takes to pass once over the rows.
         parents: parent of each binary task that is trained on the entire space.
 
@@ -107,7 +109,7 @@ class Trainer:
         self.balancer = make_balancer(self.balancing, len(tasks))
         losses = training_losses(tasks, scales, weights, parents or {}, training)
         self._step = compile_step(
-            model, self.optimizer, self.balancer, losses, settings.gradients_on
+            model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2
         )
         self._evaluate = compile_evaluation(model, validation_losses(tasks, scales))
         self._data, self._held_out = _tensors(training), _tensors(validation)

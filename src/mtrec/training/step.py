@@ -9,13 +9,19 @@ import keras
 import tensorflow as tf
 
 from mtrec.balancing import Balancer
+from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, Losses
 
 
 def compile_step(
-    model: keras.Model, optimizer: Any, balancer: Balancer, losses: Losses, gradients_on: str
+    model: keras.Model,
+    optimizer: Any,
+    balancer: Balancer,
+    losses: Losses,
+    gradients_on: str,
+    l2: float = 0.0,
 ) -> Callable[[dict, tf.Tensor], tf.Tensor]:
-    """Function from all data and the row numbers of a batch to losses ``(tasks,)``.
+    r"""Function from all data and the row numbers of a batch to losses ``(tasks,)``.
 
     A method that combines gradients has its weights on what tasks share; towers, heads and the
     task-owned parts of the shared layer follow their own losses.
@@ -28,10 +34,14 @@ def compile_step(
         gradients_on: what the Gram matrix is taken on: ``representation`` (the input of the
             shared layer, at about the cost of one backward pass) or ``weights`` (all shared
             weights, at one backward pass per task).
+        l2: weight of the penalty :math:`\frac12 \sum w^2`, in units of the tasks' mean weight.
+            Unlike the optimiser's decay it passes through the moments of Adam, so that weights
+            with small gradients, such as embeddings of rare ids, shrink most.
     """
     probe = with_representation(model)
     shared, owned = split_variables(model)
     variables = [*shared, *owned]
+    lazy = isinstance(optimizer, LazyAdamW)
 
     @tf.function(autograph=False)  # its translation of Python would take as long as the trace
     def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
@@ -47,15 +57,19 @@ def compile_step(
             per_task = [gradients_of(tape, [mean], sources) for mean in means]
             gram = gram_matrix(per_task)
         weights = tf.unstack(tf.stop_gradient(balancer.weigh(stacked, gram, present)), len(means))
-        on_heads = weights if balancer.weighs_heads else None
+        targets, on_all = [*means, *extra], [*weights, *map(tf.ones_like, extra)]
+        on_heads = on_all if balancer.weighs_heads else None
         if per_task is not None and gradients_on == "weights":
-            found = [_combine(parts, weights) for parts in zip(*per_task, strict=True)]
+            per_task += [gradients_of(tape, [one], shared) for one in extra]
+            found = [_combine(parts, on_all) for parts in zip(*per_task, strict=True)]
         else:
-            found = gradients_of(tape, means, shared, weights)
-        found += gradients_of(tape, means, owned, on_heads)
-        if extra:
-            pairs = zip(found, gradients_of(tape, extra, variables), strict=True)
-            found = [one + other for one, other in pairs]
+            found = gradients_of(tape, targets, shared, on_all, lazy)
+        found += gradients_of(tape, targets, owned, on_heads)
+        if l2:
+            scale = l2 * tf.reduce_mean(tf.stack(weights))  # a balancer may scale all losses alike
+            pulls = [scale] * len(shared) + [scale if on_heads else l2] * len(owned)
+            parts = zip(found, pulls, variables, strict=True)
+            found = [gradient + pull * weight for gradient, pull, weight in parts]
         optimizer.apply(found, variables)
         if balancer.observes:
             after, _ = losses(batch, probe(batch["inputs"], training=True)[0])
@@ -101,11 +115,17 @@ def gram_matrix(per_task: list[list]) -> Any:
     return total
 
 
-def gradients_of(tape: Any, targets: list, sources: list, weights: list | None = None) -> list:
-    """Gradients of the weighted sum of ``targets``; zeros where none reaches a source."""
+def gradients_of(
+    tape: Any, targets: list, sources: list, weights: list | None = None, sparse: bool = False
+) -> list:
+    """Gradients of the weighted sum of ``targets``; zeros where none reaches a source.
+
+    With ``sparse``, that of a table holds only the rows that were read (``tf.IndexedSlices``).
+    """
     found = tape.gradient(targets, sources, output_gradients=weights)
+    known = (lambda gradient: gradient) if sparse else tf.convert_to_tensor
     return [
-        tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
+        tf.zeros_like(source) if gradient is None else known(gradient)
         for gradient, source in zip(found, sources, strict=True)
     ]
 

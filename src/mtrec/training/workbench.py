@@ -25,7 +25,7 @@ class Workbench:
     """What all trainings share.
 
     Attributes:
-        domain: settings of the domain (:class:`mtrec.config.Domain`).
+        domain: settings of the domain (:class:`mtrec.settings.Domain`).
         tables: the four tables.
         vectors: text vectors of users, items and tasks.
         assembly: features and task types, fitted on the whole training split.
@@ -34,8 +34,8 @@ class Workbench:
         validation_rows: numbers of the sampled validation rows.
         training: those rows.
         validation: those rows.
-        sizes: :class:`mtrec.config.ModelBuilding`.
-        settings: :class:`mtrec.config.Training`.
+        sizes: :class:`mtrec.settings.ModelBuilding`.
+        settings: :class:`mtrec.settings.Training`.
     """
 
     domain: Any
@@ -56,7 +56,7 @@ def prepare(run: Any, short: Any) -> Workbench:
 
     Args:
         run: :class:`mtrec.config.Experiment`.
-        short: :class:`mtrec.config.Short`: share of the rows, length of histories, batch, epochs.
+        short: :class:`mtrec.settings.Short`: share of the rows, length of histories, batch, epochs.
     """
     domain = run.domain
     history = run.model_building.history.model_copy(update={"length": short.history})

@@ -17,9 +17,9 @@ import tensorflow as tf
 from keras import ops
 
 from mtrec.balancing import make_balancer
-from mtrec.config import Training
 from mtrec.data.dataset import Dataset
 from mtrec.models.shared.gates import mixture
+from mtrec.settings import Training
 from mtrec.tasks import Binary
 from mtrec.training.loop import Trainer
 from mtrec.training.objective import training_losses

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.config import Columns, Features, ModelBuilding, Task
 from mtrec.data.schema import Tables
 from mtrec.models.assemble import Assembly, assemble, build_some, dataset
+from mtrec.settings import Columns, Features, ModelBuilding, Task
 from mtrec.training.loop import Trainer
 
 START = np.datetime64("2020-01-01T00:00:00", "ms")

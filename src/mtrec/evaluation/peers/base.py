@@ -19,7 +19,7 @@ class PeerTask:
 
     Attributes:
         name: of the task.
-        task: its settings (:class:`mtrec.config.Task`).
+        task: its settings (:class:`mtrec.settings.Task`).
         kind: fitted task type.
         tables: the four tables.
         encoder: features, fitted on the training split.

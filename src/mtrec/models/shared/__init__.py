@@ -84,7 +84,7 @@ def make_shared(sizes: Any, groups: list[int], text_width: int) -> SharedLayer:
     """Make the shared layer that ``sizes.layer`` names.
 
     Args:
-        sizes: :class:`mtrec.config.Shared`.
+        sizes: :class:`mtrec.settings.Shared`.
         groups: visibility group of each task, one index per task.
         text_width: width of the task vectors; 0 without text.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
-from mtrec.models.shared.base import SharedLayer
+from mtrec.models.shared.base import SharedLayer, pick
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -32,4 +31,4 @@ class SharedBottom(SharedLayer):
 
     def call(self, inputs):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
-        return ops.take(self.bottom(inputs), self.groups, axis=1)
+        return pick(self.bottom(inputs), self.groups)

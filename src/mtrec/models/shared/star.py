@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import SharedLayer
+from mtrec.models.shared.base import SharedLayer, pick
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -82,12 +82,12 @@ class Star(SharedLayer):
         tasks = list(zip(self.groups, self.domains, strict=True))
         distinct = list(dict.fromkeys(tasks))  # tasks of one group and domain share their state
         groups, domains = zip(*distinct, strict=True)
-        states = ops.take(inputs, groups, axis=1)
+        states = pick(inputs, groups)
         for level in range(self.levels):
             kernel = self.kernels[level] * ops.take(self.domain_kernels[level], domains, axis=0)
             bias = self.biases[level] + ops.take(self.domain_biases[level], domains, axis=0)
             states = ops.relu(ops.einsum("bsd,sdu->bsu", states, kernel) + bias)
-        return ops.take(states, [distinct.index(task) for task in tasks], axis=1)
+        return pick(states, [distinct.index(task) for task in tasks])
 
     def get_config(self) -> dict[str, Any]:
         """Groups, domains and sizes."""

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, project, require_experts
+from mtrec.models.shared.base import GatedLayer, pick, project, require_experts
 from mtrec.models.shared.gates import fuse
 
 
@@ -67,7 +67,7 @@ class TaskConditioned(GatedLayer):
 
     def gate(self, inputs, training=None):
         """Weights of the experts per task, ``(batch, tasks, experts)``, summing to 1."""
-        factors = ops.take(ops.matmul(inputs, self.input_factor), self.groups, axis=1)
+        factors = pick(ops.matmul(inputs, self.input_factor), self.groups)
         # A matrix per task, so that how a task's product is rounded cannot depend on the others.
         kernel = ops.einsum("tv,vr->tr", self.text, self.text_factor)[..., None] * self.rank_gate
         logits = ops.einsum("btr,tre->bte", factors, kernel)
@@ -76,7 +76,7 @@ class TaskConditioned(GatedLayer):
     def call(self, inputs, training=None):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
         hidden = ops.relu(project(inputs, self.kernel) + self.bias)
-        return fuse(self.gate(inputs, training), ops.take(hidden, self.groups, axis=1))
+        return fuse(self.gate(inputs, training), pick(hidden, self.groups))
 
     def get_config(self) -> dict[str, Any]:
         """Groups and sizes."""

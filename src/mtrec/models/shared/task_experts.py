@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, project, project_slots, require_experts
+from mtrec.models.shared.base import GatedLayer, pick, project, project_slots, require_experts
 from mtrec.models.shared.gates import fuse
 
 
@@ -157,7 +157,7 @@ class TaskExperts(GatedLayer, ABC):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
         last = self.levels - 1
         states = self.before_last(inputs, training)
-        hidden = ops.take(self.hidden(last, states), self.groups, axis=1)
+        hidden = pick(self.hidden(last, states), self.groups)
         return fuse(self.weigh(last, self.own(states), training), hidden)
 
     def place(self) -> np.ndarray:

@@ -1,0 +1,251 @@
+"""What ``params.yaml`` may hold: frozen, typed values, block by block.
+
+:mod:`mtrec.config` reads the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from mtrec.llm.settings import EmbedSettings
+from mtrec.task_names import choose_head, choose_loss
+
+TaskType = Literal["binary", "multiclass", "ordinal", "regression", "multilabel", "ranking"]
+View = Literal["user", "item", "joint"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors and values cannot be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(Settings):
+    """One prediction task: what to predict, and what its head may see."""
+
+    type: TaskType
+    view: View
+    label: str = Field(description="column of the examples table that holds the label")
+    text: str = Field("", description="the task in words; embedded, it conditions the task's gate")
+    when: str | None = Field(None, description="binary task that must be 1 for the label to count")
+    features: tuple[str, ...] | None = Field(
+        None, description="the only features the head may see (default: all of its view)"
+    )
+    weight: float = Field(1.0, gt=0, description="static weight after division by the loss's scale")
+    head: str | None = Field(None, description="last layer (default: the type's first)")
+    loss: str | None = Field(
+        None, description="what training minimises (default: the type's first)"
+    )
+    offset: Literal["running_mean"] | None = Field(
+        None, description="what the head adds to: the running means of its label"
+    )
+    candidates: Literal["items", "users"] = Field(
+        "items", description="what competes in a ranking task"
+    )
+    peers: tuple[str, ...] = Field(
+        (), description="systems of mtrec.evaluation.peers judged on the same test rows"
+    )
+
+    @field_validator("head", "loss")
+    @classmethod
+    def _known_name(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """Check that the type has this head or loss."""
+        try:
+            if info.field_name == "head" and "type" in info.data:
+                choose_head(info.data["type"], name)
+            elif "type" in info.data:
+                choose_loss(info.data["type"], name, info.data.get("head"))
+        except ValueError as error:
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": str(error)}) from None
+        return name
+
+    @field_validator("offset")
+    @classmethod
+    def _has_means(cls, offset: str | None, info: ValidationInfo) -> str | None:
+        """Check that the type predicts means, to which a head can add."""
+        kind = info.data.get("type")
+        if offset and (kind == "ranking" or info.data.get("loss") == "lognormal"):
+            sentence = (
+                f"a {kind} task{' with loss lognormal' if kind == 'regression' else ''} cannot "
+                "start from running means; leave offset: out"
+            )
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
+        return offset
+
+
+class Columns(Settings):
+    """Feature columns of one side (users or items), by kind."""
+
+    categorical: tuple[str, ...] = ()
+    multi: tuple[str, ...] = Field((), description="columns that hold a list of categories")
+    numeric: tuple[str, ...] = ()
+    graph: tuple[str, ...] = Field(
+        (), description="columns that hold a list of links of a knowledge graph"
+    )
+    context: tuple[str, ...] = Field(
+        (), description="numeric columns of examples that describe this side at that moment"
+    )
+
+
+class Factors(Settings):
+    """Vectors of users and items from the matrix of training events (article §9.1)."""
+
+    method: Literal["pca", "svd", "nmf"]
+    components: int = Field(16, ge=1, description="length of a vector")
+
+
+class Features(Settings):
+    """Which columns feed the model, and on which side."""
+
+    user: Columns = Columns()
+    item: Columns = Columns()
+    joint: Columns = Columns()
+    event: tuple[str, ...] = Field((), description="numeric columns of a past event")
+    factors: Factors | None = Field(None, description="vectors from the matrix of training events")
+    imputation: Literal["mean", "iterative", "knn"] | None = Field(
+        None, description="how missing numbers are filled; the model sees a flag all the same"
+    )
+
+
+class Domain(Settings):
+    """One data set: how it is prepared, what the model sees, what it predicts."""
+
+    raw: str = Field(description="folder of the raw files, relative to the repository's root")
+    module: str | None = Field(
+        None, description="name in mtrec.domains.DOMAINS (default: the domain's own)"
+    )
+    data: Any
+    features: Features
+    training: Any = Field({}, description="what differs here from the settings of training:")
+    tasks: dict[str, Task] = Field(min_length=1)
+
+
+class History(Settings):
+    """The encoder of the user's past events."""
+
+    encoder: Literal["lstm", "gru", "attention"] = "lstm"
+    length: int = Field(16, ge=1, le=512, description="most recent events kept")
+    units: int = Field(32, ge=1)
+
+
+class Shared(Settings):
+    """The layers that tasks share."""
+
+    layer: str = "mmoe"
+    experts: int = Field(4, ge=0, description="experts, or in ple and adatt the shared ones")
+    private_experts: int = Field(
+        1, ge=0, description="experts of each task (cgc, ple, adatt), per level"
+    )
+    levels: int = Field(2, ge=1, description="layers in a row (cross_stitch, ple, adatt, star)")
+    units: int = Field(64, ge=1, description="width of an expert or a network")
+    gate_dropout: float = Field(
+        0.0, ge=0, lt=1, description="chance that a gate leaves out an expert in training"
+    )
+    load_balance: float = Field(
+        0.0, ge=0, description="weight of the loss that keeps all experts in use"
+    )
+
+
+class ModelBuilding(Settings):
+    """Sizes of the model."""
+
+    width: int = Field(32, ge=1, description="width of a user or item state")
+    min_count: int = Field(5, ge=1, description="training events below which an id is 'unknown'")
+    history: History = History()
+    shared: Shared = Shared()
+    tower_units: int = Field(32, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+
+
+class Training(Settings):
+    """How a model is trained; joint model and single-task twins alike."""
+
+    batch_size: int = Field(1024, ge=1, description="rows per step")
+    epochs: int = Field(10, ge=1, description="at most")
+    patience: int = Field(2, ge=1, description="epochs without a better validation loss")
+    learning_rate: float = Field(0.002, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    l2: float = Field(0.0, ge=0, description="penalty: half the sum of all squared weights, times")
+    optimizer: str = "adamw"
+    balancing: str = "static"
+    gradients_on: Literal["representation", "weights"] = Field(
+        "representation", description="what methods that read task gradients read them on"
+    )
+    deterministic: bool = True
+
+    @field_validator("optimizer")
+    @classmethod
+    def _reads_all(cls, name: str, info: ValidationInfo) -> str:
+        """Check that a penalty on all weights meets no optimiser that leaves some out."""
+        if name == "lazy_adamw" and info.data.get("l2"):
+            sentence = "lazy_adamw skips rows that l2 would pull on; set l2: 0 or take adamw"
+            raise PydanticCustomError("optimizer", "{sentence}", {"sentence": sentence})
+        return name
+
+
+class Evaluation(Settings):
+    """How results are judged."""
+
+    resamples: int = Field(200, ge=20, description="bootstrap resamples of users")
+
+
+class Short(Settings):
+    """Many trainings on part of the data: shorter than the pipeline's own, and alike."""
+
+    share: float = Field(0.15, gt=0, le=1, description="share of the training rows")
+    history: int = Field(8, ge=1, le=512, description="most recent events kept")
+    batch_size: int = Field(512, ge=1, description="rows per step")
+    epochs: int = Field(8, ge=1, description="at most, per training")
+    seeds: int = Field(5, ge=2, description="trainings per setting")
+
+
+class Analysis(Short):
+    """How notebook 06 measures what tasks have to do with each other."""
+
+    probes: int = Field(4, ge=1, description="batches per epoch on which gradients are compared")
+
+
+class Study(Short):
+    """The comparison of shared layers, balancers, static weightings and heads (``make study``)."""
+
+    layers: tuple[str, ...] = Field(min_length=1, description="each with each of balancers")
+    balancers: tuple[str, ...] = Field(min_length=1)
+    layer: str = Field(description="with which more balancers, weightings and heads are compared")
+    more_balancers: tuple[str, ...] = ()
+    weightings: int = Field(15, ge=1, description="static weightings tried, one training each")
+
+
+class ColdStart(Short):
+    """New items and new users (notebook 08, ``make study``)."""
+
+    validation_share: float = Field(0.1, gt=0, lt=0.5, description="of the items, or of the users")
+    test_share: float = Field(0.2, gt=0, lt=0.5, description="of the items, or of the users")
+    seeds: int = Field(1, ge=1, description="trainings per setting")
+
+
+class Sparse(Short):
+    """Methods for sparse data as the data are thinned (notebook 09, ``make study``)."""
+
+    levels: tuple[float, ...] = Field(
+        (1.0, 0.5, 0.2, 0.1, 0.05), min_length=1, description="shares of training events kept"
+    )
+    components: int = Field(16, ge=1, description="length of the vectors of a factorisation")
+
+
+class Config(Settings):
+    """All of ``params.yaml``."""
+
+    seed: int = Field(ge=0)
+    task_embedding: EmbedSettings
+    model_building: ModelBuilding
+    training: Training
+    evaluation: Evaluation
+    analysis: Analysis
+    study: Study
+    cold_start: ColdStart
+    sparse: Sparse
+    domains: dict[str, Domain] = Field(min_length=1)
