@@ -86,14 +86,16 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 def study_section(root: Path) -> str:
     """What the comparison of layers, balancers and heads allows to be said, per domain."""
     config = read_params(root / "params.yaml")
-    default = (config.model_building.shared.layer, config.training.balancing)
+    layer = config.model_building.shared.layer
+    default = (layer, config.training.balancing)
     files = {domain: Paths(root, domain).study for domain in config.domains}
     results = {domain: ledger.read(file) for domain, file in files.items() if file.is_file()}
     if not results:
         return "No results yet: run `make study`."
+    own = {domain: config.domains[domain].training.balancing for domain in results}
     parts = [
         f"**`{domain}`**\n\n"
-        + "\n".join(f"- {line}" for line in study.conclusions(found, *default))
+        + "\n".join(f"- {line}" for line in study.conclusions(found, layer, own[domain]))
         for domain, found in results.items()
     ]
     both = study.choose({domain: study.summary(found) for domain, found in results.items()})
