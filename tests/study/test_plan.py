@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mtrec.balancing import BALANCERS
-from mtrec.config import read_params
+from mtrec.config import experiment, read_params
 from mtrec.models.shared import SHARED_LAYERS
 from mtrec.settings import Study
+from mtrec.study import run as study
 from mtrec.study.plan import HEADS, Setting, settings, weightings
 from mtrec.task_names import choose_head, choose_loss
 from tests.conftest import ROOT, TASKS
@@ -113,3 +114,13 @@ def test_names_tell_settings_of_a_part_apart():
     assert Setting("layers", "ple", "dwa", (), **more).name == "ple + dwa"
     assert Setting("weightings", "ple", "static", (0.5, 1.5), **more).name == "0.50 : 1.50"
     assert Setting("heads", "ple", "static", (), head=(("head", "relu"),), **more).name == "relu"
+
+
+def test_what_a_domain_trains_otherwise_is_no_business_of_the_study(plan):
+    run = experiment("ecommerce", ROOT)
+    own = study.plain(run)
+    assert run.training.l2 > own.training.l2 == 0.0
+    assert own.training.balancing == read_params(ROOT / "params.yaml").training.balancing
+    domain = run.domain.model_copy(update={"training": {"epochs": 1}})
+    changed = run.__class__(**{**vars(run), "domain": domain})
+    assert study.fingerprint(study.plain(changed), plan[0], 1) == study.fingerprint(own, plan[0], 1)

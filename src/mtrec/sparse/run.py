@@ -18,7 +18,7 @@ from mtrec.data.impute import IMPUTERS
 from mtrec.models.assemble import Assembly, assemble, dataset
 from mtrec.settings import Factors
 from mtrec.sparse.thin import recount, thin
-from mtrec.study.run import learnt_from, without_offsets
+from mtrec.study.run import learnt_from, plain
 from mtrec.study.score import score
 from mtrec.tasks import TaskType
 from mtrec.training import ledger, workbench
@@ -54,7 +54,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    run = without_offsets(experiment(domain))
+    run = plain(experiment(domain))
     make_deterministic(run.seed, run.training.deterministic)
     return study(run, results_file(run), minutes)
 
@@ -201,7 +201,7 @@ def fingerprint(run: Any, setting: Setting, seed: int) -> str:
     return ledger.key(
         run.name, seed, run.seed, run.sparse.model_dump(exclude={"seeds", "levels"}),
         run.model_building.model_dump(exclude={"history": {"length"}}),
-        run.training.model_dump(exclude={"epochs", "batch_size"}), learnt_from(run.domain),
+        run.training.model_dump(exclude={"epochs", "batch_size", "l2"}), learnt_from(run.domain),
         run.task_embedding.model_dump(), vars(setting),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from mtrec.models.assemble import build_some
-from mtrec.study.run import without_offsets
+from mtrec.study.run import plain
 from mtrec.training import workbench
 from mtrec.training.loop import Trainer, make_deterministic
 
@@ -30,7 +30,7 @@ def main(domain: str) -> Path:
     """
     from mtrec.config import experiment
 
-    run = without_offsets(experiment(domain))
+    run = plain(experiment(domain))
     make_deterministic(run.seed, run.training.deterministic)
     bench = workbench.prepare(run, run.study)
     layer, study = run.study.layer, run.study

@@ -29,7 +29,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
     """
     from mtrec.config import experiment
 
-    run = without_offsets(without_graph(experiment(domain)))
+    run = plain(without_graph(experiment(domain)))
     make_deterministic(run.seed, run.training.deterministic)
     bench = workbench.prepare(run, run.study)
     started, file = time.monotonic(), run.paths.study
@@ -97,7 +97,7 @@ def fingerprint(run: Any, setting: Setting, seed: int) -> str:
     building, training = run.model_building.model_dump(), run.training.model_dump()
     building["shared"].pop("layer")
     building["history"].pop("length")
-    for name in ("balancing", "epochs", "batch_size"):
+    for name in ("balancing", "epochs", "batch_size", "l2"):  # the last see plain
         training.pop(name)
     study, own = run.study, {key: v for key, v in vars(setting).items() if key != "seeds"}
     return ledger.key(
@@ -112,10 +112,10 @@ def learnt_from(domain: Any) -> dict[str, Any]:
     Where the raw files lie and who is compared is none of its business; an option that came after
     the first results counts once it is used.
     """
-    dumped = domain.model_dump(mode="json", exclude={"raw", "module"})
+    dumped = domain.model_dump(mode="json", exclude={"raw", "module", "training"})
     for task in dumped["tasks"].values():
         task.pop("peers")
-        task.pop("offset")  # see without_offsets
+        task.pop("offset")  # see plain
         if task["candidates"] == "items":
             task.pop("candidates")
     features = {key: value for key, value in dumped["features"].items() if value is not None}
@@ -125,10 +125,18 @@ def learnt_from(domain: Any) -> dict[str, Any]:
     return {**dumped, "features": features}
 
 
-def without_offsets(run: Any) -> Any:
-    """The experiment with heads that start at a constant: studies compare what is learnt."""
+def plain(run: Any) -> Any:
+    """The experiment as studies train it, alike in all domains and as when they began.
+
+    Training settings are the common ones without a penalty on weights, and heads start at a
+    constant, whatever a domain sets.
+    """
+    from mtrec.config import read_params
+
+    training = read_params(run.paths.root / "params.yaml").training
     tasks = {n: task.model_copy(update={"offset": None}) for n, task in run.domain.tasks.items()}
-    return replace(run, domain=run.domain.model_copy(update={"tasks": tasks}))
+    domain = run.domain.model_copy(update={"tasks": tasks})
+    return replace(run, domain=domain, training=training.model_copy(update={"l2": 0.0}))
 
 
 def without_graph(run: Any) -> Any:
