@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,8 @@ def study(run, bench, monkeypatch, tmp_path):
         return bench
 
     monkeypatch.setattr(config, "experiment", lambda domain: study["run"])
+    common = SimpleNamespace(training=study["run"].training)
+    monkeypatch.setattr(config, "read_params", lambda path: common)
     monkeypatch.setattr(module, "make_deterministic", lambda *arguments: None)
     monkeypatch.setattr(module.workbench, "prepare", prepare)
     monkeypatch.setattr(module.workbench, "fit", fit)
