@@ -33,6 +33,11 @@ def changed(tmp_path, key, value):
         ("domains.video.training", {"l3": 1}, "domains.video.training: l3: Extra inputs"),
         ("domains.video.training", 0.1, "domains.video.training: expected settings such as l2"),
         ("domains.video.training", {"l2": 1, "optimizer": "lazy_adamw"}, "set l2: 0 or take adamw"),
+        (
+            "domains.video.training",
+            {"l2": 0, "ema_momentum": 0.9, "optimizer": "lazy_adamw"},
+            "set ema_momentum: 0 or take adamw",
+        ),
         ("domains.ecommerce.tasks.spend.when", "basket", "'basket' is not a binary task"),
         ("domains.mine", {"data": {}, "features": {}, "tasks": {}}, "domains.mine"),
     ],

@@ -170,6 +170,9 @@ class Training(Settings):
     learning_rate: float = Field(0.002, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     l2: float = Field(0.0, ge=0, description="penalty: half the sum of all squared weights, times")
+    ema_momentum: float = Field(
+        0.0, ge=0, lt=1, description="of weights averaged over steps; 0: none"
+    )
     optimizer: str = "adamw"
     balancing: str = "static"
     gradients_on: Literal["representation", "weights"] = Field(
@@ -180,9 +183,11 @@ class Training(Settings):
     @field_validator("optimizer")
     @classmethod
     def _reads_all(cls, name: str, info: ValidationInfo) -> str:
-        """Check that a penalty on all weights meets no optimiser that leaves some out."""
-        if name == "lazy_adamw" and info.data.get("l2"):
-            sentence = "lazy_adamw skips rows that l2 would pull on; set l2: 0 or take adamw"
+        """Check that what is done to all weights meets no optimiser that leaves some out."""
+        for key in ("l2", "ema_momentum"):
+            if name != "lazy_adamw" or not info.data.get(key):
+                continue
+            sentence = f"lazy_adamw skips rows that {key} would change; set {key}: 0 or take adamw"
             raise PydanticCustomError("optimizer", "{sentence}", {"sentence": sentence})
         return name
 

@@ -158,6 +158,34 @@ def test_history_ignores_padding_and_is_zero_without_events(name):
     assert np.abs(np.array(layer(events, known))[2]).max() == 0
 
 
+@pytest.mark.parametrize("kind", [keras.layers.LSTM, keras.layers.GRU])
+def test_history_is_read_from_its_oldest_event_to_the_newest(kind):
+    layer = HistoryEncoder(kind.__name__.lower(), units=8, width=6)
+    events = np.random.default_rng(0).normal(size=(1, 5, 4)).astype("float32")
+    known = np.array([[False, False, True, True, True]])
+    found = np.array(layer(events, known))
+    plain = kind(8)
+    plain.build((1, 3, 4))
+    plain.set_weights(layer.sequence.get_weights())
+    state = np.array(plain(events[:, 2:]))
+    np.testing.assert_allclose(found, state @ np.array(layer.out.kernel), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_history_comes_in_the_form_that_a_gpu_asks_for(name, monkeypatch):
+    masks = []
+    layer = HistoryEncoder(name, units=8, width=6)
+    known = np.array([[False, False, True], [True, True, True], [False, False, False]])
+    layer(np.zeros((3, 3, 4), "float32"), known)
+    call = layer.sequence.call
+    monkeypatch.setattr(
+        layer.sequence, "call", lambda *a, mask, **k: masks.append(np.array(mask)) or call(*a, **k)
+    )
+    layer(np.zeros((3, 3, 4), "float32"), known)
+    # cuDNN: no padding before an event, and no row without one
+    np.testing.assert_array_equal(masks[0], [[1, 0, 0], [1, 1, 1], [1, 0, 0]])
+
+
 @pytest.fixture(scope="module")
 def named(world, vectors):
     """The world with a task whose labels are scored by their texts, and its models."""

@@ -119,7 +119,7 @@ def test_names_tell_settings_of_a_part_apart():
 def test_what_a_domain_trains_otherwise_is_no_business_of_the_study(plan):
     run = experiment("ecommerce", ROOT)
     own = study.plain(run)
-    assert run.training.l2 > own.training.l2 == 0.0
+    assert run.training.l2 > own.training.l2 == own.training.ema_momentum == 0.0
     assert own.training.balancing == read_params(ROOT / "params.yaml").training.balancing
     domain = run.domain.model_copy(update={"training": {"epochs": 1}})
     changed = run.__class__(**{**vars(run), "domain": domain})

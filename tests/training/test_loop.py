@@ -52,11 +52,13 @@ def test_same_seed_gives_the_same_weights(assembly, vectors, parts):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    assembly, vectors, parts, tmp_path, monkeypatch
+    assembly, vectors, parts, tmp_path, monkeypatch, momentum
 ):
+    settings = TRAINING.model_copy(update={"ema_momentum": momentum})
     whole = fresh(assembly, vectors)
-    expected = fit(whole, assembly, parts)
+    expected = fit(whole, assembly, parts, settings=settings)
     save, saved = checkpoint.save, []
 
     def interrupt(*arguments):
@@ -68,10 +70,10 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     monkeypatch.setattr(checkpoint, "save", interrupt)
     broken, file = fresh(assembly, vectors), tmp_path / "joint.npz"
     with pytest.raises(KeyboardInterrupt):
-        fit(broken, assembly, parts, file)
+        fit(broken, assembly, parts, file, settings)
     monkeypatch.setattr(checkpoint, "save", save)
     resumed = fresh(assembly, vectors)
-    found = fit(resumed, assembly, parts, file)
+    found = fit(resumed, assembly, parts, file, settings)
     assert found.curve.equals(expected.curve)
     for a, b in zip(weights(resumed), weights(whole), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -293,3 +295,20 @@ def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors
     for before, without, with_l2 in zip(start, *after, strict=True):
         pulled = without - settings.learning_rate * scale * 0.5 * before
         np.testing.assert_allclose(with_l2, pulled, rtol=1e-4, atol=1e-6)
+
+
+def test_kept_weights_are_their_average_over_the_steps(assembly, vectors, parts):
+    momentum, mean = 0.8, None
+    keras.utils.set_random_seed(0)
+    model = fresh(assembly, vectors)
+    trainer = make(model, assembly, parts)
+    for rows in loop._order(0, 1, trainer.rows, (trainer.steps, trainer.batch)):
+        trainer.step(rows)
+        now = [np.array(v) for v in model.trainable_variables]
+        mean = [momentum * a + (1 - momentum) * b for a, b in zip(mean or now, now, strict=True)]
+    keras.utils.set_random_seed(0)
+    kept = fresh(assembly, vectors)
+    settings = TRAINING.model_copy(update={"epochs": 1, "ema_momentum": momentum})
+    fit(kept, assembly, parts, settings=settings)
+    for a, b in zip(kept.trainable_variables, mean, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -22,7 +22,7 @@ from mtrec.data import schema, texts
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.study.run import learnt_from, plain
+from mtrec.study.run import NOT_HERE, learnt_from, plain
 from mtrec.tasks import Ranking
 from mtrec.training import ledger, workbench
 from mtrec.training.loop import make_deterministic, predict
@@ -182,7 +182,7 @@ def ask(cold: ColdBench, name: str, seed: int) -> Question:
 
 def fingerprint(run: Any, split: str, peers: tuple[str, ...] = tuple(PEERS)) -> str:
     """What identifies a split's results: a change of any setting behind them makes them new."""
-    training = run.training.model_dump(exclude={"epochs", "batch_size", "l2"})
+    training = run.training.model_dump(exclude={"epochs", "batch_size", *NOT_HERE})
     return ledger.key(
         run.name, split, run.seed, run.cold_start.model_dump(),
         run.model_building.model_dump(exclude={"history": {"length"}}), training,

@@ -14,8 +14,8 @@ def _self_attention(units: int) -> keras.layers.Layer:
 
 
 HISTORY_ENCODERS: dict[str, Callable[[int], keras.layers.Layer]] = {
-    "lstm": lambda units: keras.layers.LSTM(units, name="lstm"),
-    "gru": lambda units: keras.layers.GRU(units, name="gru"),
+    "lstm": lambda units: keras.layers.LSTM(units, go_backwards=True, name="lstm"),
+    "gru": lambda units: keras.layers.GRU(units, go_backwards=True, name="gru"),
     "attention": _self_attention,
 }
 
@@ -55,7 +55,10 @@ class HistoryEncoder(keras.layers.Layer):
             both = ops.logical_and(known[:, None, :], known[:, :, None])
             state = self.sequence(events, events, attention_mask=both)[:, -1]
         else:
-            state = self.sequence(events, mask=known)
+            # cuDNN wants at least one event, and padding behind it: newest first, read backwards
+            newest = ops.arange(known.shape[1]) == known.shape[1] - 1
+            mask = ops.flip(ops.logical_or(known, newest), axis=1)
+            state = self.sequence(ops.flip(events, axis=1), mask=mask)
         any_event = ops.cast(ops.any(known, axis=1, keepdims=True), state.dtype)
         return self.out(state) * any_event
 

@@ -18,7 +18,7 @@ from mtrec.data.impute import IMPUTERS
 from mtrec.models.assemble import Assembly, assemble, dataset
 from mtrec.settings import Factors
 from mtrec.sparse.thin import recount, thin
-from mtrec.study.run import learnt_from, plain
+from mtrec.study.run import NOT_HERE, learnt_from, plain
 from mtrec.study.score import score
 from mtrec.tasks import TaskType
 from mtrec.training import ledger, workbench
@@ -198,11 +198,11 @@ def train(
 
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:
     """What identifies a training: a change of any setting that it depends on makes it new."""
+    training = run.training.model_dump(exclude={"epochs", "batch_size", *NOT_HERE})
     return ledger.key(
         run.name, seed, run.seed, run.sparse.model_dump(exclude={"seeds", "levels"}),
-        run.model_building.model_dump(exclude={"history": {"length"}}),
-        run.training.model_dump(exclude={"epochs", "batch_size", "l2"}), learnt_from(run.domain),
-        run.task_embedding.model_dump(), vars(setting),
+        run.model_building.model_dump(exclude={"history": {"length"}}), training,
+        learnt_from(run.domain), run.task_embedding.model_dump(), vars(setting),
     )  # fmt: skip
 
 

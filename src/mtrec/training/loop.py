@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,11 @@ class Trainer:
         self.rows, self.held_rows = len(training), len(validation)
         self.batch = max(1, round(len(training) / steps))
         self.optimizer = make_optimizer(
-            settings.optimizer, settings.learning_rate, settings.weight_decay
+            settings.optimizer, settings.learning_rate, settings.weight_decay, settings.ema_momentum
         )
         shared, owned = split_variables(model)
-        self.optimizer.build([*shared, *owned])
+        self._trained = [*shared, *owned]
+        self.optimizer.build(self._trained)
         self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
         self.balancing = settings.balancing if len(tasks) > 1 else "static"
         self.balancer = make_balancer(self.balancing, len(tasks))
@@ -149,17 +151,19 @@ class Trainer:
         speeds = []
         while not _finished(state, self.settings):
             epoch = state["epochs"] + 1
-            score, curve, speed = self._epoch(seed, epoch)
+            per_step, speed = self._pass(seed, epoch)
+            with self._averaged():
+                score, curve = self._judge(per_step, epoch)
+                if state["best"] is None or score < state["best"]:
+                    state["best"], state["best_epoch"] = score, epoch
+                    best = [np.asarray(variable) for variable in self.model.variables]
+                if watch:
+                    watch(epoch)
             speeds.append(speed)
             state["curve"] += curve
             state["epochs"] = epoch
-            if state["best"] is None or score < state["best"]:
-                state["best"], state["best_epoch"] = score, epoch
-                best = [np.asarray(variable) for variable in self.model.variables]
             if checkpoint_file:
                 checkpoint.save(checkpoint_file, run, state, variables, best)
-            if watch:
-                watch(epoch)
         for variable, value in zip(self.model.variables, best, strict=True):
             variable.assign(value)
         curve = pd.DataFrame(state["curve"], columns=["epoch", "task", "loss", "val_loss"])
@@ -169,12 +173,15 @@ class Trainer:
         """Update on the given training rows; their loss per task, ``(tasks,)``."""
         return self._step(self._data, rows)
 
-    def _epoch(self, seed: int, epoch: int) -> tuple[float, list, float]:
-        """Mean validation loss, rows of the curve, and training rows per second."""
+    def _pass(self, seed: int, epoch: int) -> tuple[np.ndarray, float]:
+        """Losses by step and task of one pass over the rows, and rows per second."""
         start = time.perf_counter()
         order = _order(seed, epoch, self.rows, (self.steps, self.batch))
         per_step = np.stack([self.step(rows) for rows in order])
-        speed = self.steps * self.batch / (time.perf_counter() - start)
+        return per_step, self.steps * self.batch / (time.perf_counter() - start)
+
+    def _judge(self, per_step: np.ndarray, epoch: int) -> tuple[float, list]:
+        """Mean validation loss and rows of the curve; the balancer hears of the epoch."""
         val = _evaluate(self._evaluate, self._held_out, self.held_rows, 4096)
         _check(per_step, val, self.names, epoch)
         mean = _mean_loss(per_step)
@@ -184,7 +191,21 @@ class Trainer:
             [epoch, name, float(a), float(b)]
             for name, a, b in zip(self.names, losses, _mean_loss(val[None]), strict=True)
         ]
-        return float(np.mean(val[val != NO_LABEL])), curve, speed
+        return float(np.mean(val[val != NO_LABEL])), curve
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with the average of its weights over the steps, if one is kept."""
+        if not self.optimizer.use_ema:
+            yield
+            return
+        last = [np.asarray(variable) for variable in self._trained]
+        self.optimizer.finalize_variable_values(self._trained)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._trained, last, strict=True):
+                variable.assign(value)
 
     def _reset(self, seed: int) -> None:
         """Optimiser and balancer as they were before any step."""
@@ -195,7 +216,9 @@ class Trainer:
             variable.assign(value)
 
 
-def make_optimizer(name: str, learning_rate: float, weight_decay: float) -> Any:
+def make_optimizer(
+    name: str, learning_rate: float, weight_decay: float, ema_momentum: float = 0.0
+) -> Any:
     """A Keras optimiser by its name in ``params.yaml``.
 
     Raises:
@@ -206,7 +229,12 @@ def make_optimizer(name: str, learning_rate: float, weight_decay: float) -> Any:
             f"training.optimizer: '{name}' is unknown (known: {', '.join(OPTIMIZERS)}). "
             "Name one of these in params.yaml."
         )
-    return OPTIMIZERS[name](learning_rate=learning_rate, weight_decay=weight_decay)
+    return OPTIMIZERS[name](
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        use_ema=ema_momentum > 0,
+        ema_momentum=ema_momentum,
+    )
 
 
 def predict(model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096) -> dict:

@@ -67,9 +67,8 @@ def compile_step(
         found += gradients_of(tape, targets, owned, on_heads)
         if l2:
             scale = l2 * tf.reduce_mean(tf.stack(weights))  # a balancer may scale all losses alike
-            pulls = [scale] * len(shared) + [scale if on_heads else l2] * len(owned)
-            parts = zip(found, pulls, variables, strict=True)
-            found = [gradient + pull * weight for gradient, pull, weight in parts]
+            scales = [scale] * len(shared) + [scale if on_heads else l2] * len(owned)
+            found = penalised(found, variables, scales)
         optimizer.apply(found, variables)
         if balancer.observes:
             after, _ = losses(batch, probe(batch["inputs"], training=True)[0])
@@ -128,6 +127,12 @@ def gradients_of(
         tf.zeros_like(source) if gradient is None else known(gradient)
         for gradient, source in zip(found, sources, strict=True)
     ]
+
+
+def penalised(gradients: list, variables: list, scales: list) -> list:
+    r"""Gradients with those of :math:`\frac s2 \sum w^2` added, a scale :math:`s` per variable."""
+    parts = zip(gradients, variables, scales, strict=True)
+    return [gradient + scale * variable for gradient, variable, scale in parts]
 
 
 def _combine(parts: tuple, weights: list) -> Any:
