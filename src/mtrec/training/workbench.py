@@ -54,6 +54,8 @@ class Workbench:
 def prepare(run: Any, short: Any) -> Workbench:
     """Read a domain's tables and sample its training rows.
 
+    Weights are not averaged over steps: so short a training has not left its start behind.
+
     Args:
         run: :class:`mtrec.config.Experiment`.
         short: :class:`mtrec.settings.Short`: share of the rows, length of histories, batch, epochs.
@@ -61,7 +63,7 @@ def prepare(run: Any, short: Any) -> Workbench:
     domain = run.domain
     history = run.model_building.history.model_copy(update={"length": short.history})
     sizes = run.model_building.model_copy(update={"history": history})
-    changes = {"epochs": short.epochs, "batch_size": short.batch_size}
+    changes = {"epochs": short.epochs, "batch_size": short.batch_size, "ema_momentum": 0.0}
     settings = run.training.model_copy(update=changes)
     tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
     assembly = assemble(tables, vectors, domain, sizes)
