@@ -52,14 +52,13 @@ def test_unit_of_the_loss_is_that_of_the_constant_prediction_within_the_group(ki
     ("system", "user", "item", "context"),
     [
         ("ids", ["user_id"], ["item_id"], []),
-        ("tables", ["user_id", "age"], ["item_id", "colour", "genres", "year"], ["user"]),
-        ("llm", ["user_id", "text"], ["item_id", "text"], []),
-        ("both", ["user_id", "age", "text"], ["item_id", "colour", "genres", "year", "text"],
-         ["user"]),
+        ("tables", ["user_id", "age"], ["colour", "genres", "year"], ["user"]),
+        ("llm", ["user_id", "text"], ["text"], []),
+        ("both", ["user_id", "age", "text"], ["colour", "genres", "year", "text"], ["user"]),
     ],
 )  # fmt: skip
 def test_system_sees_its_features_and_no_other(cold_benches, system, user, item, context):
-    encoder = select(cold_benches["cold_items"].bench.assembly.encoder, SYSTEMS[system])
+    encoder = select(cold_benches["cold_items"].bench.assembly.encoder, SYSTEMS[system], "item")
     assert [f.name for f in encoder.user.fields] == user
     assert [f.name for f in encoder.item.fields] == item
     assert list(encoder.contexts) == context
@@ -67,22 +66,32 @@ def test_system_sees_its_features_and_no_other(cold_benches, system, user, item,
 
 def test_domain_without_text_has_two_systems_and_one_without_tables_too(cold_benches):
     encoder = cold_benches["cold_items"].bench.assembly.encoder
-    assert list(systems(encoder)) == list(SYSTEMS)
-    assert list(systems(without("text", encoder))) == ["ids", "tables"]
-    assert list(systems(select(encoder, SYSTEMS["llm"]))) == ["ids", "llm"]
+    assert list(systems(encoder, "item")) == list(SYSTEMS)
+    assert list(systems(without("text", encoder), "item")) == ["ids", "tables"]
+    assert list(systems(select(encoder, SYSTEMS["llm"], ""), "item")) == ["ids", "llm"]
+
+
+def test_id_of_the_cold_side_stays_where_nothing_else_tells_entities_apart(cold_benches):
+    encoder = cold_benches["cold_items"].bench.assembly.encoder
+    bare = select(encoder, frozenset(), "item")
+    some = select(bare, SYSTEMS["both"], "item")
+    assert [f.name for f in some.item.fields] == ["item_id"]
+    users = select(encoder, SYSTEMS["both"], "user")
+    assert [f.name for f in users.user.fields] == ["age", "text"]
+    assert users.item.fields[0].name == "item_id"
 
 
 def test_model_of_ids_says_the_same_whatever_tables_and_text_say(cold_benches):
     """Twins in tables and text only: the same ids and history give the same prediction."""
     cold = cold_benches["cold_items"]
-    bench = restrict(cold.bench, SYSTEMS["ids"])
+    bench = restrict(cold.bench, SYSTEMS["ids"], "item")
     ((_, model, _),) = workbench.fit(bench, tuple(bench.assembly.types), [3])
     test = bench.data.take(cold.test[:50])
     logits = predict(model, test.inputs)
     other = {**test.inputs, "item": np.roll(test.inputs["item"], 1)}  # another new item
     for name, values in predict(model, other).items():
         np.testing.assert_array_equal(values, logits[name])
-    full = restrict(cold.bench, SYSTEMS["both"])
+    full = restrict(cold.bench, SYSTEMS["both"], "item")
     ((_, model, _),) = workbench.fit(full, tuple(full.assembly.types), [3])
     before, after = predict(model, full.data.take(cold.test[:50]).inputs), None
     inputs = full.data.take(cold.test[:50]).inputs

@@ -78,33 +78,37 @@ def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -
     return ColdBench(bench, test, entities, cold.side)
 
 
-def systems(encoder: Encoder) -> dict[str, frozenset[str]]:
+def systems(encoder: Encoder, cold: str) -> dict[str, frozenset[str]]:
     """Systems that differ in this domain: without any text there is no use in a second ``ids``."""
     found: dict[tuple, str] = {}
     for name, parts in SYSTEMS.items():
-        some = select(encoder, parts)
+        some = select(encoder, parts, cold)
         fields = tuple(tuple(f.name for f in side.fields) for side in (some.user, some.item))
         found.setdefault((fields, tuple(some.contexts)), name)
     return {name: SYSTEMS[name] for name in found.values()}
 
 
-def select(encoder: Encoder, parts: frozenset[str]) -> Encoder:
-    """The encoder with ids and those ``parts`` of the other features: ``tables``, ``text``."""
+def select(encoder: Encoder, parts: frozenset[str], cold: str) -> Encoder:
+    """The encoder with ids and those ``parts`` of the other features: ``tables``, ``text``.
+
+    Where these tell the entities of the ``cold`` side apart its id is left out: what a model
+    learns of the ids of old entities is missing for new ones.
+    """
     return replace(
         encoder,
-        user=_select(encoder.user, "user_id", parts),
-        item=_select(encoder.item, "item_id", parts),
+        user=_select(encoder.user, "user_id", parts, cold == "user"),
+        item=_select(encoder.item, "item_id", parts, cold == "item"),
         contexts=encoder.contexts if "tables" in parts else {},
     )
 
 
-def restrict(bench: Workbench, parts: frozenset[str]) -> Workbench:
-    """The same bench for a model that has only some features.
+def restrict(bench: Workbench, parts: frozenset[str], cold: str) -> Workbench:
+    """The same bench for a model that has only some features, see :func:`select`.
 
     Without text, gates and label heads know tasks and labels apart, not what they mean.
     """
     assembly = bench.assembly
-    encoder = select(assembly.encoder, parts)
+    encoder = select(assembly.encoder, parts, cold)
     seen = {name: _see(part, encoder) for name, part in assembly.seen.items()}
     vectors = {**bench.vectors}
     if "text" not in parts:
@@ -144,8 +148,10 @@ def _in_groups(assembly: Assembly, cold: ColdData, training: Dataset) -> Assembl
     return replace(assembly, types=types, scales=scales)
 
 
-def _select(side: Side, key: str, parts: frozenset[str]) -> Side:
-    return replace(side, fields=tuple(f for f in side.fields if f.name == key or _part(f) in parts))
+def _select(side: Side, key: str, parts: frozenset[str], cold: bool) -> Side:
+    ids = tuple(field for field in side.fields if field.name == key)
+    others = tuple(f for f in side.fields if f.name != key and _part(f) in parts)
+    return replace(side, fields=others if cold and others else (*ids, *others))
 
 
 def _part(field: Field) -> str:
