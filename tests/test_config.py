@@ -32,6 +32,7 @@ def changed(tmp_path, key, value):
         ("domains.video.data.split", "magic", "domains.video.data: split"),
         ("domains.video.training", {"l3": 1}, "domains.video.training: l3: Extra inputs"),
         ("domains.video.training", 0.1, "domains.video.training: expected settings such as l2"),
+        ("domains.video.model_building", {"shared": {"layers": 2}}, "shared.layers: Extra inputs"),
         ("domains.video.training", {"l2": 1, "optimizer": "lazy_adamw"}, "set l2: 0 or take adamw"),
         (
             "domains.video.training",
@@ -53,6 +54,15 @@ def test_a_domain_trains_with_its_own_settings_and_the_common_ones(tmp_path):
     assert video.l2 == 0.25
     assert video.model_copy(update={"l2": config.training.l2}) == config.training
     assert other.l2 != 0.25
+
+
+def test_a_domain_builds_its_model_with_its_own_sizes_and_the_common_ones(tmp_path):
+    own = {"dropout": 0.25, "shared": {"layer": "ple"}}
+    config = read_params(changed(tmp_path, "domains.video.model_building", own))
+    video, common = config.domains["video"].model_building, config.model_building
+    assert (video.dropout, video.shared.layer) == (0.25, "ple")
+    assert video.shared.model_copy(update={"layer": common.shared.layer}) == common.shared
+    assert video.model_copy(update={"dropout": common.dropout, "shared": common.shared}) == common
 
 
 def binary(**changes):

@@ -24,11 +24,14 @@ from mtrec.settings import (
     Domain,
     Evaluation,
     ModelBuilding,
+    Settings,
     Sparse,
     Study,
     Task,
     Training,
 )
+
+OWN = {"model_building": "dropout: 0.1", "training": "l2: 0.001"}  # blocks that a domain may vary
 
 
 class ConfigError(ValueError):
@@ -97,7 +100,7 @@ def read_params(path: Path) -> Config:
             name: domain.model_copy(
                 update={
                     "data": _data_settings(name, domain.module or name, domain.data),
-                    "training": _training_settings(name, config.training, domain.training),
+                    **{block: _own_settings(name, block, config, domain) for block in OWN},
                 }
             )
             for name, domain in config.domains.items()
@@ -128,7 +131,7 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
         seed=config.seed,
         domain=config.domains[domain],
         task_embedding=config.task_embedding,
-        model_building=config.model_building,
+        model_building=config.domains[domain].model_building,
         training=config.domains[domain].training,
         evaluation=config.evaluation,
         analysis=config.analysis,
@@ -151,14 +154,26 @@ def _data_settings(name: str, module: str, raw: Any) -> Any:
         raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
 
 
-def _training_settings(name: str, shared: Training, changes: Any) -> Training:
-    where = f"params.yaml: domains.{name}.training"
-    if not isinstance(changes or {}, dict):
-        raise ConfigError(f"{where}: expected settings such as l2: 0.001 (found: {changes!r}).")
+def _own_settings(name: str, block: str, config: Config, domain: Domain) -> Settings:
+    """The common settings of a block with what the domain changes."""
+    where, shared = f"params.yaml: domains.{name}.{block}", getattr(config, block)
+    changes = getattr(domain, block) or {}
+    if not isinstance(changes, dict):
+        raise ConfigError(f"{where}: expected settings such as {OWN[block]} (found: {changes!r}).")
     try:
-        return Training.model_validate({**shared.model_dump(), **(changes or {})})
+        return type(shared).model_validate(_merged(shared.model_dump(), changes))
     except ValidationError as error:
         raise ConfigError(_sentence(where, error)) from None
+
+
+def _merged(shared: dict, changes: dict) -> dict:
+    """Nested settings with the changed ones replaced."""
+    inner = {
+        key: _merged(shared[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(shared.get(key), dict)
+    }
+    return {**shared, **changes, **inner}
 
 
 def _check_tasks(where: str, tasks: dict[str, Task]) -> None:

@@ -119,7 +119,8 @@ class Domain(Settings):
     )
     data: Any
     features: Features
-    training: Any = Field({}, description="what differs here from the settings of training:")
+    model_building: Any = Field({}, description="what differs here from the common settings")
+    training: Any = Field({}, description="what differs here from the common settings")
     tasks: dict[str, Task] = Field(min_length=1)
 
 

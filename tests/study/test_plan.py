@@ -120,7 +120,10 @@ def test_what_a_domain_trains_otherwise_is_no_business_of_the_study(plan):
     run = experiment("ecommerce", ROOT)
     own = study.plain(run)
     assert run.training.l2 > own.training.l2 == own.training.ema_momentum == 0.0
-    assert own.training.balancing == read_params(ROOT / "params.yaml").training.balancing
-    domain = run.domain.model_copy(update={"training": {"epochs": 1}})
+    common = read_params(ROOT / "params.yaml")
+    assert own.training.balancing == common.training.balancing
+    assert own.model_building == common.model_building != run.model_building
+    changes = {"training": {"epochs": 1}, "model_building": {"width": 8}}
+    domain = run.domain.model_copy(update=changes)
     changed = run.__class__(**{**vars(run), "domain": domain})
     assert study.fingerprint(study.plain(changed), plan[0], 1) == study.fingerprint(own, plan[0], 1)

@@ -56,7 +56,7 @@ def main(domain: str, minutes: float | None = None) -> bool:
 def settings(domain: str) -> Any:
     """The experiment as it is trained here: as the domain's own, but heads start at a constant."""
     run = experiment(domain)
-    return replace(plain(run), training=run.training)
+    return replace(plain(run), model_building=run.model_building, training=run.training)
 
 
 def results_file(run: Any) -> Path:

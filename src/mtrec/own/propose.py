@@ -170,6 +170,7 @@ def _block(
         _line(6, "validation_share", 0.1, "of the events"),
         _line(6, "test_share", 0.1),
         *_features(found, rating, numeric),
+        _line(4, "model_building", {}, "what differs here from model_building: above"),
         _line(4, "training", {}, "what differs here from training: above"),
         _line(4, "tasks", None),
     ]

@@ -114,7 +114,7 @@ def learnt_from(domain: Any) -> dict[str, Any]:
     Where the raw files lie and who is compared is none of its business; an option that came after
     the first results counts once it is used.
     """
-    dumped = domain.model_dump(mode="json", exclude={"raw", "module", "training"})
+    dumped = domain.model_dump(mode="json", exclude={"raw", "module", "model_building", "training"})
     for task in dumped["tasks"].values():
         task.pop("peers")
         task.pop("offset")  # see plain
@@ -130,15 +130,16 @@ def learnt_from(domain: Any) -> dict[str, Any]:
 def plain(run: Any) -> Any:
     """The experiment as studies train it, alike in all domains and as when they began.
 
-    Training settings are the common ones without a penalty on weights and without averaged
+    Model and training have the common settings without a penalty on weights and without averaged
     weights, and heads start at a constant, whatever a domain sets.
     """
     from mtrec.config import read_params
 
-    training = read_params(run.paths.root / "params.yaml").training
+    common = read_params(run.paths.root / "params.yaml")
     tasks = {n: task.model_copy(update={"offset": None}) for n, task in run.domain.tasks.items()}
     domain = run.domain.model_copy(update={"tasks": tasks})
-    return replace(run, domain=domain, training=training.model_copy(update=NOT_HERE))
+    training = common.training.model_copy(update=NOT_HERE)
+    return replace(run, domain=domain, model_building=common.model_building, training=training)
 
 
 def without_graph(run: Any) -> Any:
