@@ -152,6 +152,9 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
     stages = ("model_building", "training", "evaluation", "task_analysis")
     mine = {f"{stage}-ecommerce" for stage in stages}
     assert repro(pipeline, ("domains.ecommerce.features.event", ["log_spend"])) == mine
+    assert repro(pipeline, ("domains.ecommerce.model_building.width", 8)) == mine | {
+        "comparison-ecommerce"
+    }
     assert repro(pipeline, ("seed", 1)) == both(*STAGES)
 
 

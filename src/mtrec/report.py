@@ -86,16 +86,19 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 def study_section(root: Path) -> str:
     """What the comparison of layers, balancers and heads allows to be said, per domain."""
     config = read_params(root / "params.yaml")
-    layer = config.model_building.shared.layer
-    default = (layer, config.training.balancing)
+    default = (config.model_building.shared.layer, config.training.balancing)
     files = {domain: Paths(root, domain).study for domain in config.domains}
     results = {domain: ledger.read(file) for domain, file in files.items() if file.is_file()}
     if not results:
         return "No results yet: run `make study`."
-    own = {domain: config.domains[domain].training.balancing for domain in results}
+    own = {
+        name: (config.domains[name].model_building.shared.layer,
+               config.domains[name].training.balancing)
+        for name in results
+    }  # fmt: skip
     parts = [
         f"**`{domain}`**\n\n"
-        + "\n".join(f"- {line}" for line in study.conclusions(found, layer, own[domain]))
+        + "\n".join(f"- {line}" for line in study.conclusions(found, *own[domain]))
         for domain, found in results.items()
     ]
     both = study.choose({domain: study.summary(found) for domain, found in results.items()})

@@ -44,7 +44,9 @@ def test_sample_follows_its_seed_and_may_be_everything():
 
 def test_bench_samples_training_rows_and_shortens_histories(run):
     short = SHORT.model_copy(update={"share": 0.5, "history": 2, "epochs": 7, "batch_size": 32})
-    bench = workbench.prepare(run, short)
+    training = run.training.model_copy(update={"ema_momentum": 0.9})
+    bench = workbench.prepare(replace(run, training=training), short)
+    assert bench.settings.ema_momentum == 0
     split = bench.tables.examples["split"].to_numpy()
     assert set(split[bench.training_rows]) == {"train"}
     assert abs(len(bench.training) - 0.5 * (split == "train").sum()) <= 2

@@ -12,8 +12,8 @@ from mtrec.evaluation.metrics import HIGHER_IS_BETTER
 OURS = ("ids", "tables", "llm", "both")
 PEERS = ("means", "lightfm", "catboost")
 QUESTIONS = {
-    "tables - ids": "table columns added to ids",
-    "llm - ids": "text added to ids",
+    "tables - ids": "table columns against ids",
+    "llm - ids": "text against ids",
     "both - tables": "text added to tables",
     "both - means": "the whole model against means and popularity",
     "tables - means": "the whole model (no text here) against means and popularity",

@@ -91,7 +91,7 @@ def systems(encoder: Encoder, cold: str) -> dict[str, frozenset[str]]:
 def select(encoder: Encoder, parts: frozenset[str], cold: str) -> Encoder:
     """The encoder with ids and those ``parts`` of the other features: ``tables``, ``text``.
 
-    Where these tell the entities of the ``cold`` side apart its id is left out: what a model
+    Where any of these is left on the ``cold`` side its id goes, from histories too: what a model
     learns of the ids of old entities is missing for new ones.
     """
     return replace(

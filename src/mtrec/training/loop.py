@@ -101,8 +101,9 @@ class Trainer:
         self.rows, self.held_rows = len(training), len(validation)
         self.batch = max(1, round(len(training) / steps))
         self.optimizer = make_optimizer(
-            settings.optimizer, settings.learning_rate, settings.weight_decay, settings.ema_momentum
-        )
+            settings.optimizer, settings.learning_rate, settings.weight_decay,
+            fading(settings.ema_momentum, steps * settings.epochs),
+        )  # fmt: skip
         shared, owned = split_variables(model)
         self._trained = [*shared, *owned]
         self.optimizer.build(self._trained)
@@ -130,6 +131,9 @@ class Trainer:
     ) -> Outcome:
         """Train from the model's present weights, and leave it with those of its best epoch.
 
+        With ``settings.ema_momentum`` these, and those that are validated, are averages over the
+        steps so far (Polyak and Juditsky 1992, https://doi.org/10.1137/0330046).
+
         An epoch passes over a permutation drawn from ``(seed, epoch)``. Stops when the mean
         normalised validation loss has not fallen for ``settings.patience`` epochs. With
         ``checkpoint_file``, a run that was interrupted goes on after its last full epoch and ends
@@ -138,7 +142,8 @@ class Trainer:
         Args:
             seed: seed of the permutations and of the balancer.
             checkpoint_file: where to keep the state of the run.
-            watch: called with the epoch's number after each epoch, while the weights are its own.
+            watch: called with the epoch's number after each epoch, while the model has the weights
+                that the epoch is judged by.
 
         Raises:
             TrainingError: a loss is NaN or infinite, or a batch has no label at all.
@@ -214,6 +219,18 @@ class Trainer:
         fresh = make_balancer(self.balancing, len(self.names), seed)
         for variable, value in zip(self.balancer.variables, fresh.variables, strict=True):
             variable.assign(value)
+
+
+def fading(momentum: float, steps: int) -> float:
+    """Momentum of an average that has forgotten its first step after all ``steps``.
+
+    Of a short training's first weights at most exp(-5) would be left in the last average.
+
+    Example:
+        >>> fading(0.99, 1000), fading(0.99, 50), fading(0.99, 1)
+        (0.99, 0.9, 0.0)
+    """
+    return min(momentum, max(0.0, 1 - 5 / steps))
 
 
 def make_optimizer(

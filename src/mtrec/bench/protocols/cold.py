@@ -1,7 +1,7 @@
 """New items and new users: ``cold_items`` and ``cold_users`` of every domain.
 
-Nothing is trained here: ``make study PART=cold_start`` trained all systems on the same rows with
-the same features, scored them on the same held-out entities and committed what it found.
+Nothing is trained here: ``make study PART=cold_start`` trained all systems on the same rows,
+scored them on the same held-out entities and committed what it found.
 """
 
 from __future__ import annotations
