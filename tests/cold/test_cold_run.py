@@ -8,6 +8,7 @@ import pytest
 from mtrec.cold import run as module
 from mtrec.cold.run import fingerprint, hold_out_once, planned, study
 from mtrec.cold.split import cold_tasks
+from mtrec.config import experiment
 from mtrec.training import ledger
 from tests.cold.conftest import with_short
 
@@ -62,6 +63,31 @@ def test_peer_that_is_not_installed_is_left_out_until_it_is(
     assert module.results(run)["key"].tolist() == whole
     monkeypatch.setitem(sys.modules, "lightfm", None)
     assert study(run, file, minutes=0)  # what is known with all peers is not done again
+
+
+def test_results_of_other_settings_are_shown_until_there_are_own(cold_run, quick, tmp_path):
+    run = replace(cold_run, paths=replace(cold_run.paths, root=tmp_path))
+    with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=cold_start`"):
+        module.results(run)
+    file, old = module.results_file(run), module.keys(run)
+    for split, names in old.items():
+        ledger.add(file, pd.DataFrame({"split": [split], "key": names[0]}))
+    training = run.training.model_copy(update={"l2": 0.5})
+    changed = replace(run, training=training)
+    assert not {*old["cold_items"]} & {*module.keys(changed)["cold_items"]}
+    assert module.results(changed)["key"].tolist() == [names[0] for names in old.values()]
+    new = module.keys(changed)["cold_users"][0]
+    ledger.add(file, pd.DataFrame({"split": ["cold_users"], "key": new}))
+    assert module.results(changed)["key"].tolist() == [old["cold_items"][0], new]
+    assert module.results(run)["key"].tolist() == [names[0] for names in old.values()]
+
+
+def test_a_study_trains_as_the_domain_does_and_starts_at_constants():
+    run, own = module.settings("ecommerce"), experiment("ecommerce")
+    assert run.training == own.training
+    assert run.model_building == own.model_building
+    assert own.domain.tasks["category"].offset
+    assert not run.domain.tasks["category"].offset
 
 
 def test_split_that_no_task_sees_is_not_planned(cold_run):

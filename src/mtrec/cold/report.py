@@ -117,10 +117,14 @@ VERDICTS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def missing(results: pd.DataFrame, planned: list[str]) -> pd.DataFrame:
-    """Splits planned and done: an unfinished study says so."""
-    done = set(results["split"]) if len(results) else set()
-    return pd.DataFrame([{"split": s, "done": "yes" if s in done else "no"} for s in planned])
+def missing(results: pd.DataFrame, keys: Mapping[str, list[str]]) -> pd.DataFrame:
+    """Splits planned, and whether their results are there and of the present settings."""
+    rows = []
+    for split, names in keys.items():
+        found = set(results.loc[results["split"] == split, "key"])
+        done = "of other settings; `make study` makes them anew" if found else "no"
+        rows.append({"split": split, "done": "yes" if found & set(names) else done})
+    return pd.DataFrame(rows)
 
 
 def is_difference(results: pd.DataFrame) -> np.ndarray:

@@ -104,14 +104,28 @@ def installed() -> tuple[str, ...]:
     return tuple(found)
 
 
+def keys(run: Any) -> dict[str, list[str]]:
+    """By split what results of the present settings are known by, most peers first."""
+    return {
+        split: [fingerprint(run, split, peers) for peers in PEER_SETS] for split in planned(run)
+    }
+
+
 def results(run: Any) -> pd.DataFrame:
-    """The results so far of the present settings; those with all peers, where there are such."""
-    found = ledger.read(results_file(run))
-    parts = []
-    for split in planned(run):
-        names = [fingerprint(run, split, peers) for peers in PEER_SETS]
-        known = [name for name in names if name in set(found["key"])]
-        parts.append(found[found["key"] == known[0]] if known else found[:0])
+    """What is known: of the present settings, else of the last; with all peers, if there is such.
+
+    Raises:
+        FileNotFoundError: nothing is known of the domain.
+    """
+    found, parts = ledger.read(results_file(run)), []
+    if found.empty:
+        raise FileNotFoundError(
+            f"{results_file(run)}: no results; run `make study DOMAIN={run.name} PART=cold_start`."
+        )
+    for split, names in keys(run).items():
+        own = found[found["split"] == split]
+        known = [name for name in names if name in set(own["key"])] or [*own["key"].tail(1)]
+        parts.append(own[own["key"].isin(known[:1])])
     return pd.concat(parts, ignore_index=True)
 
 
