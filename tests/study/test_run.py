@@ -42,7 +42,8 @@ def study(run, bench, monkeypatch, tmp_path):
         return bench
 
     monkeypatch.setattr(config, "experiment", lambda domain: study["run"])
-    common = SimpleNamespace(training=study["run"].training)
+    run = study["run"]
+    common = SimpleNamespace(training=run.training, model_building=run.model_building)
     monkeypatch.setattr(config, "read_params", lambda path: common)
     monkeypatch.setattr(module, "make_deterministic", lambda *arguments: None)
     monkeypatch.setattr(module.workbench, "prepare", prepare)
@@ -193,10 +194,10 @@ def test_numbers_are_counted_in_training_and_bounded_everywhere_where_they_count
 
 def test_committed_results_are_those_of_the_present_settings():
     from mtrec.config import experiment
-    from mtrec.study.run import without_graph
+    from mtrec.study.run import plain, without_graph
 
     for domain in ("video", "ecommerce"):
-        present = without_graph(experiment(domain))
+        present = without_graph(plain(experiment(domain)))
         done = set(ledger.read(present.paths.study)["key"])
         alone = [Setting("alone", present.study.layer, "static", (), (task,), 1)
                  for task in present.domain.tasks]  # fmt: skip
