@@ -163,7 +163,7 @@ class ModelBuilding(Settings):
 
 
 class Training(Settings):
-    """How a model is trained; joint model and single-task twins alike."""
+    """How a model is trained; joint model and single-task twins alike but for what they teach."""
 
     batch_size: int = Field(1024, ge=1, description="rows per step")
     epochs: int = Field(10, ge=1, description="at most")
@@ -173,6 +173,9 @@ class Training(Settings):
     l2: float = Field(0.0, ge=0, description="penalty: half the sum of all squared weights, times")
     ema_momentum: float = Field(
         0.0, ge=0, lt=1, description="of weights averaged over steps; 0: none"
+    )
+    distillation: float = Field(
+        0.0, ge=0, le=1, description="share of the joint loss that is to agree with the twins"
     )
     optimizer: str = "adamw"
     balancing: str = "static"

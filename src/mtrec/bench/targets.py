@@ -80,9 +80,8 @@ REASONS: dict[tuple[str, str], str] = {
     "epoch. Not tried: calibrating all systems alike on validation rows.",
     ("joint_*", "*"): "one model stops at one epoch, twins at their own. Tried: thirteen "
     "balancers and eight shared layers (notebook 07), holding converged tasks by their own "
-    "predictions, offsets, a penalty on weights (kept where they help) and averaged weights "
-    "(kept); see docs/decisions.md. Rows of video, social_reviews, social_trust and "
-    "education_courses are from before weights were averaged.",
+    "predictions, offsets, a penalty on weights (kept where they help), averaged weights "
+    "(kept) and twins as teachers (kept but in education_mastery); see docs/decisions.md.",
     ("joint_*", "cost_ratio"): "a pass of the joint model covers the rows of all tasks, a twin's "
     "only those with its label, and a joint step pays for each task: a head and a tower, a gate, "
     "and the gradient that the balancer reads. cost_ratio_all is in units of all twins together.",

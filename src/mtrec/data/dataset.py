@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,13 @@ class Dataset:
         inputs: the model's inputs, see :meth:`mtrec.data.encoder.Encoder.inputs`.
         labels: encoded labels per task, ``(n, ...)``.
         masks: per task ``(n,)``, True where the label is known.
+        taught: logits ``(n, outputs)`` of a teacher per task that has one, to learn beside labels.
     """
 
     inputs: dict[str, Array]
     labels: dict[str, Array]
     masks: dict[str, Array]
+    taught: dict[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs["user"])
@@ -37,6 +39,7 @@ class Dataset:
             {name: values[rows] for name, values in self.inputs.items()},
             {name: values[rows] for name, values in self.labels.items()},
             {name: values[rows] for name, values in self.masks.items()},
+            {name: values[rows] for name, values in self.taught.items()},
         )
 
     def only(self, *tasks: str) -> Dataset:
@@ -45,6 +48,7 @@ class Dataset:
             self.inputs,
             {task: self.labels[task] for task in tasks},
             {task: self.masks[task] for task in tasks},
+            {task: self.taught[task] for task in tasks if task in self.taught},
         )
         return some.take(np.any(list(some.masks.values()), axis=0))
 

@@ -101,15 +101,9 @@ def add_task(
         label_vectors=_label_vectors(model, assembly, name, kind, weights),
     )
     vectors = np.vstack([table, text_vector]).astype("float32")
-    new = build(
-        extended.encoder, extended.types, extended.seen, extended.base_logits, vectors, sizes,
-        seed, extended.label_vectors, {n: assembly.types[n].outputs for n in assembly.offsets},
-    )  # fmt: skip
     units = {n: model.get_layer(f"{n}_tower").units for n in assembly.types}
     units[name] = sum(units[donor] for donor in weights) or sizes.tower_units
-    for task_name, width in units.items():
-        if width != sizes.tower_units:
-            new = _with_tower(new, task_name, width)
+    new = _build(extended, vectors, units, sizes, seed)
     _copy(model, new, name)
     if weights:
         _mix(model, new, name, weights)
@@ -258,6 +252,20 @@ def _label_vectors(
             )
         held[name] = held[next(iter(donors))]
     return held
+
+
+def _build(
+    assembly: Assembly, vectors: np.ndarray, units: Mapping[str, int], sizes: Any, seed: int
+) -> keras.Model:
+    """The untrained model of all tasks of the assembly, towers as wide as ``units`` says."""
+    model = build(
+        assembly.encoder, assembly.types, assembly.seen, assembly.base_logits, vectors, sizes,
+        seed, assembly.label_vectors, {n: assembly.types[n].outputs for n in assembly.offsets},
+    )  # fmt: skip
+    for name, width in units.items():
+        if width != sizes.tower_units:
+            model = _with_tower(model, name, width)
+    return model
 
 
 def _with_tower(model: keras.Model, name: str, units: int) -> keras.Model:

@@ -67,6 +67,14 @@ class TaskType(ABC):
         """Loss per row ``(batch,)`` that does not depend on which rows share a batch."""
         return self.loss(labels, logits)
 
+    def soft_loss(self, taught: Any, logits: Any) -> Any:
+        """Loss per row ``(batch,)`` of logits that should be a teacher's; smallest where they are.
+
+        Both are ``(batch, outputs)``. Here: mean squared difference (Ba and Caruana 2014,
+        https://arxiv.org/abs/1312.6184, eq. 1).
+        """
+        return ops.mean(ops.square(logits - ops.cast(taught, logits.dtype)), axis=-1)
+
     @abstractmethod
     def predict(self, logits: Any) -> Any:
         """Predictions in the label's units (probabilities, or values) from logits."""
@@ -115,6 +123,24 @@ class TaskType(ABC):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Undo :meth:`to_config`."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+
+
+def soft_bits(taught: Any, logits: Any) -> Any:
+    """Logistic loss of each logit with the teacher's probability as its label, any shape.
+
+    Source: Hinton et al. 2015, https://arxiv.org/abs/1503.02531, section 2, temperature 1.
+    """
+    share = ops.sigmoid(ops.cast(taught, logits.dtype))
+    return ops.binary_crossentropy(share, logits, from_logits=True)
+
+
+def soft_classes(taught: Any, logits: Any) -> Any:
+    """Cross-entropy per row ``(batch,)`` with the teacher's probabilities as labels.
+
+    Source: Hinton et al. 2015, https://arxiv.org/abs/1503.02531, section 2, temperature 1.
+    """
+    shares = ops.softmax(ops.cast(taught, logits.dtype))
+    return -ops.sum(shares * ops.log_softmax(logits), axis=-1)
 
 
 def class_index(labels: pd.Series, classes: tuple[str, ...]) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, float_labels, inside, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, float_labels, inside, smoothed_rate, soft_bits
 from mtrec.tasks.focal import FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
 
@@ -68,6 +68,10 @@ class Binary(TaskType):
     def loss(self, labels, logits):
         """Loss per row, ``(batch,)``."""
         return LOSSES[self.loss_name].loss(labels, logits[:, 0])
+
+    def soft_loss(self, taught, logits):
+        """Logistic loss of the teacher's sigmoid, ``(batch,)``."""
+        return soft_bits(taught, logits)[:, 0]
 
     def predict(self, logits):
         """Probability of 1, ``(batch,)``."""

@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies
+from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies, soft_classes
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class Multiclass(TaskType):
     def loss(self, labels, logits):
         """Cross-entropy per row, ``(batch,)``."""
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+    def soft_loss(self, taught, logits):
+        """Cross-entropy of the teacher's probabilities, ``(batch,)``."""
+        return soft_classes(taught, logits)
 
     def predict(self, logits):
         """Class probabilities, ``(batch, classes)``."""

@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate, soft_bits
 from mtrec.tasks.focal import ASYMMETRIC, FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
 
@@ -62,6 +62,10 @@ class Multilabel(TaskType):
     def loss(self, labels, logits):
         """Mean loss over labels per row, ``(batch,)``."""
         return ops.mean(LOSSES[self.loss_name].loss(labels, logits), axis=-1)
+
+    def soft_loss(self, taught, logits):
+        """Mean logistic loss of the teacher's sigmoids over labels, ``(batch,)``."""
+        return ops.mean(soft_bits(taught, logits), axis=-1)
 
     def predict(self, logits):
         """Probability of each label, ``(batch, classes)``."""

@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate
+from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate, soft_bits
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class Ordinal(TaskType):
         """Logistic losses summed over thresholds per row, ``(batch,)``."""
         above = ops.cast(self._above(ops.convert_to_tensor(labels)), "float32")
         return ops.sum(ops.binary_crossentropy(above, logits, from_logits=True), axis=-1)
+
+    def soft_loss(self, taught, logits):
+        """Logistic losses of the teacher's sigmoids, summed over thresholds, ``(batch,)``."""
+        return ops.sum(soft_bits(taught, logits), axis=-1)
 
     def predict(self, logits):
         """Probability of each level, ``(batch, levels)``; not negative and with sum 1."""

@@ -10,7 +10,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.task_names import choose_head, choose_loss
-from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies
+from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies, soft_classes
 from mtrec.tasks.pairwise import pairwise_loss
 from mtrec.tasks.sampled_softmax import sampled_softmax_loss
 
@@ -94,6 +94,10 @@ class Ranking(TaskType):
         item = ops.maximum(labels, 0)  # an unknown item is masked later, and must not be NaN
         own = ops.sum(ops.one_hot(item, self.outputs, dtype=logits.dtype) * logits, axis=1)
         return ops.logsumexp(logits, axis=1) - own
+
+    def soft_loss(self, taught, logits):
+        """Cross-entropy of the teacher's softmax over the whole catalogue, ``(batch,)``."""
+        return soft_classes(taught, logits)
 
     def predict(self, logits):
         """Scores ``(batch, items)``; their order is the recommendation."""

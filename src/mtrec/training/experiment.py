@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from mtrec.data.dataset import Dataset
 from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
 from mtrec.models.store import load_model, save_model
+from mtrec.training.distillation import teach
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
 
@@ -33,7 +35,9 @@ def train_models(
 
     All models take the same number of steps per epoch, may use the same number of epochs and
     stop by the same rule. A twin's batch holds as many rows of its task as the joint model's
-    does, so that every model passes over its rows equally often.
+    does, so that every model passes over its rows equally often. The twins come first: with
+    ``settings.distillation`` they teach the joint model and its ablations
+    (:mod:`mtrec.training.distillation`).
 
     Args:
         assembly: task types, scales and visibilities.
@@ -45,12 +49,15 @@ def train_models(
         untrained: folder of the models from notebook 03.
         trained: folder to write to.
         checkpoints: folder for the state of an interrupted run.
+
+    Returns:
+        Outcomes by model: the joint one, its ablations, the twins.
     """
     training = data.take((split == "train").to_numpy())
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
-    outcomes = {}
-    for name in (JOINT, *ablations(assembly), *assembly.types):
+    joint, outcomes = (JOINT, *ablations(assembly)), {}
+    for name in (*assembly.types, *joint):
         twin = name in assembly.types
         model = load_model(untrained / f"{name}.keras")
         own = {name: assembly.types[name]} if twin else assembly.types
@@ -67,7 +74,9 @@ def train_models(
         )
         outcomes[name] = trainer.run(seed, checkpoints / f"{name}.npz")
         save_model(model, trained / f"{name}.keras")
-    return outcomes
+        if twin and settings.distillation:
+            training = replace(training, taught=training.taught | teach(model, name, training))
+    return {name: outcomes[name] for name in (*joint, *assembly.types)}
 
 
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:

@@ -42,7 +42,8 @@ class Outcome:
 
     Attributes:
         curve: one row per epoch and task: ``epoch``, ``task``, ``loss``, ``val_loss``, both in
-            units of the constant prediction's loss (1 = no better than a constant).
+            units of the constant prediction's loss (1 = no better than a constant). The loss of a
+            taught task is partly its distance from the teacher; the validation loss never is.
         best_epoch: the epoch whose weights the model now has.
         rows_per_second: training rows per second, median over epochs; 0 if nothing was left to do.
     """
@@ -110,7 +111,9 @@ class Trainer:
         self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
         self.balancing = settings.balancing if len(tasks) > 1 else "static"
         self.balancer = make_balancer(self.balancing, len(tasks))
-        losses = training_losses(tasks, scales, weights, parents or {}, training)
+        losses = training_losses(
+            tasks, scales, weights, parents or {}, training, settings.distillation
+        )
         self._step = compile_step(
             model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2
         )
@@ -120,7 +123,7 @@ class Trainer:
         self._identity = checkpoint.fingerprint(
             settings.model_dump(), steps, model.get_config(), dict(scales), dict(weights),
             dict(parents or {}), training.inputs, training.labels, training.masks,
-            validation.inputs, validation.labels, validation.masks,
+            training.taught, validation.inputs, validation.labels, validation.masks,
         )  # fmt: skip
 
     def run(
@@ -280,7 +283,9 @@ def _finished(state: dict, settings: Any) -> bool:
 
 def _tensors(data: Dataset) -> dict[str, dict[str, tf.Tensor]]:
     masks = {name: mask.astype("float32") for name, mask in data.masks.items()}
-    groups = {"inputs": data.inputs, "labels": data.labels, "masks": masks}
+    groups = {
+        "inputs": data.inputs, "labels": data.labels, "masks": masks, "taught": data.taught,
+    }  # fmt: skip
     return {
         group: {name: tf.constant(values) for name, values in arrays.items()}
         for group, arrays in groups.items()

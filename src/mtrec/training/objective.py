@@ -22,6 +22,7 @@ def training_losses(
     weights: Mapping[str, float],
     parents: Mapping[str, str],
     training: Dataset,
+    distillation: float = 0.0,
 ) -> Losses:
     r"""Function from a batch and its logits to mean losses and label counts, a list each.
 
@@ -33,9 +34,12 @@ def training_losses(
         scales: loss of the best constant prediction by task.
         weights: static weight by task.
         parents: parent of each dependent binary task; both are among ``tasks``.
-        training: training rows, for the unit of the entire-space losses.
+        training: training rows, for the unit of the entire-space losses, and whether a task is
+            taught.
+        distillation: share of a taught task's loss that is to agree with its teacher.
 
-    Source: Ma et al. 2018, "Entire Space Multi-Task Model", https://arxiv.org/abs/1804.07931.
+    Source: Ma et al. 2018, "Entire Space Multi-Task Model", https://arxiv.org/abs/1804.07931;
+    teachers: Clark et al. 2019, https://arxiv.org/abs/1907.04829, eq. 2.
     """
     units = {**scales, **{n: _entire_space_scale(training, n, p) for n, p in parents.items()}}
     factors = {name: weights[name] / units[name] for name in tasks}
@@ -53,8 +57,13 @@ def training_losses(
                 mask = tf.maximum(mask, masks[above] * (1.0 - labels[above]))
             else:
                 rows = kind.loss(labels[name], own)
-            total, count = _masked_sum(rows, mask)
-            means.append(factors[name] * total / tf.maximum(count, 1.0))
+            mean, count = _masked_mean(rows, mask)
+            mean *= factors[name]
+            if distillation and name in training.taught:
+                agree, _ = _masked_mean(kind.soft_loss(batch["taught"][name], own), masks[name])
+                agree *= weights[name] / scales[name]
+                mean = (1.0 - distillation) * mean + distillation * agree
+            means.append(mean)
             counts.append(count)
         return means, counts
 
@@ -84,6 +93,12 @@ def validation_losses(tasks: Mapping[str, TaskType], scales: Mapping[str, float]
         return sums, counts
 
     return losses
+
+
+def _masked_mean(rows: Any, mask: Any) -> tuple[Any, Any]:
+    """Mean over the rows with a label, 0 without any, and their count."""
+    total, count = _masked_sum(rows, mask)
+    return total / tf.maximum(count, 1.0), count
 
 
 def _masked_sum(rows: Any, mask: Any) -> tuple[Any, Any]:

@@ -51,19 +51,19 @@ def compile_step(
             means, counts = losses(batch, logits)
             extra = [*probe.losses]  # such as the load balance of gates
         stacked, present = tf.stack(means), tf.stack(counts) > 0
-        gram, per_task = None, None
-        if balancer.needs == "gradients":
-            sources = [representation] if gradients_on == "representation" else shared
-            per_task = [gradients_of(tape, [mean], sources) for mean in means]
-            gram = gram_matrix(per_task)
+        targets, gram, per_target = [*means, *extra], None, None
+        if balancer.needs == "gradients" and gradients_on == "weights":
+            per_target = [gradients_of(tape, [target], shared) for target in targets]
+            gram = gram_matrix(per_target[: len(means)])
+        elif balancer.needs == "gradients":
+            gram = gram_matrix([gradients_of(tape, [mean], [representation]) for mean in means])
         weights = tf.unstack(tf.stop_gradient(balancer.weigh(stacked, gram, present)), len(means))
-        targets, on_all = [*means, *extra], [*weights, *map(tf.ones_like, extra)]
+        on_all = [*weights, *map(tf.ones_like, extra)]
         on_heads = on_all if balancer.weighs_heads else None
-        if per_task is not None and gradients_on == "weights":
-            per_task += [gradients_of(tape, [one], shared) for one in extra]
-            found = [_combine(parts, on_all) for parts in zip(*per_task, strict=True)]
-        else:
+        if per_target is None:
             found = gradients_of(tape, targets, shared, on_all, lazy)
+        else:
+            found = [_combine(parts, on_all) for parts in zip(*per_target, strict=True)]
         found += gradients_of(tape, targets, owned, on_heads)
         if l2:
             scale = l2 * tf.reduce_mean(tf.stack(weights))  # a balancer may scale all losses alike

@@ -6,8 +6,8 @@ Settings, rows and features are the pipeline's; only seeds differ, and the first
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mtrec.data import schema, texts
 from mtrec.evaluation.ranks import left_out, ranks
 from mtrec.models.assemble import JOINT, assemble, dataset
 from mtrec.tasks import Ranking
+from mtrec.training.distillation import teach
 from mtrec.training.loop import make_deterministic, predict
 from mtrec.training.workbench import Workbench, fit
 
@@ -59,7 +60,9 @@ class Domain:
 
 @cache
 def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
-    """Train the joint model and the twins of a domain, each once per seed.
+    """Train the twins of a domain and its joint model, each once per seed.
+
+    A joint model is taught by the twins of its own seed, as in the pipeline.
 
     Raises:
         FileNotFoundError: the pipeline has not run.
@@ -68,17 +71,32 @@ def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
     make_deterministic(run.seed, run.training.deterministic)
     bench = whole(run)
     names, found = tuple(bench.assembly.types), Domain(bench, {})
-    for model in (JOINT, *names):
-        own = names if model == JOINT else (model,)
-        found.models[model] = []
-        started = time.monotonic()
-        for _, network, outcome in fit(bench, own, seeds):
-            seconds = time.monotonic() - started
-            rows = int(np.any([bench.training.masks[task] for task in own], axis=0).sum())
-            answers = {part: _answers(found, network, own, part) for part in PARTS}
-            found.models[model].append(Trained(answers, seconds, rows / outcome.rows_per_second))
-            started = time.monotonic()
+    taught: dict[int, dict[str, Array]] = {seed: {} for seed in seeds}
+    for name in names:
+        found.models[name] = []
+        for seed, network, one in _fit(found, (name,), seeds):
+            found.models[name].append(one)
+            if run.training.distillation:
+                taught[seed] |= teach(network, name, bench.training)
+    found.models[JOINT] = []
+    for seed in seeds:
+        pupil = replace(bench, training=replace(bench.training, taught=taught[seed]))
+        for _, _, one in _fit(replace(found, bench=pupil), names, (seed,)):
+            found.models[JOINT].append(one)
     return found
+
+
+def _fit(
+    domain: Domain, tasks: Sequence[str], seeds: Sequence[int]
+) -> Iterator[tuple[int, Any, Trained]]:
+    """Train a model of some tasks once per seed; yields the seed, the model and what it did."""
+    bench, started = domain.bench, time.monotonic()
+    rows = int(np.any([bench.training.masks[task] for task in tasks], axis=0).sum())
+    for seed, network, outcome in fit(bench, tasks, seeds):
+        seconds = time.monotonic() - started
+        answers = {part: _answers(domain, network, tasks, part) for part in PARTS}
+        yield seed, network, Trained(answers, seconds, rows / outcome.rows_per_second)
+        started = time.monotonic()
 
 
 def whole(run: Any) -> Workbench:

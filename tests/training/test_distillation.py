@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from mtrec.models import assemble
+from mtrec.models.assemble import build_some
+from mtrec.models.store import load_model
+from mtrec.training import distillation, experiment
+from mtrec.training.distillation import teach
+from mtrec.training.loop import Trainer, predict
+from mtrec.training.objective import training_losses
+from tests.conftest import SIZES, TASKS, TRAINING
+
+LAMBDA = 0.3
+ONES = dict.fromkeys(TASKS, 1.0)
+
+
+@pytest.fixture
+def training(data, world):
+    return data.take((world.examples["split"] == "train").to_numpy())
+
+
+def twin(assembly, vectors, name):
+    return build_some(assembly, (name,), vectors["tasks"], SIZES, seed=1)
+
+
+def teachers(assembly, training, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.normal(size=(len(training), kind.outputs)).astype("float16")
+        for name, kind in assembly.types.items()
+    }
+
+
+def batch_of(data):
+    masks = {name: mask.astype("float32") for name, mask in data.masks.items()}
+    return {"labels": data.labels, "masks": masks, "taught": data.taught}
+
+
+def measure(assembly, data, logits, share):
+    losses = training_losses(assembly.types, assembly.scales, ONES, {}, data, share)
+    means, counts = losses(batch_of(data), logits)
+    return dict(zip(assembly.types, map(float, means), strict=True)), list(map(float, counts))
+
+
+def test_teacher_says_its_logits_where_the_label_is_known_and_zero_elsewhere(
+    assembly, vectors, training
+):
+    for name, kind in assembly.types.items():
+        model = twin(assembly, vectors, name)
+        found, known = teach(model, name, training)[name], training.masks[name]
+        assert found.shape == (len(training), kind.outputs)
+        assert found.dtype == "float16"
+        expected = predict(model, training.inputs)[name][known]
+        np.testing.assert_allclose(found[known], expected, rtol=2e-3, atol=1e-3)
+        assert not found[~known].any()
+
+
+def test_too_large_a_catalogue_is_not_taught(assembly, vectors, training, monkeypatch):
+    name = next(iter(assembly.types))
+    size = len(training) * assembly.types[name].outputs
+    monkeypatch.setattr(distillation, "LARGEST", size)
+    assert teach(twin(assembly, vectors, name), name, training)
+    monkeypatch.setattr(distillation, "LARGEST", size - 1)
+    assert teach(twin(assembly, vectors, name), name, training) == {}
+
+
+def test_taught_rows_go_with_their_examples(assembly, training):
+    taught = replace(training, taught=teachers(assembly, training))
+    name, rows = next(iter(TASKS)), np.array([5, 3])
+    np.testing.assert_array_equal(taught.take(rows).taught[name], taught.taught[name][rows])
+    own = taught.only(name)
+    assert set(own.taught) == {name}
+    np.testing.assert_array_equal(own.taught[name], taught.taught[name][training.masks[name]])
+
+
+def test_loss_is_shared_between_label_and_teacher(assembly, training):
+    rng = np.random.default_rng(1)
+    logits = {
+        name: rng.normal(size=(len(training), kind.outputs)).astype("float32")
+        for name, kind in assembly.types.items()
+    }
+    hard, counts = measure(assembly, training, logits, LAMBDA)  # nobody is taught
+    taught = replace(training, taught=teachers(assembly, training))
+    mixed, same = measure(assembly, taught, logits, LAMBDA)
+    assert same == counts
+    for name, kind in assembly.types.items():
+        known = training.masks[name]
+        soft = np.asarray(kind.soft_loss(taught.taught[name], logits[name]))[known].mean()
+        expected = (1 - LAMBDA) * hard[name] + LAMBDA * soft / assembly.scales[name]
+        assert mixed[name] == pytest.approx(expected, rel=1e-4)
+    assert measure(assembly, taught, logits, 0.0)[0] == hard
+
+
+def test_what_a_teacher_says_of_a_masked_row_has_no_influence(assembly, vectors, training):
+    said, odd = teachers(assembly, training), teachers(assembly, training)
+    for name, mask in training.masks.items():
+        odd[name][~mask] = 1000.0
+    ended = []
+    for taught in (said, odd):
+        model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=3)
+        rows = replace(training, taught=taught)
+        settings = TRAINING.model_copy(update={"epochs": 1, "distillation": LAMBDA})
+        Trainer(model, assembly.types, assembly.scales, ONES, rows, training, settings, 5).run(0)
+        ended.append([np.array(v) for v in model.variables])
+    for one, other in zip(*ended, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_only_the_joint_models_are_taught_and_by_the_trained_twins(
+    assembly, data, world, models, tmp_path, training, monkeypatch
+):
+    heard = {}
+
+    class Listener(Trainer):
+        def __init__(self, model, types, scales, weights, rows, *others):
+            heard[len(heard)] = (list(types), rows.taught)
+            super().__init__(model, types, scales, weights, rows, *others)
+
+    monkeypatch.setattr(experiment, "Trainer", Listener)
+    assemble.save_models(models, tmp_path / "untrained")
+    found = {}
+    for share in (0.0, 0.5):
+        keras.utils.set_random_seed(0)
+        settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
+        outcomes = experiment.train_models(
+            assembly, data, world.examples["split"], TASKS, settings, 0,
+            tmp_path / "untrained", tmp_path / str(share), tmp_path / "checkpoints" / str(share),
+        )  # fmt: skip
+        found[share] = {n: load_model(tmp_path / str(share) / f"{n}.keras") for n in models}
+    assert next(iter(outcomes)) == "joint"
+    for name, model in found[0.5].items():
+        pairs = zip(model.variables, found[0.0][name].variables, strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs) == (name in TASKS)
+    assert all(not taught for _, taught in list(heard.values())[: len(models)])
+    for names, taught in list(heard.values())[len(models) :]:
+        assert set(taught) == (set() if len(names) == 1 else set(TASKS))
+        for name, logits in taught.items():
+            np.testing.assert_array_equal(logits, teach(found[0.5][name], name, training)[name])
