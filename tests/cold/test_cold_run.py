@@ -82,12 +82,21 @@ def test_results_of_other_settings_are_shown_until_there_are_own(cold_run, quick
     assert module.results(run)["key"].tolist() == [names[0] for names in old.values()]
 
 
-def test_a_study_trains_as_the_domain_does_and_starts_at_constants():
+def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of_one_side():
     run, own = module.settings("ecommerce"), experiment("ecommerce")
     assert run.training == own.training
-    assert run.model_building == own.model_building
-    assert own.domain.tasks["category"].offset
+    more = {"dropout": module.DROPOUT}
+    assert run.model_building == own.model_building.model_copy(update=more)
+    assert own.domain.tasks["category"].offset  # which sees households alone
     assert not run.domain.tasks["category"].offset
+    assert module.settings("video").domain.tasks["rating"].offset
+
+
+def test_offset_makes_results_new(cold_run):
+    task = cold_run.domain.tasks["rating"].model_copy(update={"offset": "running_mean"})
+    domain = cold_run.domain.model_copy(update={"tasks": {**cold_run.domain.tasks, "rating": task}})
+    other = replace(cold_run, domain=domain)
+    assert fingerprint(other, "cold_items") != fingerprint(cold_run, "cold_items")
 
 
 def test_split_that_no_task_sees_is_not_planned(cold_run):

@@ -4,11 +4,15 @@ import pytest
 from scipy.special import logsumexp
 
 from mtrec.cold.ranking import GroupRanking
-from mtrec.cold.systems import SYSTEMS, restrict, select, systems
+from mtrec.cold.split import OTHER, make_cold
+from mtrec.cold.systems import SYSTEMS, prepare, restrict, select, systems
 from mtrec.data.encoder import without
+from mtrec.data.schema import with_examples
 from mtrec.tasks import Ranking
 from mtrec.training import workbench
 from mtrec.training.loop import predict
+from tests.cold.conftest import SHORT
+from tests.conftest import DOMAIN
 
 GROUPS = np.array([0, 1, 0, 2, 2, 0])
 
@@ -110,3 +114,37 @@ def test_every_split_keeps_its_rows_apart(cold_benches):
         assert cold.side == side
     assert isinstance(cold_benches["cold_items"].bench.assembly.types["next_item"], GroupRanking)
     assert type(cold_benches["cold_users"].bench.assembly.types["next_item"]) is Ranking
+
+
+@pytest.mark.parametrize("split", ["cold_items", "cold_users"])
+def test_head_starts_from_training_means_of_the_side_that_is_known(
+    cold_run, cold_world, cold_vectors, split
+):
+    task = DOMAIN.tasks["rating"].model_copy(update={"offset": "running_mean"})
+    domain = DOMAIN.model_copy(update={"tasks": {**DOMAIN.tasks, "rating": task}})
+
+    def prepared(world):
+        held = make_cold(world, domain, split, (0.1, 0.2), 0)
+        return held, prepare(cold_run, SHORT, held, cold_vectors, 0)
+
+    held, cold = prepared(cold_world)
+    data, means = cold.bench.data, cold.bench.assembly.offsets["rating"]
+    known = {"cold_items": "user", "cold_users": "item"}[split]
+    k = {"user": means.user_k, "item": means.item_k}
+    assert k[known] is not None and k[OTHER[known]] is None
+    rating, ids = data.labels["rating"].astype("float64"), data.inputs[known]
+    training = np.isin(np.arange(len(data)), cold.bench.training_rows) & data.masks["rating"]
+    kind, mean = cold.bench.assembly.types["rating"], rating[training].mean()
+    for row in np.flatnonzero(data.masks["rating"])[::25]:
+        others = training & (ids == ids[row]) & (np.arange(len(data)) != row)
+        add = (rating[others] - mean).sum() / (others.sum() + k[known]) if ids[row] else 0.0
+        expected = kind.logits(np.clip(mean + add, rating[training].min(), rating[training].max()))
+        assert data.inputs["rating_offset"][row, 0] == pytest.approx(expected, abs=1e-4)
+    examples, key = cold_world.examples.copy(), f"{held.side}_id"
+    planted = examples[key].isin(held.groups.index[held.groups == "test"])
+    examples.loc[planted & examples["rating"].notna(), "rating"] = 1.0
+    _, other = prepared(with_examples(cold_world, examples))
+    assert (other.bench.data.labels["rating"] != data.labels["rating"]).any()
+    np.testing.assert_array_equal(
+        other.bench.data.inputs["rating_offset"], data.inputs["rating_offset"]
+    )

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mtrec.cold.ranking import GroupRanking
-from mtrec.cold.split import ColdData
+from mtrec.cold.split import OTHER, ColdData
+from mtrec.data import offsets
 from mtrec.data.dataset import Dataset, relevant
 from mtrec.data.encoder import Encoder
 from mtrec.data.features import Field, Side
@@ -50,6 +51,8 @@ class ColdBench:
 def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -> ColdBench:
     """Sample rows of every split and fit features and task types on the training rows.
 
+    A head that starts from running means has those of the side that is not cold, on all rows.
+
     Args:
         run: :class:`mtrec.config.Experiment`.
         short: its ``cold_start`` settings.
@@ -67,6 +70,7 @@ def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -
     vectors = {**vectors, "tasks": vectors["tasks"][place]}
     assembly = assemble(tables, vectors, cold.domain, sizes)
     data = dataset(assembly, tables, cold.domain.tasks)
+    assembly, data = _one_sided(assembly, data, tables, cold)
     split = examples["split"].to_numpy()
     training, held = np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
     assembly = _in_groups(assembly, cold, data.take(training))
@@ -135,6 +139,20 @@ def _sample(cold: ColdData, share: float, seed: int) -> np.ndarray:
         some = min(asked, most / max(len(rows), 1))
         chosen.append(sample_rows(masks, rows, some, seed))
     return np.sort(np.concatenate(chosen))
+
+
+def _one_sided(
+    assembly: Assembly, data: Dataset, tables: Any, cold: ColdData
+) -> tuple[Assembly, Dataset]:
+    """Offsets without what the cold side adds, which would be missing on held-out rows."""
+    means, inputs = {}, dict(data.inputs)
+    for name in assembly.offsets:
+        kind = assembly.types[name]
+        rows, known = offsets.label_rows(name, kind, OTHER[cold.side], data, tables)
+        rows = replace(rows, in_time=False)  # no held-out row counts, whenever it was
+        means[name] = offsets.fit(rows)
+        inputs[offsets.input_name(name)][known] = kind.logits(means[name].predict(rows))
+    return replace(assembly, offsets=means), replace(data, inputs=inputs)
 
 
 def _in_groups(assembly: Assembly, cold: ColdData, training: Dataset) -> Assembly:
