@@ -92,6 +92,12 @@ def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of
     assert module.settings("video").domain.tasks["rating"].offset
 
 
+def test_teachers_of_the_pipeline_do_not(cold_run):
+    training = cold_run.training.model_copy(update={"distillation": 0.7})
+    other = replace(cold_run, training=training)
+    assert fingerprint(other, "cold_items") == fingerprint(cold_run, "cold_items")
+
+
 def test_offset_makes_results_new(cold_run):
     task = cold_run.domain.tasks["rating"].model_copy(update={"offset": "running_mean"})
     domain = cold_run.domain.model_copy(update={"tasks": {**cold_run.domain.tasks, "rating": task}})

@@ -92,3 +92,32 @@ def test_a_teacher_who_is_sure_of_the_label_teaches_the_label(name, labels, taug
     np.testing.assert_allclose(
         kind.soft_loss(taught, logits), kind.loss(labels, logits), rtol=1e-4, atol=1e-6
     )
+
+
+LABELS = {
+    "binary": np.array([1, 0, 0, 0, 1], "float32"),
+    "multiclass": np.array([0, 0, 1, 2, 2], "int32"),
+    "ordinal": np.array([0, 3, 1, 1, 2], "int32"),
+    "multilabel": np.array([[1, 0], [0, 0], [0, 1], [1, 0], [0, 0]], "float32"),
+    "ranking": np.array([3, 0, 0, 1, 3], "int32"),
+}
+LABELS |= {
+    "focal": LABELS["binary"], "asymmetric": LABELS["multilabel"], "pairwise": LABELS["ranking"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_unit_of_the_soft_loss_is_that_of_the_best_constant_by_the_same_loss(name):
+    """A teacher and a pupil who know base rates alone: a loss of one, whatever the labels' loss."""
+    kind, labels = KINDS[name], np.concatenate([LABELS[name]] * 50)
+    soft = kind.soft_type()
+    constant = np.tile(soft.base_logits(labels), (len(labels), 1)).astype("float32")
+    units = np.mean(kind.soft_loss(constant, constant)) / soft.scale(labels)
+    assert units == pytest.approx(1.0, abs=0.03)  # base rates have pseudo-counts
+
+
+def test_a_type_with_the_plain_loss_has_its_own_unit():
+    for name in ("binary", "multiclass", "ordinal", "multilabel", "ranking", "regression"):
+        assert KINDS[name].soft_type() == KINDS[name]
+    for name in ("focal", "asymmetric", "pairwise"):
+        assert KINDS[name].soft_type() != KINDS[name]

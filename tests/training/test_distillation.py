@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from mtrec.data.dataset import Dataset
 from mtrec.models import assemble
 from mtrec.models.assemble import build_some
 from mtrec.models.store import load_model
-from mtrec.training import distillation, experiment
+from mtrec.tasks import Binary
+from mtrec.training import checkpoint, distillation, experiment
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer, predict
 from mtrec.training.objective import training_losses
@@ -15,6 +17,7 @@ from tests.conftest import SIZES, TASKS, TRAINING
 
 LAMBDA = 0.3
 ONES = dict.fromkeys(TASKS, 1.0)
+WEIGHTS = {name: 1.0 + 0.5 * number for number, name in enumerate(TASKS)}
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def batch_of(data):
 
 
 def measure(assembly, data, logits, share):
-    losses = training_losses(assembly.types, assembly.scales, ONES, {}, data, share)
+    losses = training_losses(assembly.types, assembly.scales, WEIGHTS, {}, data, share)
     means, counts = losses(batch_of(data), logits)
     return dict(zip(assembly.types, map(float, means), strict=True)), list(map(float, counts))
 
@@ -89,9 +92,58 @@ def test_loss_is_shared_between_label_and_teacher(assembly, training):
     for name, kind in assembly.types.items():
         known = training.masks[name]
         soft = np.asarray(kind.soft_loss(taught.taught[name], logits[name]))[known].mean()
-        expected = (1 - LAMBDA) * hard[name] + LAMBDA * soft / assembly.scales[name]
+        soft *= WEIGHTS[name] / assembly.scales[name]
+        expected = (1 - LAMBDA) * hard[name] + LAMBDA * soft
         assert mixed[name] == pytest.approx(expected, rel=1e-4)
     assert measure(assembly, taught, logits, 0.0)[0] == hard
+
+
+def test_teacher_of_a_task_with_a_condition_is_heard_on_the_rows_of_the_task_itself():
+    """Of "bought, given clicked" a twin knows the rows with a click, whatever the label counts."""
+    types, ones = {"click": Binary(), "buy": Binary()}, {"click": 1.0, "buy": 1.0}
+    scales = {"click": 0.5, "buy": 0.25}
+    labels = {"click": np.array([0, 0, 1, 1], "float32"), "buy": np.array([0, 0, 1, 0], "float32")}
+    masks = {"click": np.ones(4, bool), "buy": np.array([False, False, True, True])}
+    rng = np.random.default_rng(2)
+    logits, said = ({n: rng.normal(size=(4, 1)).astype("float32") for n in types} for _ in "ab")
+    plain = Dataset({"user": np.arange(4)}, labels, masks)
+    found = []
+    for data in (plain, replace(plain, taught={"buy": said["buy"]})):
+        losses = training_losses(types, scales, ones, {"buy": "click"}, data, LAMBDA)
+        found.append([float(mean) for mean in losses(batch_of(data), logits)[0]])
+    (click, buy), (same, mixed) = found
+    assert same == click
+    soft = np.asarray(types["buy"].soft_loss(said["buy"], logits["buy"]))[2:].mean() / 0.25
+    assert mixed == pytest.approx((1 - LAMBDA) * buy + LAMBDA * soft, rel=1e-4)
+
+
+def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
+    assembly, vectors, training, tmp_path, monkeypatch
+):
+    rows = replace(training, taught=teachers(assembly, training))
+    settings = TRAINING.model_copy(update={"epochs": 3, "patience": 3, "distillation": LAMBDA})
+    save, calls, ended = checkpoint.save, [], []
+
+    def interrupt(*arguments):
+        save(*arguments)
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    def run(file):
+        model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=3)
+        parts = (assembly.types, assembly.scales, ONES, rows, training, settings, 5)
+        Trainer(model, *parts).run(0, file)
+        ended.append([np.array(v) for v in model.variables])
+
+    run(None)
+    monkeypatch.setattr(checkpoint, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "joint.npz")
+    monkeypatch.setattr(checkpoint, "save", save)
+    run(tmp_path / "joint.npz")
+    for one, other in zip(*ended, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_a_teacher_says_of_a_masked_row_has_no_influence(assembly, vectors, training):

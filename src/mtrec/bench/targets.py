@@ -84,11 +84,13 @@ REASONS: dict[tuple[str, str], str] = {
     "(kept) and twins as teachers (kept but in education_mastery); see docs/decisions.md.",
     ("joint_*", "cost_ratio"): "a pass of the joint model covers the rows of all tasks, a twin's "
     "only those with its label, and a joint step pays for each task: a head and a tower, a gate, "
-    "and the gradient that the balancer reads. cost_ratio_all is in units of all twins together.",
+    "and the gradient that the balancer reads. Twins that teach come on top. cost_ratio_all is in "
+    "units of all twins together.",
     ("cold_items", "*"): "from the study of notebook 08: one training per system on at most "
-    "20,000 rows with the domain's own settings, which were chosen on known items. Kept: no ids of "
-    "the cold side, as CatBoost has none. Of FilmTrust's items nothing but an id is known, so that "
-    "users' means are all there is. Not tried: settings chosen on held-out items.",
+    "20,000 rows. Kept: no ids of the cold side, as CatBoost has none, half of all units dropped, "
+    "and heads that start from the means of the known side. Of FilmTrust's items nothing but an id "
+    "is known, so that users' means are all there is. Not tried: settings of its own for each "
+    "domain.",
 }
 
 MAIN = {

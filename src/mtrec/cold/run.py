@@ -57,8 +57,8 @@ def main(domain: str, minutes: float | None = None) -> bool:
 def settings(domain: str) -> Any:
     """The experiment as it is trained here: as the domain's own, without teachers.
 
-    Rows are fewer, so more is dropped. Heads start from running means only where a task sees both
-    sides, one of which has such.
+    Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
+    known one, if it has an offset; a task that sees one side starts from a constant.
     """
     run = experiment(domain)
     tasks = {

@@ -151,7 +151,9 @@ def _one_sided(
         rows, known = offsets.label_rows(name, kind, OTHER[cold.side], data, tables)
         rows = replace(rows, in_time=False)  # no held-out row counts, whenever it was
         means[name] = offsets.fit(rows)
-        inputs[offsets.input_name(name)][known] = kind.logits(means[name].predict(rows))
+        logits = np.zeros((len(data), kind.outputs), dtype="float32")
+        logits[known] = kind.logits(means[name].predict(rows))
+        inputs[offsets.input_name(name)] = logits
     return replace(assembly, offsets=means), replace(data, inputs=inputs)
 
 

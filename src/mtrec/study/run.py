@@ -130,8 +130,8 @@ def learnt_from(domain: Any) -> dict[str, Any]:
 def plain(run: Any) -> Any:
     """The experiment as studies train it, alike in all domains and as when they began.
 
-    Model and training have the common settings without a penalty on weights and without averaged
-    weights, and heads start at a constant, whatever a domain sets.
+    Model and training have the common settings without a penalty on weights, averaged weights and
+    teachers, and heads start at a constant, whatever a domain sets.
     """
     from mtrec.config import read_params
 

@@ -71,9 +71,14 @@ class TaskType(ABC):
         """Loss per row ``(batch,)`` of logits that should be a teacher's; smallest where they are.
 
         Both are ``(batch, outputs)``. Here: mean squared difference (Ba and Caruana 2014,
-        https://arxiv.org/abs/1312.6184, eq. 1).
+        https://arxiv.org/abs/1312.6184, eq. 1), of logits rather than of predictions, so that a
+        row beyond the reach of a ReLU still learns.
         """
         return ops.mean(ops.square(logits - ops.cast(taught, logits.dtype)), axis=-1)
+
+    def soft_type(self) -> TaskType:
+        """The type whose :meth:`scale` is the unit of :meth:`soft_loss`: the one with its loss."""
+        return self
 
     @abstractmethod
     def predict(self, logits: Any) -> Any:

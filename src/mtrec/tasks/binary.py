@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -72,6 +72,10 @@ class Binary(TaskType):
     def soft_loss(self, taught, logits):
         """Logistic loss of the teacher's sigmoid, ``(batch,)``."""
         return soft_bits(taught, logits)[:, 0]
+
+    def soft_type(self) -> TaskType:
+        """With the logistic loss."""
+        return replace(self, loss_name="logistic")
 
     def predict(self, logits):
         """Probability of 1, ``(batch,)``."""

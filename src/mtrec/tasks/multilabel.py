@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -66,6 +66,10 @@ class Multilabel(TaskType):
     def soft_loss(self, taught, logits):
         """Mean logistic loss of the teacher's sigmoids over labels, ``(batch,)``."""
         return ops.mean(soft_bits(taught, logits), axis=-1)
+
+    def soft_type(self) -> TaskType:
+        """With the logistic loss."""
+        return replace(self, loss_name="logistic")
 
     def predict(self, logits):
         """Probability of each label, ``(batch, classes)``."""

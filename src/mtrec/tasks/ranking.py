@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -98,6 +98,10 @@ class Ranking(TaskType):
     def soft_loss(self, taught, logits):
         """Cross-entropy of the teacher's softmax over the whole catalogue, ``(batch,)``."""
         return soft_classes(taught, logits)
+
+    def soft_type(self) -> TaskType:
+        """With the softmax over the whole catalogue."""
+        return replace(self, loss_name="softmax")
 
     def predict(self, logits):
         """Scores ``(batch, items)``; their order is the recommendation."""

@@ -33,7 +33,8 @@ def teach(twin: Any, name: str, training: Dataset) -> dict[str, np.ndarray]:
 
     Returns:
         ``(n, outputs)`` float16 by ``name``, zeros where the label is unknown; nothing if that
-        would be more than half a gigabyte, as for a large catalogue: such a task is not taught.
+        would be more than half a gigabyte (while it is made, five times as much), as for a large
+        catalogue: such a task is not taught.
     """
     (outputs,) = twin.output[name].shape[1:]
     if len(training) * outputs > LARGEST:

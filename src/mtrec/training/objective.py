@@ -43,6 +43,11 @@ def training_losses(
     """
     units = {**scales, **{n: _entire_space_scale(training, n, p) for n, p in parents.items()}}
     factors = {name: weights[name] / units[name] for name in tasks}
+    agreeing = {
+        name: weights[name] / _soft_scale(kind, scales[name], training, name)
+        for name, kind in tasks.items()
+        if distillation and name in training.taught
+    }
 
     def losses(batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple[list, list]:
         labels, masks = batch["labels"], batch["masks"]
@@ -59,10 +64,9 @@ def training_losses(
                 rows = kind.loss(labels[name], own)
             mean, count = _masked_mean(rows, mask)
             mean *= factors[name]
-            if distillation and name in training.taught:
+            if name in agreeing:
                 agree, _ = _masked_mean(kind.soft_loss(batch["taught"][name], own), masks[name])
-                agree *= weights[name] / scales[name]
-                mean = (1.0 - distillation) * mean + distillation * agree
+                mean = (1.0 - distillation) * mean + distillation * agreeing[name] * agree
             means.append(mean)
             counts.append(count)
         return means, counts
@@ -104,6 +108,12 @@ def _masked_mean(rows: Any, mask: Any) -> tuple[Any, Any]:
 def _masked_sum(rows: Any, mask: Any) -> tuple[Any, Any]:
     """Sum over the rows with a label, whose missing labels' losses may be anything, and count."""
     return tf.reduce_sum(tf.where(mask > 0, rows, 0.0)), tf.reduce_sum(mask)
+
+
+def _soft_scale(kind: TaskType, scale: float, training: Dataset, name: str) -> float:
+    """Loss of the best constant prediction by the loss that a teacher is followed by."""
+    soft = kind.soft_type()
+    return scale if soft == kind else soft.scale(training.labels[name][training.masks[name]])
 
 
 def _entire_space_scale(training: Dataset, name: str, parent: str) -> float:

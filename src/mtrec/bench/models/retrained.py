@@ -36,7 +36,8 @@ class Trained:
     Attributes:
         answers: predictions (ranks of the truth for ranking) by part and task, on the rows with a
             known label.
-        seconds: of the training, compilation apart where the step was compiled before.
+        seconds: of the training, compilation apart where the step was compiled before; of a model
+            that is taught, with those of its teachers.
         epoch_seconds: of one pass over its rows.
     """
 
@@ -62,7 +63,8 @@ class Domain:
 def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
     """Train the twins of a domain and its joint model, each once per seed.
 
-    A joint model is taught by the twins of its own seed, as in the pipeline.
+    A joint model is taught by the twins of its own seed, as in the pipeline; their seconds are
+    among its own, but not among those of an epoch.
 
     Raises:
         FileNotFoundError: the pipeline has not run.
@@ -79,10 +81,11 @@ def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
             if run.training.distillation:
                 taught[seed] |= teach(network, name, bench.training)
     found.models[JOINT] = []
-    for seed in seeds:
-        pupil = replace(bench, training=replace(bench.training, taught=taught[seed]))
+    for number, seed in enumerate(seeds):
+        pupil = replace(bench, training=replace(bench.training, taught=taught.pop(seed)))
+        teachers = sum(found.models[name][number].seconds for name in pupil.training.taught)
         for _, _, one in _fit(replace(found, bench=pupil), names, (seed,)):
-            found.models[JOINT].append(one)
+            found.models[JOINT].append(replace(one, seconds=one.seconds + teachers))
     return found
 
 

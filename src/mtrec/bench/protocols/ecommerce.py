@@ -52,7 +52,7 @@ DECAYS = tuple(
     {"decay": decay, "width": width} for decay in (1e-6, 1e-5, 1e-4, 1e-3) for width in (8, 16)
 )
 NOTES = {
-    OURS: "the pipeline's joint model of all four tasks",
+    OURS: "the pipeline's joint model of all four tasks, taught by the four single-task twins",
     ALONE: "the pipeline's model of this task alone",
     MEANS: "of household and product, shrunken; chosen on validation",
     POOL: "joint model and running means, two weights and a bias from validation",

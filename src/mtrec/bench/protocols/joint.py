@@ -4,7 +4,7 @@ The pipeline's joint model and its twins learn the same rows over three seeds; d
 paired, on the same test rows and seed, and signed so that more is better. Values and intervals
 (each a bootstrap over users) are means over seeds. ``cost_ratio`` is what one pass of the joint
 model over its rows takes, in units of the mean twin's; ``cost_ratio_all`` in units of all twins
-together.
+together. Twins that teach the joint model (:mod:`mtrec.training.distillation`) come on top.
 """
 
 from __future__ import annotations
