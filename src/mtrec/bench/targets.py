@@ -87,7 +87,9 @@ REASONS: dict[tuple[str, str], str] = {
     ("joint_*", "cost_ratio"): "a pass of the joint model covers the rows of all tasks, a twin's "
     "only those with its label, and a joint step pays for each task: a head and a tower, a gate, "
     "and the gradient that the balancer reads. Twins that teach come on top. cost_ratio_all is in "
-    "units of all twins together.",
+    "units of all twins together. Those of ecommerce, education_courses, social_reviews and "
+    "social_trust were measured beside other jobs, some paused on the way: no gain can be read off "
+    "them.",
     ("cold_items", "*"): "from the study of notebook 08: one training per system on at most "
     "20,000 rows. Kept: no ids of the cold side, as CatBoost has none, half of all units dropped, "
     "and heads that start from the means of the known side. Of FilmTrust's items nothing but an id "
