@@ -75,10 +75,10 @@ REASONS: dict[tuple[str, str], str] = {
     "rows than a peer's eight; peers' rows are of an earlier run on the same split. The pool, "
     "which has a bias from validation rows, has an ECE of 0.014. In category no model of ours is "
     "told apart from running means. Kept: static weights, a penalty, averaged weights, less "
-    "dropout, heads that start from running means, twins as teachers. Tried: other weights of tasks, past "
-    "shares as features, numbers cut into quantiles, more decay, a lower learning rate, more "
-    "patience, holding tasks at their best epoch. Not tried: calibrating all systems alike on "
-    "validation rows.",
+    "dropout, heads that start from running means, twins as teachers. Tried: other weights of "
+    "tasks, past shares as features, numbers cut into quantiles, more decay, a lower learning "
+    "rate, more patience, holding tasks at their best epoch. Not tried: calibrating all systems "
+    "alike on validation rows.",
     ("joint_*", "*"): "one model stops at one epoch, twins at their own. Tried: thirteen "
     "balancers and eight shared layers (notebook 07), holding converged tasks by their own "
     "predictions, offsets, a penalty on weights (kept where they help), averaged weights "
