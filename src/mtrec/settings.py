@@ -177,6 +177,9 @@ class Training(Settings):
     distillation: float = Field(
         0.0, ge=0, le=1, description="share of the joint loss that is to agree with the twins"
     )
+    recalibrate: bool = Field(
+        False, description="shift binary tasks until validation rows come true as often as said"
+    )
     optimizer: str = "adamw"
     balancing: str = "static"
     gradients_on: Literal["representation", "weights"] = Field(

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mtrec.bench.models.pooled import pool, scores
 from mtrec.bench.models.wide_table import targets
-from mtrec.bench.protocols.ecommerce import _own
+from mtrec.bench.protocols.ecommerce import Runs, _own, recalibrated
 
 
 def test_two_halves_of_the_truth_are_pooled_as_logistic_regression_pools_them():
@@ -46,6 +46,20 @@ def test_classes_stay_probabilities_and_sets_are_pooled_label_by_label():
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
 def test_certainty_has_a_finite_score(kind):
     assert np.isfinite(scores(kind, np.array([[0.0, 1.0]]))).all()
+
+
+def test_every_training_of_a_system_is_shifted_by_its_own_validation_rows_in_the_same_order():
+    draw = np.random.default_rng(4)
+    logits = draw.normal(size=(2, 3000))
+    labels = (draw.random(3000) < expit(logits[0])).astype(float)
+    asked = np.linspace(0.01, 0.99, 50)
+    runs = recalibrated(Runs(list(expit(logits + [[1.0], [-0.5]])), [asked, asked]), labels)
+    for held in runs.held:
+        assert held.mean() == pytest.approx(labels.mean(), abs=1e-5)
+    first, second = runs.test
+    assert (np.diff(first) > 0).all()
+    np.testing.assert_allclose(scores("binary", first) - scores("binary", asked), -1.0, atol=0.1)
+    assert (second > asked).all()
 
 
 def peer_task(name, metrics, outputs, labels, mask):

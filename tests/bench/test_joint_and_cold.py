@@ -1,13 +1,16 @@
 """Joint training against training alone, and rows of the cold-start study."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mtrec.bench.models import retrained
 from mtrec.bench.models.retrained import Domain, Trained
-from mtrec.bench.protocols import cold, joint
+from mtrec.bench.protocols import cold, joint, joint_cost
+from tests.conftest import TASKS
 
 
 def domain(kind, labels, joint, single):
@@ -22,8 +25,8 @@ def domain(kind, labels, joint, single):
         ),
     )
     models = {
-        name: [Trained({"test": {"task": np.array(found)}}, 10.0, cost) for found in runs]
-        for name, runs, cost in (("joint", joint, 3.0), ("task", single, 2.0))
+        name: [Trained({"test": {"task": np.array(found)}}, 10.0) for found in runs]
+        for name, runs in (("joint", joint), ("task", single))
     }
     return Domain(bench, models)
 
@@ -51,12 +54,29 @@ def test_rows_are_means_over_seeds_and_name_each():
     assert rows[joint.GAIN].note == "by seed: 0.0000, 1.0000"
 
 
-def test_cost_is_a_pass_in_units_of_the_mean_twin_and_of_all_twins():
-    trained = {
-        name: [Trained({}, 0.0, cost)] for name, cost in (("joint", 6.0), ("a", 2.0), ("b", 4.0))
-    }
-    rows = {row.metric: row.value for row in joint.costs("joint_x", "", trained)}
-    assert rows == {"cost_ratio": 2.0, "cost_ratio_all": 1.0}
+def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
+    seconds = {"joint": np.array([6.0, 8.0]), "a": np.array([2.0, 2.0]), "b": np.array([4.0, 6.0])}
+    found = joint_cost.ratios(seconds, {"joint": 10, "a": 10, "b": 4})
+    np.testing.assert_allclose(found["cost_ratio"], [2.0, 2.0])
+    np.testing.assert_allclose(found["cost_ratio_all"], [1.0, 1.0])
+    np.testing.assert_allclose(found["cost_ratio_per_row"], [0.6 / 0.6, 0.8 / 0.85])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_cost_is_timed_on_the_models_of_the_pipeline(run, monkeypatch, share):
+    training = run.training.model_copy(update={"distillation": share})
+    made = replace(run, training=training)
+    monkeypatch.setattr(joint_cost, "experiment", lambda domain, root: made)
+    rows = {row.metric: row for row in joint_cost.run(run.paths.root, ["tiny"], 2)}
+    names = ("cost_ratio", "cost_ratio_all", "cost_ratio_per_row")
+    assert set(rows) == {f"tiny {name}" for name in names}
+    assert all(row.low <= row.value <= row.high for row in rows.values())
+    assert {row.protocol for row in rows.values()} == {"joint_cost"}
+    trainers = joint_cost.all_trainers(retrained.whole(made))
+    assert list(trainers) == [*TASKS, "joint"]
+    taught = trainers["joint"]._data["taught"]
+    assert set(taught) == (set(TASKS) if share else set())
+    assert trainers["joint"].batch > max(trainers[name].batch for name in ("kind", "like"))
 
 
 def test_without_the_study_a_sentence_says_what_to_run(tmp_path):

@@ -92,8 +92,9 @@ def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of
     assert module.settings("video").domain.tasks["rating"].offset
 
 
-def test_teachers_of_the_pipeline_do_not(cold_run):
-    training = cold_run.training.model_copy(update={"distillation": 0.7})
+@pytest.mark.parametrize("change", [{"distillation": 0.7}, {"recalibrate": True}])
+def test_what_the_pipeline_alone_does_makes_no_results_new(cold_run, change):
+    training = cold_run.training.model_copy(update=change)
     other = replace(cold_run, training=training)
     assert fingerprint(other, "cold_items") == fingerprint(cold_run, "cold_items")
 

@@ -7,7 +7,17 @@ import pytest
 from mtrec.data.impute import IMPUTERS
 from mtrec.settings import Sparse
 from mtrec.sparse import run as module
-from mtrec.sparse.run import Setting, fingerprint, fit_whole, plan, prepare, study, train, with_step
+from mtrec.sparse.run import (
+    Setting,
+    fingerprint,
+    fit_whole,
+    keys,
+    plan,
+    prepare,
+    study,
+    train,
+    with_step,
+)
 from mtrec.training import ledger
 from tests.conftest import DOMAIN
 
@@ -91,6 +101,19 @@ def test_interrupted_study_goes_on_and_does_nothing_twice(sparse_run, monkeypatc
     assert study(sparse_run, file)
     assert ledger.read(file)["key"].nunique() == 14 * 2 == len(done) - 1
     assert study(sparse_run, file, minutes=0)
+
+
+def test_results_of_other_settings_are_shown_until_there_are_own(sparse_run, world, tmp_path):
+    run = replace(sparse_run, paths=replace(sparse_run.paths, root=tmp_path))
+    names = keys(run, world)
+    assert [len(names[part]) for part in ("none", "factors")] == [2 * 2, 3 * 2 * 2]
+    with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=sparse_data`"):
+        module.results(run, names)
+    row = {"level": 0.5, "part": "none", "method": "none", "task": "like", "seed": 0}
+    ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": "other"}]))
+    assert module.results(run, names)["key"].tolist() == ["other"]
+    ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
+    assert module.results(run, names)["key"].tolist() == [names["none"][0]]
 
 
 def test_more_levels_and_seeds_leave_trainings_valid_and_other_settings_do_not(sparse_run):

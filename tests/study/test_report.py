@@ -93,12 +93,6 @@ def test_choice_is_the_lowest_validation_loss_over_domains_that_both_tried(resul
     assert found.iloc[0]["mean"] == pytest.approx((0.8 + 0.1) / 2)
 
 
-def test_unfinished_study_says_so(results):
-    found = report.missing(results, {"joint": 10, "heads": 2}).set_index("part")
-    assert found.loc["joint"].tolist() == [10, 6]
-    assert found.loc["heads"].tolist() == [2, 2]
-
-
 def test_conclusions_claim_no_more_than_their_intervals(results):
     text = "\n".join(report.conclusions(results, "mmoe", "pcgrad"))
     assert "star + static (0.5000)" in text

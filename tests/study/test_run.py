@@ -9,7 +9,7 @@ from mtrec import config
 from mtrec.paths import Paths
 from mtrec.study import run as module
 from mtrec.study.plan import Setting
-from mtrec.study.run import fingerprint, main, plan, planned, train_setting
+from mtrec.study.run import fingerprint, keys, main, plan, train_setting
 from mtrec.training import ledger
 from mtrec.training.loop import Outcome
 
@@ -95,8 +95,27 @@ def test_time_limit_stops_before_the_next_training(study, capsys):
 def test_number_of_trainings_is_known_before(study, bench):
     examples = bench.tables.examples
     main("tiny")
-    found = pd.read_csv(study["file"]).groupby("part")["key"].nunique()
-    assert planned(study["run"], examples) == found.to_dict()
+    found = pd.read_csv(study["file"]).groupby("part")["key"].unique()
+    wanted = keys(study["run"], examples)
+    assert {part: set(names) for part, names in wanted.items()} == found.map(set).to_dict()
+    assert all(len(set(names)) == len(names) for names in wanted.values())
+
+
+def test_results_of_other_settings_are_shown_until_there_are_own(study, bench):
+    run, examples = study["run"], bench.tables.examples
+    with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=tiny PART=comparison`"):
+        module.results(run, keys(run, examples))
+    main("tiny")
+    old = module.results(run, keys(run, examples))
+    task_embedding = run.task_embedding.model_copy(update={"layer": 3})
+    study["run"] = other = replace(run, task_embedding=task_embedding)
+    names = keys(other, examples)
+    pd.testing.assert_frame_equal(module.results(other, names), old)
+    study["stop"] = len(study["done"]) + 1  # one training of the new settings
+    with pytest.raises(KeyboardInterrupt):
+        main("tiny")
+    assert set(module.results(other, names)["key"]) == {names["alone"][0]}
+    pd.testing.assert_frame_equal(module.results(run, keys(run, examples)), old)
 
 
 def test_added_balancer_trains_its_own_settings_only(study, bench):

@@ -47,6 +47,26 @@ def test_earlier_rows_keep_their_bytes_when_others_are_added(tmp_path):
     assert file.read_bytes().startswith(before)
 
 
+def test_reader_is_shown_the_present_settings_or_else_the_last_of_each_training(tmp_path):
+    file = tmp_path / "results.csv"
+    with pytest.raises(FileNotFoundError, match=r"results.csv: no results; run `make it`"):
+        ledger.known(file, ["a"], ["task"], "make it")
+    for key, value in (("a", 1.0), ("b", 3.0)):
+        ledger.add(file, rows(key, value))
+    assert ledger.known(file, ["a"], ["task"], "")["key"].tolist() == ["a", "a"]
+    assert ledger.known(file, ["c"], ["task"], "")["value"].tolist() == [3.0, 2.0]
+
+
+def test_unfinished_study_says_so_and_so_does_one_of_other_settings():
+    names = {"heads": ["a", "b"], "joint": ["c"]}
+    found = ledger.missing(rows("a"), names).set_index("part")
+    assert found.loc["heads"].tolist() == [2, "1"]
+    assert found.loc["joint"].tolist() == [1, "0"]
+    assert set(ledger.missing(rows("d"), names)["done"]) == {
+        "0; shown: earlier settings, `make study` trains anew"
+    }
+
+
 def test_file_is_whole_when_writing_fails(tmp_path, monkeypatch):
     file = tmp_path / "results.csv"
     ledger.add(file, rows("a"))

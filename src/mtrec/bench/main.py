@@ -11,8 +11,8 @@ from mtrec.bench import report, results
 from mtrec.bench.results import Row
 
 PARTS = (
-    "rating", "like", "topn", "ecommerce", "next_basket", "joint", "cold", "speed", "scaling",
-    "own_data", "profile",
+    "rating", "like", "topn", "ecommerce", "next_basket", "joint", "joint_cost", "cold", "speed",
+    "scaling", "own_data", "profile",
 )  # fmt: skip
 
 

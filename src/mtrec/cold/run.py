@@ -216,7 +216,8 @@ def ask(cold: ColdBench, name: str, seed: int) -> Question:
 
 def fingerprint(run: Any, split: str, peers: tuple[str, ...] = tuple(PEERS)) -> str:
     """What identifies a split's results: a change of any setting behind them makes them new."""
-    training = run.training.model_dump(exclude={"epochs", "batch_size", "distillation"})
+    elsewhere = {"epochs", "batch_size", "distillation", "recalibrate"}
+    training = run.training.model_dump(exclude=elsewhere)
     return ledger.key(
         run.name, split, run.seed, run.cold_start.model_dump(),
         run.model_building.model_dump(exclude={"history": {"length"}}), training,

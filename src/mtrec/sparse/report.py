@@ -86,8 +86,3 @@ def conclusions(results: pd.DataFrame) -> list[str]:
             f"{rows['gain'].max():+.1f} %; {'; '.join(clear) or 'at no level a clear difference'}."
         )
     return lines
-
-
-def missing(results: pd.DataFrame, planned: int) -> pd.DataFrame:
-    """Trainings planned and done: an unfinished study says so."""
-    return pd.DataFrame([{"trainings planned": planned, "done": results["key"].nunique()}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,29 @@ def study(run: Any, file: Path, minutes: float | None = None) -> bool:
     return True
 
 
-def results(run: Any) -> pd.DataFrame:
-    """The results so far of the present settings; those of earlier settings are not shown."""
-    found, seeds = ledger.read(results_file(run)), range(run.seed, run.seed + run.sparse.seeds)
-    return found[found["key"].isin({fingerprint(run, s, n) for s in settings(run) for n in seeds})]
+def keys(run: Any, tables: Any) -> dict[str, list[str]]:
+    """What identifies each training of the present settings, by step."""
+    found: dict[str, list[str]] = {}
+    for setting in plan(run, tables):
+        names = [fingerprint(run, setting, run.seed + n) for n in range(run.sparse.seeds)]
+        found[setting.part] = found.get(setting.part, []) + names
+    return found
+
+
+def results(run: Any, keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What is known, see :func:`mtrec.training.ledger.known`.
+
+    Args:
+        run: :class:`mtrec.config.Experiment` as :func:`mtrec.study.run.plain` has it.
+        keys: see :func:`keys`.
+
+    Raises:
+        FileNotFoundError: nothing is known of the domain.
+    """
+    names = [name for part in keys.values() for name in part]
+    command = f"make study DOMAIN={run.name} PART=sparse_data"
+    training = ["level", "part", "method", "task", "seed"]
+    return ledger.known(results_file(run), names, training, command)
 
 
 def plan(run: Any, tables: Any) -> list[Setting]:

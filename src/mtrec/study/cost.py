@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,14 +52,10 @@ def main(domain: str) -> Path:
     return file
 
 
-def _trainer(bench: Any) -> Trainer:
+def _trainer(bench: workbench.Workbench) -> Trainer:
     names = tuple(bench.assembly.types)
     model = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed=0)
-    steps = max(1, len(bench.training) // bench.settings.batch_size)
-    return Trainer(
-        model, bench.assembly.types, bench.assembly.scales, dict.fromkeys(names, 1.0),
-        bench.training, bench.validation, bench.settings, steps,
-    )  # fmt: skip
+    return workbench.trainer_of(bench, model, names)
 
 
 def _time(trainer: Trainer, rows: np.ndarray) -> float:

@@ -223,20 +223,6 @@ def choose(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return table.sort_values("mean", kind="stable").reset_index()
 
 
-def missing(results: pd.DataFrame, planned: dict[str, int]) -> pd.DataFrame:
-    """Settings trained and planned per part: an unfinished study says so.
-
-    Args:
-        results: the results so far.
-        planned: number of trainings by part.
-    """
-    done = results.drop_duplicates("key").groupby("part").size()
-    return pd.DataFrame(
-        [{"part": part, "trainings planned": count, "done": int(done.get(part, 0))}
-         for part, count in planned.items()]
-    )  # fmt: skip
-
-
 def read_cost(file: Path) -> pd.DataFrame:
     """Times per step, see :func:`mtrec.study.cost.main`.
 

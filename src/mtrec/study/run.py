@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,9 @@ from mtrec.training import ledger, workbench
 from mtrec.training.loop import make_deterministic
 from mtrec.training.workbench import Workbench
 
-NOT_HERE = {"l2": 0.0, "ema_momentum": 0.0, "distillation": 0.0}  # came after the first results
+NOT_HERE: dict[str, float] = {  # what came after the first results
+    "l2": 0.0, "ema_momentum": 0.0, "distillation": 0.0, "recalibrate": False,
+}  # fmt: skip
 
 
 def main(domain: str, minutes: float | None = None) -> bool:
@@ -82,12 +84,29 @@ def train_setting(
         )  # fmt: skip
 
 
-def planned(run: Any, examples: pd.DataFrame) -> dict[str, int]:
-    """Number of trainings by part of the study."""
-    counts: dict[str, int] = {}
+def keys(run: Any, examples: pd.DataFrame) -> dict[str, list[str]]:
+    """What identifies each training of the present settings, by part of the study."""
+    run = plain(without_graph(run))
+    found: dict[str, list[str]] = {}
     for setting in plan(run, examples):
-        counts[setting.part] = counts.get(setting.part, 0) + setting.seeds
-    return counts
+        names = [fingerprint(run, setting, n) for n in range(setting.seeds)]
+        found[setting.part] = found.get(setting.part, []) + names
+    return found
+
+
+def results(run: Any, keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What is known, see :func:`mtrec.training.ledger.known`.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+        keys: see :func:`keys`.
+
+    Raises:
+        FileNotFoundError: nothing is known of the domain.
+    """
+    names = [name for part in keys.values() for name in part]
+    command = f"make study DOMAIN={run.name} PART=comparison"
+    return ledger.known(run.paths.study, names, ["part", "setting", "task", "seed"], command)
 
 
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:

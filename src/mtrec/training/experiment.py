@@ -18,6 +18,7 @@ from mtrec.models.store import load_model, save_model
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
+from mtrec.training.recalibration import recalibrate
 
 
 def train_models(
@@ -37,7 +38,9 @@ def train_models(
     stop by the same rule. A twin's batch holds as many rows of its task as the joint model's
     does, so that every model passes over its rows equally often. The twins come first: with
     ``settings.distillation`` they teach the joint model and its ablations
-    (:mod:`mtrec.training.distillation`).
+    (:mod:`mtrec.training.distillation`). With ``settings.recalibrate`` each model is shifted
+    before it is written (:mod:`mtrec.training.recalibration`); what it teaches is of the training
+    rows' time and is not.
 
     Args:
         assembly: task types, scales and visibilities.
@@ -73,9 +76,11 @@ def train_models(
             dependent(own, tasks),
         )
         outcomes[name] = trainer.run(seed, checkpoints / f"{name}.npz")
-        save_model(model, trained / f"{name}.keras")
         if twin and settings.distillation:
             training = replace(training, taught=training.taught | teach(model, name, training))
+        if settings.recalibrate:
+            recalibrate(model, own, validation)
+        save_model(model, trained / f"{name}.keras")
     return {name: outcomes[name] for name in (*joint, *assembly.types)}
 
 

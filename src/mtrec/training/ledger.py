@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,42 @@ def read(file: Path) -> pd.DataFrame:
             "delete it, and run again."
         )
     return found
+
+
+def known(
+    file: Path, names: Collection[str], training: Sequence[str], command: str
+) -> pd.DataFrame:
+    """What readers are shown: trainings of the present settings, or else the last of each.
+
+    Args:
+        file: of the results.
+        names: keys of the present settings.
+        training: columns that tell the rows of one setting apart.
+        command: what makes results, for the error.
+
+    Raises:
+        FileNotFoundError: there is no result at all.
+    """
+    found = read(file)
+    if found.empty:
+        raise FileNotFoundError(f"{file}: no results; run `{command}`.")
+    present = found[found["key"].isin(names)]
+    return present if len(present) else found.drop_duplicates([*training], keep="last")
+
+
+def missing(found: pd.DataFrame, names: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Trainings planned and done, by part of a study; one that shows others says so.
+
+    Args:
+        found: see :func:`known`.
+        names: keys of the present settings by part.
+    """
+    done = {part: len(set(found["key"]).intersection(keys)) for part, keys in names.items()}
+    others = "" if any(done.values()) else "; shown: earlier settings, `make study` trains anew"
+    return pd.DataFrame(
+        [{"part": part, "trainings planned": len(keys), "done": f"{done[part]}{others}"}
+         for part, keys in names.items()]
+    )  # fmt: skip
 
 
 def add(file: Path, rows: pd.DataFrame) -> None:

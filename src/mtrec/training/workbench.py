@@ -112,24 +112,41 @@ def fit(
         weights: static weights that replace those of the settings.
         watch: called with the model and the epoch's number after each epoch.
     """
-    types = {name: bench.assembly.types[name] for name in names}
     starts = {}  # before any training: building a model empties the cache of compiled steps
     for seed in seeds:
         model = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed)
         starts[seed] = [np.asarray(variable) for variable in model.variables]
     if not starts:
         return
-    trainer = Trainer(
+    trainer = trainer_of(bench, model, names, weights)
+    for seed, start in starts.items():
+        for variable, value in zip(model.variables, start, strict=True):
+            variable.assign(value)
+        yield seed, model, trainer.run(seed, watch=watch and partial(watch, model))
+
+
+def trainer_of(
+    bench: Workbench,
+    model: keras.Model,
+    names: Sequence[str],
+    weights: Mapping[str, float] | None = None,
+) -> Trainer:
+    """What trains a model of some tasks; a batch holds their share of the joint model's rows.
+
+    Args:
+        bench: shared parts.
+        model: made for these tasks.
+        names: tasks of the model.
+        weights: static weights that replace those of the settings.
+    """
+    types = {name: bench.assembly.types[name] for name in names}
+    return Trainer(
         model, types, bench.assembly.scales,
         weights or {name: bench.domain.tasks[name].weight for name in names},
         bench.training.only(*names), bench.validation.only(*names), bench.settings,
         max(1, len(bench.training) // bench.settings.batch_size),
         dependent(types, bench.domain.tasks),
     )  # fmt: skip
-    for seed, start in starts.items():
-        for variable, value in zip(model.variables, start, strict=True):
-            variable.assign(value)
-        yield seed, model, trainer.run(seed, watch=watch and partial(watch, model))
 
 
 def validation_loss(outcome: Outcome) -> dict[str, float]:

@@ -22,6 +22,7 @@ from mtrec.models.assemble import JOINT, assemble, dataset
 from mtrec.tasks import Ranking
 from mtrec.training.distillation import teach
 from mtrec.training.loop import make_deterministic, predict
+from mtrec.training.recalibration import recalibrate
 from mtrec.training.workbench import Workbench, fit
 
 Array = np.ndarray
@@ -38,12 +39,10 @@ class Trained:
             known label.
         seconds: of the training, compilation apart where the step was compiled before; of a model
             that is taught, with those of its teachers.
-        epoch_seconds: of one pass over its rows.
     """
 
     answers: dict[str, dict[str, Array]]
     seconds: float
-    epoch_seconds: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
     """Train the twins of a domain and its joint model, each once per seed.
 
     A joint model is taught by the twins of its own seed, as in the pipeline; their seconds are
-    among its own, but not among those of an epoch.
+    among its own.
 
     Raises:
         FileNotFoundError: the pipeline has not run.
@@ -76,10 +75,9 @@ def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
     taught: dict[int, dict[str, Array]] = {seed: {} for seed in seeds}
     for name in names:
         found.models[name] = []
-        for seed, network, one in _fit(found, (name,), seeds):
+        for seed, lessons, one in _fit(found, (name,), seeds):
             found.models[name].append(one)
-            if run.training.distillation:
-                taught[seed] |= teach(network, name, bench.training)
+            taught[seed] |= lessons
     found.models[JOINT] = []
     for number, seed in enumerate(seeds):
         pupil = replace(bench, training=replace(bench.training, taught=taught.pop(seed)))
@@ -91,14 +89,18 @@ def trained(domain: str, root: Path, seeds: Sequence[int] = SEEDS) -> Domain:
 
 def _fit(
     domain: Domain, tasks: Sequence[str], seeds: Sequence[int]
-) -> Iterator[tuple[int, Any, Trained]]:
-    """Train a model of some tasks once per seed; yields the seed, the model and what it did."""
+) -> Iterator[tuple[int, dict[str, Array], Trained]]:
+    """Train a model of some tasks once per seed; yields the seed, what a twin teaches, answers."""
     bench, started = domain.bench, time.monotonic()
-    rows = int(np.any([bench.training.masks[task] for task in tasks], axis=0).sum())
-    for seed, network, outcome in fit(bench, tasks, seeds):
-        seconds = time.monotonic() - started
+    kinds = {task: bench.assembly.types[task] for task in tasks}
+    for seed, network, _ in fit(bench, tasks, seeds):
+        seconds, lessons = time.monotonic() - started, {}
+        if bench.settings.distillation and len(tasks) == 1:
+            lessons = teach(network, tasks[0], bench.training)
+        if bench.settings.recalibrate:
+            recalibrate(network, kinds, bench.validation)
         answers = {part: _answers(domain, network, tasks, part) for part in PARTS}
-        yield seed, network, Trained(answers, seconds, rows / outcome.rows_per_second)
+        yield seed, lessons, Trained(answers, seconds)
         started = time.monotonic()
 
 

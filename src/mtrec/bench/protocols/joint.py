@@ -2,15 +2,13 @@
 
 The pipeline's joint model and its twins learn the same rows over three seeds; differences are
 paired, on the same test rows and seed, and signed so that more is better. Values and intervals
-(each a bootstrap over users) are means over seeds. ``cost_ratio`` is what one pass of the joint
-model over its rows takes, in units of the mean twin's; ``cost_ratio_all`` in units of all twins
-together. Twins that teach the joint model (:mod:`mtrec.training.distillation`) come on top.
+(each a bootstrap over users) are means over seeds. What it costs: ``joint_cost``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +28,7 @@ SYSTEMS = {"mtrec joint": JOINT, "mtrec single-task twin": ALONE, GAIN: "differe
 
 
 def run(domain: str, root: Path) -> Sequence[Row]:
-    """Rows ``<task> <metric>`` of a domain, and what joint training costs.
+    """Rows ``<task> <metric>`` of a domain.
 
     Raises:
         FileNotFoundError: the pipeline has not run.
@@ -38,7 +36,7 @@ def run(domain: str, root: Path) -> Sequence[Row]:
     found = trained(domain, root)
     file = root / "artifacts" / domain / "tables" / "examples.parquet"
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    rows = costs(f"joint_{domain}", sha256, found.models)
+    rows: list[Row] = []
     for task in found.bench.assembly.types:
         rows += task_rows(f"joint_{domain}", sha256, task, found)
     return rows
@@ -89,29 +87,6 @@ def _row(
     note = "by seed: " + ", ".join(f"{one:.4f}" for one in each)
     return Row(protocol, sha256, system, "", name, value, low, high, len(scores),
                round(seconds, 1), float("nan"), note)  # fmt: skip
-
-
-def costs(protocol: str, sha256: str, models: Mapping[str, Sequence[Trained]]) -> list[Row]:
-    """What a pass over the rows costs jointly; medians over seeds.
-
-    Args:
-        protocol: ``joint_<domain>``.
-        sha256: of the examples with their split.
-        models: trainings by name of the model.
-    """
-    twins = [name for name in models if name != JOINT]
-    joint = np.array([run.epoch_seconds for run in models[JOINT]])
-    alone = np.array([[run.epoch_seconds for run in models[name]] for name in twins])
-    figures = {
-        "cost_ratio": joint / alone.mean(axis=0),
-        "cost_ratio_all": joint / alone.sum(axis=0),
-    }
-    return [
-        Row(protocol, sha256, "mtrec joint", "", metric, float(np.median(values)),
-            float(values.min()), float(values.max()), len(values), float("nan"), float("nan"),
-            "median over seeds [least, most]")
-        for metric, values in figures.items()
-    ]  # fmt: skip
 
 
 DOMAINS = tuple(name for name in BUILT_IN if name != "own")

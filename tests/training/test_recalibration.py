@@ -1,0 +1,99 @@
+import keras
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from mtrec.models import assemble
+from mtrec.models.assemble import build_some
+from mtrec.models.store import load_model
+from mtrec.tasks import Binary
+from mtrec.training import experiment
+from mtrec.training.loop import predict
+from mtrec.training.recalibration import FARTHEST, recalibrate, shift
+from tests.conftest import SIZES, TASKS, TRAINING
+
+
+@pytest.fixture
+def parts(data, world):
+    split = world.examples["split"]
+    return {part: data.take((split == part).to_numpy()) for part in ("train", "validation")}
+
+
+@pytest.fixture
+def model(assembly, vectors):
+    """A joint model whose logits depend on the row."""
+    model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=1)
+    for name in TASKS:
+        for variable in model.get_layer(f"{name}_head").trainable_variables:
+            variable.assign(keras.random.normal(variable.shape, seed=7))
+    return model
+
+
+def drawn(sooner=0.8, rows=400):
+    """Logits, and labels that come true less often than these say."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(rows, 1))
+    return logits, (rng.uniform(size=rows) < expit(logits[:, 0] - sooner)).astype("float32")
+
+
+def test_shift_has_the_greatest_likelihood_of_a_fine_grid():
+    logits, labels = drawn()
+    grid = np.arange(-2, 2, 1e-3)
+    moved = logits + grid
+    losses = np.mean(np.logaddexp(0, moved) - labels[:, None] * moved, axis=0)
+    assert shift(Binary(), labels, logits) == pytest.approx(grid[losses.argmin()], abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "focal"])
+def test_shifted_probabilities_have_the_rate_of_the_labels(loss):
+    logits, labels = drawn()
+    kind = Binary(loss)
+    moved = logits + shift(kind, labels, logits)
+    assert np.mean(kind.predict(moved)) == pytest.approx(labels.mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize(("label", "end"), [(0.0, -FARTHEST), (1.0, FARTHEST)])
+def test_labels_that_are_all_alike_shift_to_an_end(label, end):
+    logits, labels = drawn()
+    assert shift(Binary(), np.full_like(labels, label), logits) == end
+
+
+def test_only_binary_heads_move_and_all_their_logits_alike(model, assembly, parts):
+    held = parts["validation"]
+    before = predict(model, held.inputs)
+    shifts = recalibrate(model, assembly.types, held)
+    after = predict(model, held.inputs)
+    assert list(shifts) == ["like"]
+    assert abs(shifts["like"]) > 0.1
+    np.testing.assert_allclose(after["like"], before["like"] + shifts["like"], atol=1e-5)
+    for name in set(TASKS) - {"like"}:
+        np.testing.assert_array_equal(after[name], before[name])
+    known = held.masks["like"]
+    rate = held.labels["like"][known].mean()
+    assert expit(after["like"][known]).mean() == pytest.approx(rate, abs=1e-5)
+
+
+def test_task_without_validation_labels_is_left_alone(model, assembly, parts):
+    empty = parts["validation"].take(np.flatnonzero(~parts["validation"].masks["like"]))
+    assert recalibrate(model, assembly.types, empty) == {}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
+    assembly, vectors, data, world, parts, tmp_path, asked
+):
+    settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": asked})
+    untrained, trained = tmp_path / "untrained", tmp_path / "trained"
+    for folder in (untrained, trained):
+        folder.mkdir()
+    models = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)
+    assemble.save_models(models, untrained)
+    experiment.train_models(
+        assembly, data, world.examples["split"], TASKS, settings, 0, untrained, trained, tmp_path
+    )
+    held = parts["validation"]
+    known = held.masks["like"]
+    rate = held.labels["like"][known].mean()
+    for name in ("joint", "like"):
+        said = expit(predict(load_model(trained / f"{name}.keras"), held.inputs)["like"][known])
+        assert (abs(said.mean() - rate) < 1e-4) == asked
