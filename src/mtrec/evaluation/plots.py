@@ -111,8 +111,10 @@ def curves(frame: pd.DataFrame, title: str) -> Figure:
         grid = sns.relplot(
             frame, x="epoch", y="val_loss", hue="model", style="model", col="task", kind="line",
             col_wrap=3, height=2.4, aspect=1.1, markers=True, dashes=False, palette="colorblind",
-            facet_kws={"sharey": False},
+            facet_kws={"sharey": False, "legend_out": False},
         )  # fmt: skip
+    below = {"bbox_to_anchor": (0.5, 0.0), "ncol": 4, "title": "", "frameon": False}
+    sns.move_legend(grid, "upper center", **below)
     grid.set_titles("{col_name}")
     grid.set_axis_labels("epoch", "validation loss\n(constant = 1)")
     grid.figure.suptitle(title, y=1.06)  # above the panels' own titles
