@@ -13,11 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from mtrec.config import find_root, read_params
+from mtrec.config import experiment, find_root, read_params
+from mtrec.data import schema
 from mtrec.evaluation import findings, tables
 from mtrec.paths import Paths
 from mtrec.study import report as study
-from mtrec.training import ledger
+from mtrec.study import run as comparison
 
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
@@ -87,8 +88,11 @@ def study_section(root: Path) -> str:
     """What the comparison of layers, balancers and heads allows to be said, per domain."""
     config = read_params(root / "params.yaml")
     default = (config.model_building.shared.layer, config.training.balancing)
-    files = {domain: Paths(root, domain).study for domain in config.domains}
-    results = {domain: ledger.read(file) for domain, file in files.items() if file.is_file()}
+    results = {
+        domain: _known(domain, root)
+        for domain in config.domains
+        if Paths(root, domain).study.is_file()
+    }
     if not results:
         return "No results yet: run `make study`."
     own = {
@@ -111,6 +115,14 @@ def study_section(root: Path) -> str:
             f"{losses[default]:.4f}."
         )
     return "\n\n".join(parts)
+
+
+def _known(domain: str, root: Path) -> pd.DataFrame:
+    """What notebook 07 shows; without the domain's tables, the last training of each setting."""
+    run, names = experiment(domain, root), {}
+    if (run.paths.tables / "examples.parquet").is_file():
+        names = comparison.keys(run, schema.read(run.paths.tables).examples)
+    return comparison.results(run.paths, names)
 
 
 def markdown(frame: pd.DataFrame) -> str:

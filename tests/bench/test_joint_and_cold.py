@@ -9,7 +9,7 @@ import pytest
 
 from mtrec.bench.models import retrained
 from mtrec.bench.models.retrained import Domain, Trained
-from mtrec.bench.protocols import cold, joint, joint_cost
+from mtrec.bench.protocols import cold, joint, step_cost
 from tests.conftest import TASKS
 
 
@@ -56,7 +56,7 @@ def test_rows_are_means_over_seeds_and_name_each():
 
 def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
     seconds = {"joint": np.array([6.0, 8.0]), "a": np.array([2.0, 2.0]), "b": np.array([4.0, 6.0])}
-    found = joint_cost.ratios(seconds, {"joint": 10, "a": 10, "b": 4})
+    found = step_cost.ratios(seconds, {"joint": 10, "a": 10, "b": 4})
     np.testing.assert_allclose(found["cost_ratio"], [2.0, 2.0])
     np.testing.assert_allclose(found["cost_ratio_all"], [1.0, 1.0])
     np.testing.assert_allclose(found["cost_ratio_per_row"], [0.6 / 0.6, 0.8 / 0.85])
@@ -66,13 +66,13 @@ def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
 def test_cost_is_timed_on_the_models_of_the_pipeline(run, monkeypatch, share):
     training = run.training.model_copy(update={"distillation": share})
     made = replace(run, training=training)
-    monkeypatch.setattr(joint_cost, "experiment", lambda domain, root: made)
-    rows = {row.metric: row for row in joint_cost.run(run.paths.root, ["tiny"], 2)}
+    monkeypatch.setattr(step_cost, "experiment", lambda domain, root: made)
+    rows = {row.metric: row for row in step_cost.run(run.paths.root, ["tiny"], 2)}
     names = ("cost_ratio", "cost_ratio_all", "cost_ratio_per_row")
     assert set(rows) == {f"tiny {name}" for name in names}
     assert all(row.low <= row.value <= row.high for row in rows.values())
-    assert {row.protocol for row in rows.values()} == {"joint_cost"}
-    trainers = joint_cost.all_trainers(retrained.whole(made))
+    assert {row.protocol for row in rows.values()} == {"step_cost"}
+    trainers = step_cost.all_trainers(retrained.whole(made))
     assert list(trainers) == [*TASKS, "joint"]
     taught = trainers["joint"]._data["taught"]
     assert set(taught) == (set(TASKS) if share else set())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mtrec.bench.models import retrained
+from mtrec.tasks.base import smoothed_rate
 from mtrec.training import workbench
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer
@@ -53,7 +54,7 @@ def test_probabilities_have_the_validation_rate_if_training_recalibrates(run, mo
         retrained, "experiment", lambda domain, root: replace(run, training=training)
     )
     found = retrained.trained.__wrapped__("tiny", run.paths.root, (0,))
-    rate = found.bench.data.labels["like"][found.rows("validation", "like")].mean()
+    rate = smoothed_rate(found.bench.data.labels["like"][found.rows("validation", "like")])
     for model in ("joint", "like"):
         said = found.models[model][0].answers["validation"]["like"].mean()
         assert (abs(said - rate) < 1e-4) == asked

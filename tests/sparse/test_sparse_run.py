@@ -113,7 +113,10 @@ def test_results_of_other_settings_are_shown_until_there_are_own(sparse_run, wor
     ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": "other"}]))
     assert module.results(run, names)["key"].tolist() == ["other"]
     ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
-    assert module.results(run, names)["key"].tolist() == [names["none"][0]]
+    assert module.results(run, names)["key"].tolist() == ["other"]
+    for part in ("factors", "imputation"):
+        ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": names[part][0]}]))
+    assert module.results(run, names)["key"].tolist() == [part[0] for part in names.values()]
 
 
 def test_more_levels_and_seeds_leave_trainings_valid_and_other_settings_do_not(sparse_run):

@@ -7,6 +7,7 @@ import pytest
 
 from mtrec import config
 from mtrec.paths import Paths
+from mtrec.study import report
 from mtrec.study import run as module
 from mtrec.study.plan import Setting
 from mtrec.study.run import fingerprint, keys, main, plan, train_setting
@@ -104,18 +105,26 @@ def test_number_of_trainings_is_known_before(study, bench):
 def test_results_of_other_settings_are_shown_until_there_are_own(study, bench):
     run, examples = study["run"], bench.tables.examples
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=tiny PART=comparison`"):
-        module.results(run, keys(run, examples))
+        module.results(run.paths, keys(run, examples))
     main("tiny")
-    old = module.results(run, keys(run, examples))
+    old = module.results(run.paths, keys(run, examples))
     task_embedding = run.task_embedding.model_copy(update={"layer": 3})
     study["run"] = other = replace(run, task_embedding=task_embedding)
     names = keys(other, examples)
-    pd.testing.assert_frame_equal(module.results(other, names), old)
-    study["stop"] = len(study["done"]) + 1  # one training of the new settings
-    with pytest.raises(KeyboardInterrupt):
-        main("tiny")
-    assert set(module.results(other, names)["key"]) == {names["alone"][0]}
-    pd.testing.assert_frame_equal(module.results(run, keys(run, examples)), old)
+    pd.testing.assert_frame_equal(module.results(other.paths, names), old)
+    for left in (1, 40):  # trainings of the new settings
+        study["stop"] = len(study["done"]) + left
+        with pytest.raises(KeyboardInterrupt):
+            main("tiny")
+        found = module.results(other.paths, names)
+        assert len(report.summary(found))
+        assert report.conclusions(found, "mmoe", "static")
+        assert set(found["key"]) <= set(old["key"]) or left > 1
+    study["stop"] = None
+    main("tiny")
+    found = set(module.results(other.paths, names)["key"])
+    assert found == {name for part in names.values() for name in part}
+    pd.testing.assert_frame_equal(module.results(run.paths, keys(run, examples)), old)
 
 
 def test_added_balancer_trains_its_own_settings_only(study, bench):

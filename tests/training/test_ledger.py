@@ -47,14 +47,25 @@ def test_earlier_rows_keep_their_bytes_when_others_are_added(tmp_path):
     assert file.read_bytes().startswith(before)
 
 
-def test_reader_is_shown_the_present_settings_or_else_the_last_of_each_training(tmp_path):
+def test_reader_is_shown_the_present_settings_once_every_part_has_begun(tmp_path):
     file = tmp_path / "results.csv"
     with pytest.raises(FileNotFoundError, match=r"results.csv: no results; run `make it`"):
-        ledger.known(file, ["a"], ["task"], "make it")
-    for key, value in (("a", 1.0), ("b", 3.0)):
-        ledger.add(file, rows(key, value))
-    assert ledger.known(file, ["a"], ["task"], "")["key"].tolist() == ["a", "a"]
-    assert ledger.known(file, ["c"], ["task"], "")["value"].tolist() == [3.0, 2.0]
+        ledger.known(file, {"x": ["a"]}, ["task"], "make it")
+
+    def shown(**names):
+        return ledger.known(file, names, ["task"], "")["key"].unique().tolist()
+
+    ledger.add(file, rows("a"))
+    assert shown(x=["a"], y=["b"]) == ["a"]  # an unfinished study is better than none
+    ledger.add(file, rows("b"))
+    assert shown(x=["a"], y=["b"]) == ["a", "b"]
+    assert shown(x=["a", "c"]) == ["a"]
+    assert shown(x=["c"]) == ["b"]  # the last
+    assert shown() == ["b"]
+    ledger.add(file, rows("c"))
+    assert shown(x=["c"], y=["d"]) == ["b"]
+    ledger.add(file, rows("d"))
+    assert shown(x=["c"], y=["d"]) == ["c", "d"]
 
 
 def test_unfinished_study_says_so_and_so_does_one_of_other_settings():

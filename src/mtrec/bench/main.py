@@ -11,7 +11,7 @@ from mtrec.bench import report, results
 from mtrec.bench.results import Row
 
 PARTS = (
-    "rating", "like", "topn", "ecommerce", "next_basket", "joint", "joint_cost", "cold", "speed",
+    "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
     "scaling", "own_data", "profile",
 )  # fmt: skip
 

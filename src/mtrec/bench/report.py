@@ -38,7 +38,7 @@ QUESTIONS = {
     "next_basket_all": "The Complete Journey: products of the next basket.",
     "next_basket_repeat": "The same, only what the household bought before.",
     "next_basket_explore": "The same, only what the household never bought.",
-    "joint_cost": "A training step of the joint model, in units of its single-task twins'.",
+    "step_cost": "A training step of the joint model, in units of its single-task twins'.",
     "cold_items": "Items without any event in training.",
     "cold_users": "Users without any event in training.",
     "own_million": "A stranger's million events, from `mtrec new` to trained models.",

@@ -90,7 +90,12 @@ def study(run: Any, file: Path, minutes: float | None = None) -> bool:
 
 
 def keys(run: Any, tables: Any) -> dict[str, list[str]]:
-    """What identifies each training of the present settings, by step."""
+    """What identifies each training of the present settings, by step.
+
+    Args:
+        run: :class:`mtrec.config.Experiment` as :func:`mtrec.study.run.plain` has it.
+        tables: the four tables.
+    """
     found: dict[str, list[str]] = {}
     for setting in plan(run, tables):
         names = [fingerprint(run, setting, run.seed + n) for n in range(run.sparse.seeds)]
@@ -98,17 +103,16 @@ def keys(run: Any, tables: Any) -> dict[str, list[str]]:
     return found
 
 
-def results(run: Any, keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def results(run: Any, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """What is known, see :func:`mtrec.training.ledger.known`.
 
     Args:
-        run: :class:`mtrec.config.Experiment` as :func:`mtrec.study.run.plain` has it.
-        keys: see :func:`keys`.
+        run: :class:`mtrec.config.Experiment`.
+        names: see :func:`keys`.
 
     Raises:
         FileNotFoundError: nothing is known of the domain.
     """
-    names = [name for part in keys.values() for name in part]
     command = f"make study DOMAIN={run.name} PART=sparse_data"
     training = ["level", "part", "method", "task", "seed"]
     return ledger.known(results_file(run), names, training, command)

@@ -37,7 +37,7 @@ def main(domain: str) -> Path:
     pairs += [(layer, other) for other in (*study.balancers[1:], *study.more_balancers)]
     trainers = [_trainer(workbench.with_layer(bench, *pair)) for pair in pairs]
     rows = np.random.default_rng(run.seed).integers(
-        0, len(bench.training), (STEPS + 1, bench.settings.batch_size)
+        0, trainers[0].rows, (STEPS + 1, trainers[0].batch)
     )
     seconds = np.array([[_time(t, part) for t in trainers] for part in rows.astype("int32")])[1:]
     frame = pd.DataFrame(pairs, columns=["layer", "balancing"]).assign(

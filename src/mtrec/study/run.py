@@ -94,19 +94,18 @@ def keys(run: Any, examples: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def results(run: Any, keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def results(paths: Any, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """What is known, see :func:`mtrec.training.ledger.known`.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
-        keys: see :func:`keys`.
+        paths: :class:`mtrec.paths.Paths` of the domain.
+        names: see :func:`keys`.
 
     Raises:
         FileNotFoundError: nothing is known of the domain.
     """
-    names = [name for part in keys.values() for name in part]
-    command = f"make study DOMAIN={run.name} PART=comparison"
-    return ledger.known(run.paths.study, names, ["part", "setting", "task", "seed"], command)
+    command = f"make study DOMAIN={paths.domain} PART=comparison"
+    return ledger.known(paths.study, names, ["part", "setting", "task", "seed"], command)
 
 
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:

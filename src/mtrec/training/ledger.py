@@ -43,13 +43,15 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def known(
-    file: Path, names: Collection[str], training: Sequence[str], command: str
+    file: Path, names: Mapping[str, Collection[str]], training: Sequence[str], command: str
 ) -> pd.DataFrame:
-    """What readers are shown: trainings of the present settings, or else the last of each.
+    """What readers are shown: trainings of the present settings, or else the last others of each.
+
+    The present settings are shown as soon as every part of the study has begun with them.
 
     Args:
         file: of the results.
-        names: keys of the present settings.
+        names: keys of the present settings by part; without any, the last of each is shown.
         training: columns that tell the rows of one setting apart.
         command: what makes results, for the error.
 
@@ -59,8 +61,11 @@ def known(
     found = read(file)
     if found.empty:
         raise FileNotFoundError(f"{file}: no results; run `{command}`.")
-    present = found[found["key"].isin(names)]
-    return present if len(present) else found.drop_duplicates([*training], keep="last")
+    mine = found["key"].isin([name for part in names.values() for name in part])
+    begun = names and all(found["key"].isin(part).any() for part in names.values())
+    if begun or mine.all():
+        return found[mine]
+    return found[~mine].drop_duplicates([*training], keep="last")
 
 
 def missing(found: pd.DataFrame, names: Mapping[str, Collection[str]]) -> pd.DataFrame:

@@ -1,16 +1,16 @@
 r"""Shift binary tasks so that validation rows come true as often as is said.
 
 .. math:: z \leftarrow z + b, \qquad
-    \frac1n \sum_i p(z_i + b) = \frac1n \sum_i y_i
+    \frac1n \sum_i p(z_i + b) = \frac{1 + \sum_i y_i}{2 + n}
 
-What a count or a mean says of the future changes with time: a model that learnt from early weeks
-is too sure, or not sure enough, in later ones, and the validation rows are the latest that training
-may see. One number per task is learnt from them, the head's bias, so that no order of predictions
-changes: AUC stays what it was.
+What a count or a mean says of a label changes with time: a model that learnt from early weeks is
+too sure, or not sure enough, in later ones. Where the split is in time, the validation rows are the
+latest that training may see. One number per task is learnt from them, the head's bias, so that no
+order of predictions changes: AUC stays what it was.
 
 Source: Steyerberg et al. 2004, "Validation and updating of predictive logistic regression models",
-https://doi.org/10.1002/sim.1844, method 2 ("recalibration in the large"). With the logistic loss
-:math:`b` is that of the greatest likelihood.
+https://doi.org/10.1002/sim.1844: the intercept alone is updated. With the logistic loss :math:`b`
+is that of the greatest likelihood but for the pseudo-counts, which keep it finite.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from scipy.optimize import brentq
 
 from mtrec.data.dataset import Dataset
 from mtrec.tasks import Binary, TaskType
+from mtrec.tasks.base import smoothed_rate
 from mtrec.training.loop import predict
 
-FARTHEST = 10.0  # shift of a logit; no validation rate asks for more unless it is 0 or 1
+BEYOND = 20.0  # logits further than this from 0 stand for a rate that no number of rows has
 
 
 def recalibrate(model: Any, tasks: Mapping[str, TaskType], validation: Dataset) -> dict[str, float]:
@@ -52,20 +53,12 @@ def recalibrate(model: Any, tasks: Mapping[str, TaskType], validation: Dataset) 
 
 
 def shift(kind: Binary, labels: np.ndarray, logits: np.ndarray) -> float:
-    """What to add to the logits so that their mean probability is the labels' rate.
+    """What to add to the logits so that their mean probability is the labels' smoothed rate.
 
     Args:
         kind: task type, which maps logits to probabilities.
         labels: 0 or 1, ``(n,)``.
         logits: ``(n, 1)``.
-
-    Returns:
-        The shift, between -10 and 10; one of these two if the labels are all alike.
     """
-
-    def excess(bias: float) -> float:
-        return float(np.mean(kind.predict(logits + bias)) - np.mean(labels))
-
-    if excess(-FARTHEST) >= 0.0:
-        return -FARTHEST
-    return FARTHEST if excess(FARTHEST) <= 0.0 else float(brentq(excess, -FARTHEST, FARTHEST))
+    rate, end = float(smoothed_rate(labels)), BEYOND + float(np.abs(logits).max())
+    return float(brentq(lambda bias: np.mean(kind.predict(logits + bias)) - rate, -end, end))

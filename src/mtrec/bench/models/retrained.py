@@ -36,7 +36,7 @@ class Trained:
 
     Attributes:
         answers: predictions (ranks of the truth for ranking) by part and task, on the rows with a
-            known label.
+            known label; shifted where ``training.recalibrate`` says so.
         seconds: of the training, compilation apart where the step was compiled before; of a model
             that is taught, with those of its teachers.
     """

@@ -2,7 +2,7 @@
 
 The pipeline's joint model and its twins learn the same rows over three seeds; differences are
 paired, on the same test rows and seed, and signed so that more is better. Values and intervals
-(each a bootstrap over users) are means over seeds. What it costs: ``joint_cost``.
+(each a bootstrap over users) are means over seeds. What it costs: ``step_cost``.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a step of the joint model costs, against its twins', in every domain: ``joint_cost``.
+"""What a step of the joint model costs, against its twins', in every domain: ``step_cost``.
 
 The pipeline's joint model and its twins take ``STEPS`` training steps each, in turns, in one
 process; a ratio is of one turn, the figure the median over turns. All take the same number of
-steps per epoch, so these are also the ratios of an epoch. ``cost_ratio`` is in units of the mean
-twin, ``cost_ratio_all`` of all twins together. A twin's batch holds only the rows with its label,
-the joint model's those of all tasks: ``cost_ratio_per_row`` compares the time per row. Where twins
-teach the joint model (:mod:`mtrec.training.distillation`), its step reads their answers, but their
-training comes on top.
+steps per epoch, so these are also the ratios of a pass, without validation. ``cost_ratio`` is in
+units of the mean twin, ``cost_ratio_all`` of all twins together. A twin's batch holds only the rows
+with its label, the joint model's those of all tasks: ``cost_ratio_per_row`` compares the time per
+row. Where twins teach the joint model (:mod:`mtrec.training.distillation`), its step reads their
+answers, but their training comes on top.
 """
 
 from __future__ import annotations
@@ -48,17 +48,20 @@ def rows_of(domain: str, root: Path, turns: int) -> list[Row]:
     make_deterministic(one.seed, one.training.deterministic)
     trainers = all_trainers(whole(one))
     batches = {name: trainer.batch for name, trainer in trainers.items()}
-    found = ratios(in_turns(trainers, turns), batches)
+    found = ratios(timed(trainers, turns), batches)
     rows = []
     for metric, values in found.items():
         value, low, high = median(values.tolist())
-        rows.append(Row("joint_cost", "", "mtrec joint", "", f"{domain} {metric}", value, low, high,
+        rows.append(Row("step_cost", "", "mtrec joint", "", f"{domain} {metric}", value, low, high,
                         1, float("nan"), float("nan"), f"median of {turns} turns"))  # fmt: skip
     return rows
 
 
 def all_trainers(bench: Workbench) -> dict[str, Trainer]:
-    """Trainers of the twins and of the joint model, which has teachers if the settings say so."""
+    """Trainers of the twins and of the joint model, none trained.
+
+    If the settings say so, the joint model has teachers, who need not know anything to be read.
+    """
     names = tuple(bench.assembly.types)
     trainers: dict[str, Trainer] = {}
     taught: dict[str, Array] = {}
@@ -72,7 +75,7 @@ def all_trainers(bench: Workbench) -> dict[str, Trainer]:
     return trainers | {JOINT: trainer_of(pupil, model, names)}
 
 
-def in_turns(trainers: Mapping[str, Trainer], turns: int) -> dict[str, Array]:
+def timed(trainers: Mapping[str, Trainer], turns: int) -> dict[str, Array]:
     """Seconds ``(turns,)`` that ``STEPS`` steps take by model, after a turn that is not kept."""
     found: dict[str, list[float]] = {name: [] for name in trainers}
     draw = np.random.default_rng(SEED)
@@ -103,4 +106,4 @@ def ratios(seconds: Mapping[str, Array], batches: Mapping[str, int]) -> dict[str
     }
 
 
-PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {"joint_cost": run}
+PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {"step_cost": run}
