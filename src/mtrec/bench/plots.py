@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from mtrec.bench.targets import is_ours
 from mtrec.evaluation.plots import COLOURS
@@ -49,7 +49,7 @@ def against_targets(judged: pd.DataFrame, title: str) -> Figure:
         judged: ``name``, ``reached`` (1 = the target) and ``verdict``, one line per target.
         title: of the figure.
     """
-    figure, axes = plt.subplots(figsize=(8, 1.6 + 0.32 * len(judged)))
+    figure, axes = plt.subplots(figsize=(10, 1.6 + 0.32 * len(judged)))
     for place, (_, row) in enumerate(judged[::-1].iterrows()):
         colour, marker = (MET, "o") if row["verdict"] == "met" else (MISSED, "X")
         axes.plot([1.0, row["reached"]], [place, place], color=colour, linewidth=2)
@@ -57,6 +57,7 @@ def against_targets(judged: pd.DataFrame, title: str) -> Figure:
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_yticks(range(len(judged)), judged["name"][::-1])
     axes.set_ylim(-0.6, len(judged) - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set(title=title, xlabel="share of the target that was reached (right of the line: met)")
     _legend(axes, ("met", "o", MET), ("missed", "X", MISSED))
