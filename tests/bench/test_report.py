@@ -6,6 +6,7 @@ from mtrec.bench import report, results, targets
 from mtrec.bench.protocols import profile
 from mtrec.bench.results import Row
 from mtrec.bench.targets import TARGETS, Target, higher_is_better, judge
+from tests.conftest import ROOT
 
 
 def row(protocol, system, metric, value, low=None, high=None, **more):
@@ -75,6 +76,13 @@ def test_the_reason_of_a_miss_is_told_only_while_it_is_one(monkeypatch):
     assert targets.reasons(missed.assign(metric="auc")) == []
 
 
+def test_every_miss_of_the_committed_results_has_a_reason():
+    judged = judge(results.read(ROOT / "benchmarks" / "results.json"))
+    missed = judged[judged["verdict"] == "missed"]
+    without = [line for _, line in missed.iterrows() if not targets.reasons(line.to_frame().T)]
+    assert not without
+
+
 def test_what_no_row_speaks_of_is_not_measured():
     assert verdicts(ROWS, Target("nowhere", "auc", "limit", 0.8)) == {"auc": "not measured"}
     alone = frame(row("p", "mtrec", "auc", 0.7))
@@ -113,6 +121,8 @@ def test_the_page_shows_misses_in_plain_sight(tmp_path):
     missed = text.split("### Missed")[1].split("### Met")[0]
     assert "0.8950 (mtrec joint network)" in missed
     assert "rating rmse" in missed and "like auc" not in missed
+    assert "of 2 differences" in text and "0 are above zero" in text
+    assert "1 below, and 1 undecided" in text
     assert "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | we lead |" in text
     assert "Exponents: 0.40 over all sizes" in text
     made = {file.stem for file in (folder / "figures").glob("*.png")}

@@ -1,6 +1,7 @@
 """The pipeline's models, joint and single-task, trained over several seeds on all of a domain.
 
-Settings, rows and features are the pipeline's; only seeds differ, and the first is its own.
+Settings, rows and features are the pipeline's. Its models are not among these: the first seed is
+its own, but other units are dropped, because models are built in another order.
 """
 
 from __future__ import annotations
