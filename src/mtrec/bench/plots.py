@@ -15,10 +15,13 @@ from mtrec.evaluation.plots import COLOURS
 
 OURS, PEERS = COLOURS[0], COLOURS[7]
 MET, MISSED = COLOURS[2], COLOURS[3]
+MANY_TIMES = 20
 
 
 def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     """One metric of all systems as points with their 95 % intervals, the best on top.
+
+    The axis is logarithmic where the largest value is many times the least.
 
     Args:
         rows: of one protocol and metric.
@@ -36,6 +39,8 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
             axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
     axes.set_yticks(range(len(rows)), rows["system"])
     axes.set_ylim(-0.6, len(rows) - 0.4)
+    if rows["value"].min() > 0 and rows["value"].max() > MANY_TIMES * rows["value"].min():
+        axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.set(title=title, xlabel=label)
     _legend(axes, ("ours", "o", OURS), ("peer", "s", PEERS))
