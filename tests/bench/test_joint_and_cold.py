@@ -10,6 +10,7 @@ import pytest
 from mtrec.bench.models import retrained
 from mtrec.bench.models.retrained import Domain, Trained
 from mtrec.bench.protocols import cold, joint, step_cost
+from mtrec.cold.run import results_file
 from tests.conftest import TASKS
 
 
@@ -84,27 +85,36 @@ def test_without_the_study_a_sentence_says_what_to_run(tmp_path):
         cold.run("cold_items", tmp_path)
 
 
-def test_cold_rows_leave_differences_and_other_splits_out(tmp_path):
-    folder = tmp_path / "reports" / "study"
-    folder.mkdir(parents=True)
-    row = {"seed": 1, "task": "like", "type": "binary", "rows": 9, "entities": 3, "metric": "auc",
-           "value": 0.5, "low": 0.4, "high": 0.6}  # fmt: skip
-    pd.DataFrame(
-        [{"split": split, "system": system, "key": key, **row}
-         for split in ("cold_items", "cold_users")
-         for system in ("both", "catboost", "both - catboost") for key in ("old", "new")]
-    ).to_csv(folder / "video_cold.csv", index=False)  # fmt: skip
-    rows = cold.run("cold_items", tmp_path)
-    assert [(r.protocol, r.system, r.metric) for r in rows] == [
-        ("cold_items", "mtrec joint", "video like auc"),
-        ("cold_items", "catboost", "video like auc"),
+@pytest.fixture
+def cold_study(run, tmp_path):
+    """Writes results of systems in two splits and two seeds, and returns the settings."""
+
+    def write(*systems):
+        here = replace(run, paths=replace(run.paths, root=tmp_path))
+        about = {"task": "like", "type": "binary", "rows": 9, "entities": 3, "metric": "auc"}
+        rows = [
+            {"split": split, "seed": seed, "system": system, "key": f"{split} {seed}", **about,
+             "value": 0.5 + 0.1 * seed, "low": 0.4, "high": 0.6 + 0.1 * seed}
+            for split in ("cold_items", "cold_users") for seed in (0, 1) for system in systems
+        ]  # fmt: skip
+        file = results_file(here)
+        file.parent.mkdir(parents=True)
+        pd.DataFrame(rows).to_csv(file, index=False)
+        return here
+
+    return write
+
+
+def test_cold_rows_are_means_over_seeds_without_differences_and_other_splits(cold_study):
+    rows = cold.domain_rows("cold_items", cold_study("both", "catboost", "both - catboost"))
+    assert [(r.protocol, r.system, r.metric, r.seeds) for r in rows] == [
+        ("cold_items", "mtrec joint", "tiny like auc", 2),
+        ("cold_items", "catboost", "tiny like auc", 2),
     ]
+    assert (rows[0].value, rows[0].low, rows[0].high) == pytest.approx((0.55, 0.4, 0.7))
 
 
-def test_where_there_is_no_text_the_model_with_tables_is_the_whole_one(tmp_path):
-    file = tmp_path / "films_cold.csv"
-    row = {"split": "cold_items", "task": "like", "metric": "auc", "value": 0.5, "low": 0.4,
-           "high": 0.6, "key": "k"}  # fmt: skip
-    pd.DataFrame([{"system": s, **row} for s in ("ids", "tables", "means")]).to_csv(file)
-    names = [row.system for row in cold.domain_rows("cold_items", file)]
+def test_where_there_is_no_text_the_model_with_tables_is_the_whole_one(cold_study):
+    rows = cold.domain_rows("cold_items", cold_study("ids", "tables", "means"))
+    names = [row.system for row in rows]
     assert names == ["mtrec joint, ids alone", "mtrec joint", "means"]

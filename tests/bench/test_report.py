@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench import report, results, targets
+from mtrec.bench import figures, report, results, targets
 from mtrec.bench.protocols import profile
 from mtrec.bench.results import Row
 from mtrec.bench.targets import TARGETS, Target, higher_is_better, judge
@@ -131,6 +131,32 @@ def test_the_page_shows_misses_in_plain_sight(tmp_path):
         assert f"figures/{name}.png" in text
 
 
+def test_notes_name_the_metric_where_a_systems_notes_differ():
+    rows = frame(
+        row("joint_video", "mtrec joint", "rating rmse", 0.9, note="by seed: 0.9"),
+        row("joint_video", "mtrec joint", "like auc", 0.7, note="by seed: 0.7"),
+        row("joint_video", "peer", "rating rmse", 0.9),
+        row("joint_video", "peer", "like auc", 0.7),
+    )
+    assert report._notes(rows).splitlines() == [
+        "- mtrec joint 1, rating rmse: 1 seed, 2 s, 300 MB; by seed: 0.9",
+        "- mtrec joint 1, like auc: 1 seed, 2 s, 300 MB; by seed: 0.7",
+        "- peer 1: 1 seed, 2 s, 300 MB; a note",
+    ]
+
+
+def test_a_tie_is_neither_ahead_nor_behind():
+    rows = frame(
+        *[row("cold_items", system, f"films {task}", value)
+          for task, ours, peer in (("like auc", 0.7, 0.6), ("rating rmse", 1.0, 0.9),
+                                   ("next_item ndcg@10", 0.0, 0.0))
+          for system, value in (("mtrec joint", ours), ("peer", peer))]
+    )  # fmt: skip
+    line = report._standing(rows).splitlines()[-1]
+    assert "| 3 metrics | ahead in 1 | " in line
+    assert "level: films next_item ndcg@10; behind: films rating rmse" in line
+
+
 def test_the_page_of_no_rows_says_that_nothing_was_measured(tmp_path):
     report.write(tmp_path, results.read(tmp_path / "absent.json"))
     text = (tmp_path / "reports" / "benchmarks" / "README.md").read_text()
@@ -139,7 +165,7 @@ def test_the_page_of_no_rows_says_that_nothing_was_measured(tmp_path):
 
 def test_what_was_reached_is_above_one_exactly_where_the_target_is_met():
     judged = judge(ROWS)
-    found = report.reached(judged)
+    found = figures.reached(judged)
     np.testing.assert_array_equal(found["reached"] >= 1.0, found["verdict"] == "met")
 
 
@@ -149,7 +175,7 @@ def test_the_profile_is_domains_by_stages_longest_first():
         row("repro_profile", "mtrec", "large training seconds", 60.0),
         row("repro_profile", "mtrec", "large preprocessing seconds", 90.0),
     )
-    wide = report.profile(rows)
+    wide = figures.profile(rows)
     assert list(wide.index) == ["large", "small"]
     assert list(wide.columns) == ["preprocessing", "training"]
     assert wide.loc["small"].tolist() == [0.0, 5.0]

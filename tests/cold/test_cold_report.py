@@ -49,14 +49,6 @@ def test_sentences_say_what_intervals_allow(results):
     ]
 
 
-def test_unfinished_study_says_so(results):
-    found = report.missing(results, {"cold_items": ["new", "k1"], "cold_users": ["u"]})
-    assert found["done"].tolist() == ["yes", "no"]
-    found = report.missing(results, {"cold_items": ["new"]})
-    assert found["done"].tolist() == ["of other settings; `make study` makes them anew"]
-    assert report.missing(results[:0], {"cold_items": ["k1"]})["done"].tolist() == ["no"]
-
-
 def test_sizes_are_those_of_the_rows_that_were_tested(results):
     found = report.test_sizes(results)
     assert found["test rows"].tolist() == [100, 100]

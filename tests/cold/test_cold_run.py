@@ -18,9 +18,9 @@ def quick(monkeypatch):
     """Splits that take no time; lists them."""
     done = []
 
-    def one(run, tables, vectors, split, asked):
+    def one(run, tables, vectors, split, asked, seed):
         done.append(split)
-        return pd.DataFrame({"split": [split], "value": [0.5]})
+        return pd.DataFrame({"split": [split], "seed": seed, "task": "like", "system": "both"})
 
     monkeypatch.setattr(module, "hold_out_once", one)
     return done
@@ -35,8 +35,8 @@ def test_every_split_is_done_once_and_an_interrupted_study_goes_on(cold_run, qui
     assert study(cold_run, file, minutes=0)  # nothing is left that could be stopped
     assert len(quick) == 2
     assert study(with_short(cold_run, seeds=3), file)
-    assert len(quick) == 4
-    assert ledger.read(file)["key"].nunique() == 4
+    assert len(quick) == 6  # more seeds leave the first one valid
+    assert ledger.read(file)["key"].nunique() == 6
 
 
 def test_peer_that_is_not_installed_is_left_out_until_it_is(
@@ -53,13 +53,13 @@ def test_peer_that_is_not_installed_is_left_out_until_it_is(
     assert study(run, file)
     assert len(quick) == 2
     assert module.results(run)["key"].tolist() == [
-        fingerprint(run, split, ()) for split in planned(run)
+        fingerprint(run, split, run.seed, ()) for split in planned(run)
     ]
     for name in ("lightfm", "catboost"):
         monkeypatch.setitem(sys.modules, name, object())
     assert study(run, file)
     assert len(quick) == 4  # with peers it is another result, and it is the one that is shown
-    whole = [fingerprint(run, split) for split in planned(run)]
+    whole = [fingerprint(run, split, run.seed) for split in planned(run)]
     assert module.results(run)["key"].tolist() == whole
     monkeypatch.setitem(sys.modules, "lightfm", None)
     assert study(run, file, minutes=0)  # what is known with all peers is not done again
@@ -70,15 +70,17 @@ def test_results_of_other_settings_are_shown_until_there_are_own(cold_run, quick
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=cold_start`"):
         module.results(run)
     file, old = module.results_file(run), module.keys(run)
+    row = {"seed": 0, "task": "like", "system": "both"}
     for split, names in old.items():
-        ledger.add(file, pd.DataFrame({"split": [split], "key": names[0]}))
+        ledger.add(file, pd.DataFrame([{"split": split, "key": names[0], **row}]))
     training = run.training.model_copy(update={"l2": 0.5})
     changed = replace(run, training=training)
-    assert not {*old["cold_items"]} & {*module.keys(changed)["cold_items"]}
+    new = module.keys(changed)
+    assert not {*old["cold_items"]} & {*new["cold_items"]}
     assert module.results(changed)["key"].tolist() == [names[0] for names in old.values()]
-    new = module.keys(changed)["cold_users"][0]
-    ledger.add(file, pd.DataFrame({"split": ["cold_users"], "key": new}))
-    assert module.results(changed)["key"].tolist() == [old["cold_items"][0], new]
+    for split, names in new.items():
+        ledger.add(file, pd.DataFrame([{"split": split, "key": names[0], **row}]))
+    assert module.results(changed)["key"].tolist() == [names[0] for names in new.values()]
     assert module.results(run)["key"].tolist() == [names[0] for names in old.values()]
 
 
@@ -96,14 +98,14 @@ def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of
 def test_what_the_pipeline_alone_does_makes_no_results_new(cold_run, change):
     training = cold_run.training.model_copy(update=change)
     other = replace(cold_run, training=training)
-    assert fingerprint(other, "cold_items") == fingerprint(cold_run, "cold_items")
+    assert fingerprint(other, "cold_items", 0) == fingerprint(cold_run, "cold_items", 0)
 
 
 def test_offset_makes_results_new(cold_run):
     task = cold_run.domain.tasks["rating"].model_copy(update={"offset": "running_mean"})
     domain = cold_run.domain.model_copy(update={"tasks": {**cold_run.domain.tasks, "rating": task}})
     other = replace(cold_run, domain=domain)
-    assert fingerprint(other, "cold_items") != fingerprint(cold_run, "cold_items")
+    assert fingerprint(other, "cold_items", 0) != fingerprint(cold_run, "cold_items", 0)
 
 
 def test_split_that_no_task_sees_is_not_planned(cold_run):
@@ -121,16 +123,18 @@ def test_domain_with_too_few_labels_says_so_and_writes_nothing(cold_run, tmp_pat
     assert not file.is_file()
 
 
-@pytest.mark.parametrize("more", [{"share": 0.9}, {"test_share": 0.3}, {"seeds": 5}])
+@pytest.mark.parametrize("more", [{"share": 0.9}, {"test_share": 0.3}])
 def test_changed_setting_makes_results_new(cold_run, more):
-    first = fingerprint(cold_run, "cold_items")
-    assert fingerprint(with_short(cold_run, **more), "cold_items") != first
-    assert fingerprint(cold_run, "cold_users") != first
+    first = fingerprint(cold_run, "cold_items", 0)
+    assert fingerprint(with_short(cold_run, **more), "cold_items", 0) != first
+    assert fingerprint(cold_run, "cold_users", 0) != first
+    assert fingerprint(cold_run, "cold_items", 1) != first
 
 
 def test_every_system_of_every_task_is_scored_on_the_same_rows(cold_run, cold_world, cold_vectors):
-    run = with_short(cold_run, seeds=2)
-    found = hold_out_once(run, cold_world, cold_vectors, "cold_users", ())
+    found = pd.concat(
+        [hold_out_once(cold_run, cold_world, cold_vectors, "cold_users", (), n) for n in (0, 1)]
+    )
     assert list(found["task"].unique()) == list(cold_tasks(cold_run.domain.tasks, "user"))
     for _, part in found.groupby(["task", "seed"]):
         assert set(part["system"]) >= {"ids", "tables", "llm", "both", "means", "llm - ids"}

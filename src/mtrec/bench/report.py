@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
 
-from mtrec.bench import plots
+from mtrec.bench.figures import figures, points, profile
+from mtrec.bench.machine import machine
 from mtrec.bench.targets import (
     DIFFERENCE,
     higher_is_better,
@@ -19,48 +18,9 @@ from mtrec.bench.targets import (
     main_metric,
     reasons,
 )
-from mtrec.evaluation.plots import save, style
+from mtrec.bench.words import PROFILE, QUESTIONS, SCALING
 
-PACKAGES = ("mtrec", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
-SCALING, PROFILE = "scaling_", "repro_profile"
 MANY = 6  # more systems than this stand in rows, as do their notes
-QUESTIONS = {
-    "rating_u1": "MovieLens-100K ratings, official fold u1.",
-    "rating_u1_u5_mean": "MovieLens-100K ratings, mean of the official folds u1 to u5.",
-    "like_random": "MovieLens-100K, rating of 4 or more, rows at random 8:1:1. An earlier run: "
-    "peers chose among one to three settings, not fourteen as elsewhere, and our network is older.",
-    "like_temporal": "MovieLens-100K, rating of 4 or more, in time order 8:1:1.",
-    "topn_811": "MovieLens-100K top-N, each user's events at random 8:1:1, all films ranked.",
-    "leave_last_out": "MovieLens-100K, each user's last film among all films.",
-    "ecommerce_purchase": "The Complete Journey: will the household buy the product this week?",
-    "ecommerce_spend": "The Complete Journey: spend on the product if it is bought.",
-    "ecommerce_category": "The Complete Journey: department of the next purchase.",
-    "ecommerce_basket": "The Complete Journey: categories in the coming week's baskets.",
-    "next_basket_all": "The Complete Journey: products of the next basket.",
-    "next_basket_repeat": "The Complete Journey: next basket, what was bought before.",
-    "next_basket_explore": "The Complete Journey: next basket, what was never bought before.",
-    "step_cost": "A training step of the joint model, in units of its single-task twins'.",
-    "cold_items": "Items without any event in training.",
-    "cold_users": "Users without any event in training.",
-    "own_million": "A stranger's million events, from `mtrec new` to trained models.",
-    "train_speed": "One epoch of the same MMoE on 400,000 rows.",
-    "embed_speed": "SmolLM2-135M's states for texts of all domains, bfloat16.",
-    "serve_latency": "Ten best of 100,000 items for one user, one request at a time.",
-    "repro_profile": "Where the time of `make repro` goes: wall seconds of each stage.",
-    "scaling_events": "Preparing and one epoch, by number of events.",
-    "scaling_tasks": "One epoch of 18,000 rows, by number of tasks.",
-    "scaling_items": "One step of 64 rows with a ranking task, by number of items.",
-}
-UNITS = {
-    "rows_per_second": "training rows per second",
-    "tokens_per_second": "tokens per second",
-    "p50_ms": "median latency [ms]",
-    "rmse": "RMSE (less is better)",
-    "auc": "AUC (more is better)",
-    "ndcg@10": "NDCG@10 (more is better)",
-    "accuracy": "accuracy (more is better)",
-    "map": "mean average precision (more is better)",
-}
 
 
 def write(root: Path, rows: pd.DataFrame) -> None:
@@ -109,6 +69,8 @@ def page(
         *_picture(figures, "targets", "Share of each target that was reached"),
         *_verdicts(judged),
         "## Where we lead, where we do not",
+        "The best of ours and the best peer are those of the test rows: a look at who stands "
+        "where, kinder to the side with more systems. The targets above name ours beforehand.",
         _standing(rows),
         "## Cost against size" if "scaling" in figures else "",
         *_picture(figures, "scaling", "Seconds and memory over events, tasks and items"),
@@ -173,16 +135,20 @@ def _standing(rows: pd.DataFrame) -> str:
         pairs = [pair for m, some in part.groupby("metric") if (pair := _pair(m, some))]
         main = main_metric(str(protocol))
         if main is None:
-            ahead = sum(pair["ahead"] for pair in pairs)
+            named = {
+                word: [pair["metric"] for pair in pairs if pair["standing"] == word]
+                for word in ("ahead", "level", "behind")
+            }
             if pairs:
-                behind = ", ".join(pair["metric"] for pair in pairs if not pair["ahead"])
-                lines.append([protocol, f"{len(pairs)} metrics", f"ahead in {ahead}",
-                              f"behind: {behind}" if behind else "", ""])  # fmt: skip
+                others = [f"{word}: {', '.join(named[word])}" for word in ("level", "behind")
+                          if named[word]]  # fmt: skip
+                lines.append([protocol, f"{len(pairs)} metrics", f"ahead in {len(named['ahead'])}",
+                              "; ".join(others), ""])  # fmt: skip
             continue
         for pair in pairs:
             if pair["metric"] == main:
-                lines.append([protocol, main, pair["ours"], pair["peer"],
-                              "we lead" if pair["ahead"] else "**we do not**"])  # fmt: skip
+                verdict = "we lead" if pair["standing"] == "ahead" else "**we do not**"
+                lines.append([protocol, main, pair["ours"], pair["peer"], verdict])
     columns = ["protocol", "metric", "our best", "best peer", ""]
     return markdown(pd.DataFrame(lines, columns=columns)) if lines else "No peer was measured."
 
@@ -195,9 +161,10 @@ def _pair(metric: str, rows: pd.DataFrame) -> dict | None:
     if up is None or mine.empty or peers.empty:
         return None
     one, other = (part.sort_values("value", ascending=not up).iloc[0] for part in (mine, peers))
-    ahead = one["value"] > other["value"] if up else one["value"] < other["value"]
+    gain = (one["value"] - other["value"]) * (1 if up else -1)
+    standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
     shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
-    return {"metric": metric, "ours": shown[0], "peer": shown[1], "ahead": bool(ahead)}
+    return {"metric": metric, "ours": shown[0], "peer": shown[1], "standing": standing}
 
 
 def _section(protocol: str, rows: pd.DataFrame, figures: Sequence[str]) -> list[str]:
@@ -249,26 +216,6 @@ def _cells(rows: pd.DataFrame) -> list[str]:
     return cells
 
 
-def points(rows: pd.DataFrame) -> pd.DataFrame:
-    """``protocol``, ``size``, ``seconds`` and ``peak_mb`` of the scaling protocols."""
-    some = rows[rows["protocol"].str.startswith(SCALING) & rows["metric"].str.contains("@")]
-    split = some["metric"].str.split("@", expand=True)
-    if some.empty:
-        return pd.DataFrame(columns=["protocol", "size", "seconds", "peak_mb"])
-    found = some.assign(kind=split[0], size=split[1].astype(int))
-    wide = found.pivot(index=["protocol", "size"], columns="kind", values="value")
-    return wide.rename_axis(columns=None).reset_index()
-
-
-def profile(rows: pd.DataFrame) -> pd.DataFrame:
-    """Seconds by domain (rows, longest first) and stage (columns, longest first)."""
-    parts = rows["metric"].str.split(expand=True)
-    found = pd.DataFrame({"domain": parts[0], "stage": parts[1], "seconds": rows["value"]})
-    wide = found.pivot(index="domain", columns="stage", values="seconds").fillna(0.0)
-    wide = wide[wide.sum().sort_values(ascending=False).index]
-    return wide.loc[wide.sum(axis=1).sort_values(ascending=False).index]
-
-
 def _stages(rows: pd.DataFrame) -> str:
     wide = profile(rows)
     wide = wide.assign(sum=wide.sum(axis=1))
@@ -296,97 +243,23 @@ def _curve(rows: pd.DataFrame) -> str:
 
 
 def _notes(rows: pd.DataFrame) -> str:
-    """How each system was run: one line per system and note."""
-    kept = rows.drop_duplicates(["system", "note"]).sort_values("system")
+    """How each system was run: a line per system and note, with its metrics where notes differ."""
     lines = []
-    for _, row in kept.iterrows():
-        facts = [f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"]
-        facts += [f"{_number(row['seconds'])} s"] if pd.notna(row["seconds"]) else []
-        facts += [f"{row['peak_mb']:,.0f} MB"] if pd.notna(row["peak_mb"]) else []
-        name = f"{row['system']} {row['version'] or ''}".strip()
-        lines.append(f"- {name}: {', '.join(facts)}" + (f"; {row['note']}" if row["note"] else ""))
+    for system, part in rows.sort_values("system", kind="stable").groupby("system"):
+        for note, some in part.groupby("note", sort=False):
+            row = some.iloc[0]
+            facts = [f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"]
+            facts += [f"{_number(row['seconds'])} s"] if pd.notna(row["seconds"]) else []
+            facts += [f"{row['peak_mb']:,.0f} MB"] if pd.notna(row["peak_mb"]) else []
+            name = f"{system} {row['version'] or ''}".strip()
+            told = ", ".join([name, *some["metric"]]) if part["note"].nunique() > 1 else name
+            lines.append(f"- {told}: {', '.join(facts)}" + (f"; {note}" if note else ""))
     if rows["protocol"].iloc[0].startswith(SCALING):
         lines = sorted({line.split("; ", 1)[-1] for line in lines})
         lines = [f"- {line}" for line in lines]
     if len(lines) <= MANY:
         return "\n".join(lines)
     return "<details><summary>How each was run</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
-
-
-def figures(folder: Path, rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
-    """Draw the figures and return their names."""
-    style()
-    made = []
-    lines = reached(judged)
-    if len(lines):
-        met = int((lines["verdict"] == "met").sum())
-        title = f"{met} of {len(lines)} targets with a number are met"
-        save(plots.against_targets(lines, title), folder / "targets.png")
-        made.append("targets")
-    for protocol, part in rows.groupby("protocol"):
-        metric = main_metric(str(protocol))
-        some = part[(part["metric"] == metric) & ~part["system"].str.contains(DIFFERENCE)]
-        if len(some) > 1 and metric is not None:
-            up = bool(higher_is_better(metric))
-            title = QUESTIONS.get(str(protocol), str(protocol)).split(". ")[0].rstrip(".")
-            figure = plots.systems(some, title, UNITS.get(metric, metric), up)
-            save(figure, folder / f"{protocol}.png")
-            made.append(str(protocol))
-    stages = rows[rows["protocol"] == PROFILE]
-    if len(stages):
-        title = "Where the time of make repro goes"
-        save(plots.stacked(profile(stages) / 60, title, "minutes"), folder / f"{PROFILE}.png")
-        made.append(PROFILE)
-    curves = points(rows)
-    if len(curves):
-        title = "Cost against size: better than linear where flatter than the dashed line"
-        save(plots.scaling(curves, title), folder / "scaling.png")
-        made.append("scaling")
-    return made
-
-
-def reached(judged: pd.DataFrame) -> pd.DataFrame:
-    """``name``, ``reached`` (1 = the target) and ``verdict`` of targets that are a number."""
-    some = judged[judged["bound"].notna() & (judged["bound"] != 0)]
-    some = some[~some["protocol"].isin(["cold_items", "cold_users"]) | some["peer"].isna()]
-    up = some["metric"].map(higher_is_better).astype(bool)
-    ratio = (some["value"] / some["bound"]).where(up, some["bound"] / some["value"])
-    return pd.DataFrame(
-        {
-            "name": some["protocol"] + " " + some["metric"] + " " + some["target"],
-            "reached": ratio,
-            "verdict": some["verdict"],
-        }
-    ).reset_index(drop=True)
-
-
-def machine() -> list[str]:
-    """Processor, cores, memory, system and versions."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
-    return [
-        f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GB of memory, no accelerator used",
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        f"{versions}; peers' versions stand beside their names",
-    ]
-
-
-def _processor(file: Path = Path("/proc/cpuinfo")) -> str:
-    """Name of the processor, with what it can do for bfloat16."""
-    if not file.is_file():
-        return platform.processor() or platform.machine()
-    text = file.read_text(encoding="utf-8", errors="replace")
-    pairs = [line.split(":", 1) for line in text.splitlines() if ":" in line]
-    fields = {name.strip(): value.strip() for name, value in pairs}
-    wide = " (avx512_bf16)" if "avx512_bf16" in fields.get("flags", "") else ""
-    return fields.get("model name", platform.machine()) + wide
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def _number(value: float) -> str:

@@ -93,7 +93,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; ten million "
     "events take 14 times as long as one million. Each size ran once; what the last factor is made "
     "of was not looked into.",
-    ("cold_items", "*"): "from the study of notebook 08: one training per system on at most "
+    ("cold_items", "*"): "from the study of notebook 08: three trainings per system on at most "
     "20,000 rows. Kept: no ids of the cold side, as CatBoost has none, half of all units dropped, "
     "and heads that start from the means of the known side. Of FilmTrust's items nothing but an id "
     "is known, so that users' means are all there is. Not tried: settings of its own for each "

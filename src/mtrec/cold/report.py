@@ -117,16 +117,6 @@ VERDICTS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def missing(results: pd.DataFrame, keys: Mapping[str, list[str]]) -> pd.DataFrame:
-    """Splits planned, and whether their results are there and of the present settings."""
-    rows = []
-    for split, names in keys.items():
-        found = set(results.loc[results["split"] == split, "key"])
-        done = "of other settings; `make study` makes them anew" if found else "no"
-        rows.append({"split": split, "done": "yes" if found & set(names) else done})
-    return pd.DataFrame(rows)
-
-
 def is_difference(results: pd.DataFrame) -> np.ndarray:
     """Which rows hold a paired difference of two systems."""
     return results["system"].str.contains(" - ", regex=False).to_numpy()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from mtrec.data import schema, texts
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.evaluation.ranks import left_out, ranks
+from mtrec.study.resume import resume
 from mtrec.study.run import learnt_from
 from mtrec.tasks import Ranking
 from mtrec.training import ledger, workbench
 from mtrec.training.loop import make_deterministic, predict
+from mtrec.training.workbench import Workbench
 
 Array = np.ndarray
 DROPOUT = 0.5  # of every model here
@@ -54,13 +56,13 @@ def main(domain: str, minutes: float | None = None) -> bool:
     return study(run, results_file(run), minutes)
 
 
-def settings(domain: str) -> Any:
+def settings(domain: str, start: Path | None = None) -> Any:
     """The experiment as it is trained here: as the domain's own, without teachers.
 
     Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
     known one, if it has an offset; a task that sees one side starts from a constant.
     """
-    run = experiment(domain)
+    run = experiment(domain, start)
     tasks = {
         name: task if task.view == "joint" else task.model_copy(update={"offset": None})
         for name, task in run.domain.tasks.items()
@@ -79,24 +81,24 @@ def results_file(run: Any) -> Path:
 
 def study(run: Any, file: Path, minutes: float | None = None) -> bool:
     """:func:`main` for settings that are read already."""
-    started = time.monotonic()
     tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
-    peers = installed()
-    for split in planned(run):
-        name = fingerprint(run, split, peers)
-        if {name, fingerprint(run, split)} & set(ledger.read(file)["key"]):
-            continue
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
-            print(f"{run.name}: stopped after {minutes:g} minutes; run again to go on", flush=True)
-            return False
-        begun = time.monotonic()
-        found = hold_out_once(run, tables, vectors, split, peers)
-        if found.empty:
-            print(f"{run.name}: {split}: no task has {FEWEST} labels in every split", flush=True)
-            continue
-        ledger.add(file, found.assign(key=name))
-        print(f"{run.name}: {split}: {time.monotonic() - begun:.0f} s", flush=True)
-    return True
+    peers, done = installed(), set(ledger.read(file)["key"])
+    choices = peers, tuple(PEERS)  # what is known with all peers is not done again with fewer
+
+    def trainings(split: str, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+        for seed in seeds:
+            found = hold_out_once(run, tables, vectors, split, peers, seed)
+            if found.empty:
+                print(f"{run.name}: {split}: no task has {FEWEST} labels in every split")
+                return
+            yield seed, found
+
+    settings = (
+        (split, {seed: _name(run, split, seed, choices, done) for seed in _seeds(run)},
+         partial(trainings, split))
+        for split in planned(run)
+    )  # fmt: skip
+    return resume(file, run.name, settings, minutes)
 
 
 def planned(run: Any) -> list[str]:
@@ -118,65 +120,70 @@ def installed() -> tuple[str, ...]:
 
 
 def keys(run: Any) -> dict[str, list[str]]:
-    """By split what results of the present settings are known by, most peers first."""
+    """What identifies each training of the present settings, by split; with most peers known."""
+    done = set(ledger.read(results_file(run))["key"])
     return {
-        split: [fingerprint(run, split, peers) for peers in PEER_SETS] for split in planned(run)
+        split: [_name(run, split, seed, PEER_SETS, done) for seed in _seeds(run)]
+        for split in planned(run)
     }
 
 
+def _seeds(run: Any) -> list[int]:
+    return [run.seed + n for n in range(run.cold_start.seeds)]
+
+
+def _name(
+    run: Any, split: str, seed: int, choices: Sequence[tuple[str, ...]], done: Collection[str]
+) -> str:
+    """Key of the first of some choices of peers whose results are there, else of the first."""
+    names = [fingerprint(run, split, seed, peers) for peers in choices]
+    return next((name for name in names if name in done), names[0])
+
+
 def results(run: Any) -> pd.DataFrame:
-    """What is known: of the present settings, else of the last; with all peers, if there is such.
+    """What is known, see :func:`mtrec.training.ledger.known`.
 
     Raises:
         FileNotFoundError: nothing is known of the domain.
     """
-    found, parts = ledger.read(results_file(run)), []
-    if found.empty:
-        raise FileNotFoundError(
-            f"{results_file(run)}: no results; run `make study DOMAIN={run.name} PART=cold_start`."
-        )
-    for split, names in keys(run).items():
-        own = found[found["split"] == split]
-        known = [name for name in names if name in set(own["key"])] or [*own["key"].tail(1)]
-        parts.append(own[own["key"].isin(known[:1])])
-    return pd.concat(parts, ignore_index=True)
+    command = f"make study DOMAIN={run.name} PART=cold_start"
+    training = ["split", "seed", "task", "system"]
+    return ledger.known(results_file(run), keys(run), training, command)
 
 
 def hold_out_once(
-    run: Any, tables: Any, vectors: Mapping, split: str, asked: tuple[str, ...]
+    run: Any, tables: Any, vectors: Mapping, split: str, asked: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
     """Hold entities out, train and ask every system, and score all on the same rows.
 
-    Our systems are trained once per seed; the peers ``asked`` are fitted once.
+    Entities and rows are drawn by the run's seed, so they are the same for every ``seed``, with
+    which our systems are trained and the peers ``asked`` are fitted.
 
     Returns:
-        A row per task, seed and system, and per compared pair (``both - ids``, positive is
-        better): ``split``, ``seed``, ``task``, ``type``, ``metric``, ``rows``, ``entities``,
-        ``system``, ``value``, ``low``, ``high``.
+        A row per task and system, and per compared pair (``both - ids``, positive is better):
+        ``split``, ``seed``, ``task``, ``type``, ``metric``, ``rows``, ``entities``, ``system``,
+        ``value``, ``low``, ``high``. None if no task has enough labels.
     """
-    short, seed = run.cold_start, run.seed
-    data = make_cold(tables, run.domain, split, (short.validation_share, short.test_share), seed)
+    short = run.cold_start
+    shares = short.validation_share, short.test_share
+    data = make_cold(tables, run.domain, split, shares, run.seed)
     if not data.domain.tasks:
         return pd.DataFrame()
-    cold = prepare(run, short, data, vectors, seed)
-    seeds = [seed + n for n in range(short.seeds)]
+    cold = prepare(run, short, data, vectors, run.seed)
     ours = {
-        system: _joint(restrict(cold.bench, parts, cold.side), cold.test, seeds)
+        system: _joint(restrict(cold.bench, parts, cold.side), cold.test, seed)
         for system, parts in systems(cold.bench.assembly.encoder, cold.side).items()
     }
     rows = []
     for name, kind in cold.bench.assembly.types.items():
         question = ask(cold, name, seed)
-        peers = {"means": means.predict(cold, name)}
-        peers |= _ask_peers(question, name, asked)
+        found = {system: answers[name] for system, answers in ours.items()}
+        found |= {"means": means.predict(cold, name), **_ask_peers(question, name, asked)}
         known = cold.test[cold.bench.data.masks[name][cold.test]]
         entities = cold.entities.iloc[known].to_numpy().astype(str)
-        about = {"task": name, "type": kind.metrics, "rows": len(known),
-                 "entities": len(set(entities))}  # fmt: skip
-        for number in seeds:
-            found = {system: by_seed[number][name] for system, by_seed in ours.items()} | peers
-            scored = _score(run, kind, question.test, found, entities)
-            rows += [{"split": split, "seed": number, **about, **row} for row in scored]
+        about = {"split": split, "seed": seed, "task": name, "type": kind.metrics,
+                 "rows": len(known), "entities": len(set(entities))}  # fmt: skip
+        rows += [{**about, **row} for row in _score(run, kind, question.test, found, entities)]
     return pd.DataFrame(rows)
 
 
@@ -214,12 +221,12 @@ def ask(cold: ColdBench, name: str, seed: int) -> Question:
     )  # fmt: skip
 
 
-def fingerprint(run: Any, split: str, peers: tuple[str, ...] = tuple(PEERS)) -> str:
-    """What identifies a split's results: a change of any setting behind them makes them new."""
+def fingerprint(run: Any, split: str, seed: int, peers: tuple[str, ...] = tuple(PEERS)) -> str:
+    """What identifies the results of a split and seed: a change of any setting makes them new."""
     elsewhere = {"epochs", "batch_size", "distillation", "recalibrate"}
     training = run.training.model_dump(exclude=elsewhere)
     return ledger.key(
-        run.name, split, run.seed, run.cold_start.model_dump(),
+        run.name, split, run.seed, seed, run.cold_start.model_dump(exclude={"seeds"}),
         run.model_building.model_dump(exclude={"history": {"length"}}), training,
         learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples, peers,
         *[name for name, task in run.domain.tasks.items() if task.offset],
@@ -241,17 +248,15 @@ def _absent(kind: Ranking, labels: Array) -> Array:
     return np.zeros((len(labels), kind.outputs), dtype=bool)
 
 
-def _joint(bench: Any, test: Array, seeds: list[int]) -> dict[int, dict[str, Array]]:
-    """Predictions of the joint model on the test rows with a label, by seed and task."""
+def _joint(bench: Workbench, test: Array, seed: int) -> dict[str, Array]:
+    """Predictions of the joint model on the test rows with a label, by task."""
     part, types = bench.data.take(test), bench.assembly.types
-    found = {}
-    for seed, model, _ in workbench.fit(bench, tuple(types), seeds):
-        logits = predict(model, part.inputs)
-        found[seed] = {
-            name: ops.convert_to_numpy(kind.predict(logits[name][part.masks[name]]))
-            for name, kind in types.items()
-        }
-    return found
+    ((_, model, _),) = workbench.fit(bench, tuple(types), [seed])
+    logits = predict(model, part.inputs)
+    return {
+        name: ops.convert_to_numpy(kind.predict(logits[name][part.masks[name]]))
+        for name, kind in types.items()
+    }
 
 
 def _score(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mtrec.data.impute import IMPUTERS
 from mtrec.models.assemble import Assembly, assemble, dataset
 from mtrec.settings import Factors
 from mtrec.sparse.thin import recount, thin
+from mtrec.study.resume import resume
 from mtrec.study.run import NOT_HERE, learnt_from, plain
 from mtrec.study.score import score
 from mtrec.tasks import TaskType
@@ -66,27 +67,18 @@ def results_file(run: Any) -> Path:
 
 def study(run: Any, file: Path, minutes: float | None = None) -> bool:
     """:func:`main` for settings that are read already."""
-    started = time.monotonic()
     tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
-    seeds = [run.seed + n for n in range(run.sparse.seeds)]
-    types = None
-    for setting in plan(run, tables):
-        names = {seed: fingerprint(run, setting, seed) for seed in seeds}
-        done = set(ledger.read(file)["key"])
-        missing = [seed for seed, name in names.items() if name not in done]
-        if not missing:
-            continue
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
-            print(f"{run.name}: stopped after {minutes:g} minutes; run again to go on", flush=True)
-            return False
-        begun = time.monotonic()
-        types = types or fit_whole(run, tables, vectors)
-        bench = prepare(run, tables, vectors, setting, types)
-        for seed, rows in train(bench, setting, missing):
-            ledger.add(file, rows.assign(key=names[seed]))
-        print(f"{run.name}: {setting.level:.0%}, {setting.part} {setting.method}: "
-              f"{time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
-    return True
+    whole = cache(lambda: fit_whole(run, tables, vectors))  # only if anything is trained
+
+    def trainings(setting: Setting, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+        return train(prepare(run, tables, vectors, setting, whole()), setting, seeds)
+
+    settings = (
+        (f"{setting.level:.0%}, {setting.part} {setting.method}", _names(run, setting),
+         partial(trainings, setting))
+        for setting in plan(run, tables)
+    )  # fmt: skip
+    return resume(file, run.name, settings, minutes)
 
 
 def keys(run: Any, tables: Any) -> dict[str, list[str]]:
@@ -98,8 +90,7 @@ def keys(run: Any, tables: Any) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for setting in plan(run, tables):
-        names = [fingerprint(run, setting, run.seed + n) for n in range(run.sparse.seeds)]
-        found[setting.part] = found.get(setting.part, []) + names
+        found[setting.part] = found.get(setting.part, []) + [*_names(run, setting).values()]
     return found
 
 
@@ -217,6 +208,12 @@ def train(
                 for name, (metric, value) in score(bench, model, names).items()
             ]
         )  # fmt: skip
+
+
+def _names(run: Any, setting: Setting) -> dict[int, str]:
+    """What identifies each training of a setting, by seed."""
+    seeds = [run.seed + n for n in range(run.sparse.seeds)]
+    return {seed: fingerprint(run, setting, seed) for seed in seeds}
 
 
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from mtrec.data.dataset import relevant
 from mtrec.study.plan import Setting, settings
+from mtrec.study.resume import resume
 from mtrec.study.score import score
 from mtrec.training import ledger, workbench
 from mtrec.training.loop import make_deterministic
@@ -36,22 +37,12 @@ def main(domain: str, minutes: float | None = None) -> bool:
     run = plain(without_graph(experiment(domain)))
     make_deterministic(run.seed, run.training.deterministic)
     bench = workbench.prepare(run, run.study)
-    started, file = time.monotonic(), run.paths.study
-    for setting in plan(run, bench.tables.examples):
-        names = {run.seed + n: fingerprint(run, setting, n) for n in range(setting.seeds)}
-        done = set(ledger.read(file)["key"])
-        missing = [seed for seed, name in names.items() if name not in done]
-        if not missing:
-            continue
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
-            print(f"{domain}: stopped after {minutes:g} minutes; run again to go on", flush=True)
-            return False
-        begun = time.monotonic()
-        for seed, rows in train_setting(bench, setting, missing):
-            ledger.add(file, rows.assign(key=names[seed]))
-        print(f"{domain}: {setting.part}, {setting.name}, {len(missing)} seeds: "
-              f"{time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
-    return True
+    settings = (
+        (f"{setting.part}, {setting.name}", _names(run, setting),
+         partial(train_setting, bench, setting))
+        for setting in plan(run, bench.tables.examples)
+    )  # fmt: skip
+    return resume(run.paths.study, domain, settings, minutes)
 
 
 def plan(run: Any, examples: pd.DataFrame) -> list[Setting]:
@@ -89,8 +80,7 @@ def keys(run: Any, examples: pd.DataFrame) -> dict[str, list[str]]:
     run = plain(without_graph(run))
     found: dict[str, list[str]] = {}
     for setting in plan(run, examples):
-        names = [fingerprint(run, setting, n) for n in range(setting.seeds)]
-        found[setting.part] = found.get(setting.part, []) + names
+        found[setting.part] = found.get(setting.part, []) + [*_names(run, setting).values()]
     return found
 
 
@@ -106,6 +96,11 @@ def results(paths: Any, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """
     command = f"make study DOMAIN={paths.domain} PART=comparison"
     return ledger.known(paths.study, names, ["part", "setting", "task", "seed"], command)
+
+
+def _names(run: Any, setting: Setting) -> dict[int, str]:
+    """What identifies each training of a setting, by seed."""
+    return {run.seed + n: fingerprint(run, setting, n) for n in range(setting.seeds)}
 
 
 def fingerprint(run: Any, setting: Setting, seed: int) -> str:

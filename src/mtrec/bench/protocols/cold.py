@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from mtrec.bench.results import Row
-from mtrec.training import ledger
+from mtrec.cold import run as study
+from mtrec.cold.report import is_difference, pooled
 
 NAMES = {
     "both": "mtrec joint",
@@ -30,31 +30,32 @@ def run(split: str, root: Path) -> Sequence[Row]:
     Raises:
         FileNotFoundError: there is no study.
     """
-    files = sorted((root / "reports" / "study").glob("*_cold.csv"))
-    if not files:
-        raise FileNotFoundError(
-            f"{root / 'reports' / 'study'}: no cold-start study; run `make study PART=cold_start`."
-        )
-    return [row for file in files for row in domain_rows(split, file)]
+    folder = root / "reports" / "study"
+    names = [file.stem.removesuffix("_cold") for file in sorted(folder.glob("*_cold.csv"))]
+    if not names:
+        raise FileNotFoundError(f"{folder}: no results; run `make study PART=cold_start`.")
+    return [row for name in names for row in domain_rows(split, study.settings(name, root))]
 
 
-def domain_rows(split: str, file: Path) -> list[Row]:
-    """Rows of one domain's study; where the peers changed, those of its last key."""
-    domain = file.stem.removesuffix("_cold")
-    found = ledger.read(file)
-    found = found[(found["split"] == split) & ~found["system"].str.contains(" - ")]
-    found = found[found["key"] == found["key"].iloc[-1]] if len(found) else found
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+def domain_rows(split: str, run: Any) -> list[Row]:
+    """Rows of one domain's study: means over its seeds, bounds the widest of their intervals.
+
+    Args:
+        split: ``cold_items`` or ``cold_users``.
+        run: the domain's :func:`mtrec.cold.run.settings`.
+    """
+    found = study.results(run)
+    found = pooled(found[(found["split"] == split) & ~is_difference(found)])
+    sha256 = hashlib.sha256(study.results_file(run).read_bytes()).hexdigest()
     whole = "both" if "both" in set(found["system"]) else "tables"  # without texts, tables are all
     names = NAMES | {whole: NAMES["both"]}
-    return [_row(split, sha256, domain, names, row) for _, row in found.iterrows()]
-
-
-def _row(split: str, sha256: str, domain: str, names: dict[str, str], row: pd.Series) -> Row:
-    system = names.get(row["system"], row["system"])
-    return Row(split, sha256, system, "", f"{domain} {row['task']} {row['metric']}", row["value"],
-               row["low"], row["high"], 1, float("nan"), float("nan"),
-               "sha256 of the study's file; the split is drawn by its seed")  # fmt: skip
+    return [
+        Row(split, sha256, names.get(row.system, row.system), "",
+            f"{run.name} {row.task} {row.metric}", row.value, row.low, row.high, row.trainings,
+            float("nan"), float("nan"),
+            "sha256 of the study's file; the split is drawn by its seed")
+        for row in found.itertuples()
+    ]  # fmt: skip
 
 
 PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {

@@ -1,0 +1,39 @@
+"""What the benchmarks ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("mtrec", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+
+
+def machine() -> list[str]:
+    """Processor, cores, memory, system and versions."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    return [
+        f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GB of memory, no accelerator used",
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"{versions}; peers' versions stand beside their names",
+    ]
+
+
+def _processor(file: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor, with what it can do for bfloat16."""
+    if not file.is_file():
+        return platform.processor() or platform.machine()
+    text = file.read_text(encoding="utf-8", errors="replace")
+    pairs = [line.split(":", 1) for line in text.splitlines() if ":" in line]
+    fields = {name.strip(): value.strip() for name, value in pairs}
+    wide = " (avx512_bf16)" if "avx512_bf16" in fields.get("flags", "") else ""
+    return fields.get("model name", platform.machine()) + wide
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
