@@ -48,6 +48,7 @@ fetch: setup
 # at a time, the one with most text first, each TensorFlow on its share of the cores (the same
 # numbers, sooner). What that leaves undone, or what failed, is for the last command to report.
 JOBS ?= 2
+SHARE = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) / $(JOBS))))
 FIRST := social_reviews
 STAGES = $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only))
 
@@ -55,7 +56,7 @@ repro: fetch
 	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || { $(BIN)/dvc repro --quiet data.dvc && \
 	  $(BIN)/dvc stage list --name-only | sed -n 's/.*@//p' | \
 	  awk '!seen[$$0]++ {print $$0 != "$(FIRST)", $$0}' | sort -s -n -k 1,1 | cut -d ' ' -f 2 | \
-	  TF_NUM_INTRAOP_THREADS=$$(($$(getconf _NPROCESSORS_ONLN) / $(JOBS))) \
+	  TF_NUM_INTRAOP_THREADS=$(SHARE) \
 	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}'; })
 	@$(MAKE) --no-print-directory stages
 	@$(BIN)/mtrec readme
@@ -95,7 +96,9 @@ $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	@$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
-test: lint fast nbval
+# Tests and notebooks side by side, each TensorFlow on its share of the cores.
+test: lint fetch $(VENV)/.lightfm
+	@TF_NUM_INTRAOP_THREADS=$(SHARE) $(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=line fast nbval
 
 # A peer of the cold-start study that is compiled from source; without a C compiler it is left out.
 $(VENV)/.lightfm: requirements-lightfm.lock | setup

@@ -46,16 +46,20 @@ def test_context_is_the_latest_known_one_unless_given(recommender, world):
     latest = world.examples[world.examples["user_id"] == "u1"].sort_values("timestamp")
     assert recommender.context["user"].loc["u1", "user_count"] == latest["user_count"].iloc[-1]
     pair = pd.DataFrame({"user_id": ["u1"], "item_id": ["i1"], "user_count": [50.0]})
-    assert recommender._rows(pair)["user_count"].item() == 50.0
+    assert recommender.rows(pair)["user_count"].item() == 50.0
 
 
-def test_recommendations_leave_out_what_was_just_seen(recommender, assembly):
-    seen = recommender.events.item[recommender.events.user == 2]
-    ids = {assembly.encoder.item.ids[row - 1] for row in seen}
-    found = recommender.recommend("u1", k=5)
-    assert len(found) == 5
-    assert not ids & set(found["item_id"])
+def test_recommendations_leave_out_whatever_was_met_before(recommender, world):
+    met = set(world.events.loc[world.events["user_id"] == "u1", "item_id"])
+    assert len(met) > recommender.assembly.encoder.history_length
+    left = set(world.items["item_id"]) - met
+    found = recommender.recommend("u1", k=3)
+    assert len(found) == 3
     assert found["score"].is_monotonic_decreasing
+    found = recommender.recommend("u1", k=1000)
+    assert set(found["item_id"]) == left  # no more than there are
+    assert np.isfinite(found["score"]).all()
+    assert len(recommender.recommend("nobody", k=1000)) == len(world.items)
 
 
 def test_missing_column_and_untrained_domain_are_named(recommender, tmp_path):

@@ -1,8 +1,7 @@
 """Ours: one user's request against the whole catalogue, request after request.
 
-``how: recommend`` is :meth:`mtrec.serving.Recommender.recommend`; ``how: catalogue`` keeps item
-states and a compiled query; ``how: product`` is the floor: the product of the item matrix with a
-vector and the choice of the best ten, without any network.
+``how: recommend`` is :meth:`mtrec.serving.Recommender.recommend`; ``how: product`` is the floor:
+the product of the item matrix with a vector and the choice of the best ten, without any network.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ def main() -> None:
     _, options = exchange.given()
     for kind in ("INTRAOP", "INTEROP"):  # read when TensorFlow loads
         os.environ[f"TF_NUM_{kind}_THREADS"] = str(options["threads"])
-    answer, users = {"recommend": recommend, "catalogue": catalogue, "product": product}[
-        options["how"]
-    ](options)
+    answer, users = {"recommend": recommend, "product": product}[options["how"]](options)
     draw = np.random.default_rng(options["seed"])
     asked = [users[n] for n in draw.integers(0, len(users), options["requests"])]
     for user in asked[: options["warm_up"]]:
@@ -40,28 +37,20 @@ def recommender(options: dict):
 
     from mtrec.bench.models import synthetic
     from mtrec.data.encoder import usable_events
-    from mtrec.serving import Recommender
+    from mtrec.serving import Recommender, met_pairs
 
     made = synthetic.tables(options["events"], options["users"], options["items"], 2, 42)
     assembly, _ = synthetic.prepare(made, synthetic.domain(2, ranking=True))
     events = usable_events(made, assembly.encoder)
     now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
     model = synthetic.build(assembly, 42)
-    return Recommender("synthetic", assembly, model, events, {}, now)
+    return Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
 
 
 def recommend(options: dict):
     """The function that answers, and who may ask."""
     ours = recommender(options)
     return ours.recommend, ours.assembly.encoder.user.ids
-
-
-def catalogue(options: dict):
-    """The function that answers, and who may ask."""
-    from mtrec.bench.models.catalogue import open_catalogue
-
-    ours = recommender(options)
-    return open_catalogue(ours).recommend, ours.assembly.encoder.user.ids
 
 
 def product(options: dict):

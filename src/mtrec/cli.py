@@ -73,6 +73,8 @@ def _run(chosen: argparse.Namespace) -> int:
         for part, domains in STUDIES.items():
             if chosen.part in (None, part) and (not domains or chosen.domain in domains):
                 _study(part, chosen.domain, chosen.minutes)
+            elif chosen.part == part:
+                print(f"{chosen.domain}: study '{part}' is one of {', '.join(domains)} alone")
     elif chosen.command == "bench":
         from mtrec.bench.main import main as bench
         from mtrec.config import find_root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.catalogue import Catalogue, open_catalogue
 from mtrec.config import find_root
 from mtrec.data.encoder import usable_events
 from mtrec.data.events import Events
@@ -20,7 +22,7 @@ from mtrec.models import assemble
 from mtrec.models.store import load_model
 from mtrec.paths import Paths
 from mtrec.tasks import Multiclass, Multilabel, Ordinal, Ranking
-from mtrec.training.loop import predict
+from mtrec.training.loop import compile_forward, predict
 
 LAST_STATE = "state"
 
@@ -34,6 +36,8 @@ class Recommender:
         assembly: features and task types.
         model: the joint model.
         events: the last events of each user.
+        met: rows of each user and item that met before, ``(pairs, 2)``, by user; empty without a
+            task that ranks items.
         context: latest known context columns by side: ``user`` and ``item``, indexed by id.
         now: time of the latest event; requests are answered as of then.
         offsets: what users and items now add to the running means, by task with an offset:
@@ -46,6 +50,7 @@ class Recommender:
     events: Events
     context: dict[str, pd.DataFrame]
     now: pd.Timestamp
+    met: np.ndarray
     offsets: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def score(self, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -89,38 +94,44 @@ class Recommender:
                     f"pairs: column '{column}' is missing (found: {', '.join(pairs.columns)}). "
                     "Add it; its values may be missing."
                 )
-        inputs = self.assembly.encoder.inputs(self._rows(pairs), self.events)
+        inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
         inputs |= self.offset_inputs(inputs["user"], inputs["item"])
-        logits = predict(self.model, inputs)
+        logits = predict(self.model, inputs, forward=self._forward)
         return {
             name: keras.ops.convert_to_numpy(kind.predict(logits[name]))
             for name, kind in self.assembly.types.items()
         }
 
     def recommend(self, user_id: str, k: int = 10) -> pd.DataFrame:
-        """The ``k`` items that the first task ranking items puts on top, without the last seen.
+        """The ``k`` items that the first task ranking items puts on top, of those not met before.
+
+        Candidates are those of the evaluation, see :func:`mtrec.evaluation.ranks.left_out`.
+
+        The first request encodes the catalogue and compiles the query, see
+        :class:`mtrec.catalogue.Catalogue`; later ones take milliseconds.
 
         Returns:
-            ``item_id`` and ``score``, best first.
+            ``item_id`` and ``score``, best first; fewer than ``k`` where fewer are left.
 
         Raises:
             ValueError: the domain has no task that ranks items.
         """
-        ranking = {n: t for n, t in self.assembly.types.items() if isinstance(t, Ranking)}
-        name = next((n for n, t in ranking.items() if t.candidates == "items"), None)
-        if name is None:
-            raise ValueError(
-                f"domain '{self.domain}' has no task that ranks items; score candidate pairs with "
-                "score()."
-            )
-        row = pd.DataFrame({"user_id": [str(user_id)], "item_id": [None]})
-        scores = self.predict(row)[name][0].astype("float64")
-        user = self.assembly.encoder.user.rows(row["user_id"])[0]
-        seen = self.events.item[(self.events.user == user) & (self.events.user > 0)]
-        scores[seen[seen > 0] - 1] = -np.inf
-        best = np.argsort(-scores, kind="stable")[:k]
-        ids = np.asarray(self.assembly.encoder.item.ids)
-        return pd.DataFrame({"item_id": ids[best], "score": scores[best]})
+        ids, scores = self.catalogue.recommend(str(user_id), k)
+        return pd.DataFrame({"item_id": ids, "score": scores})
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The items of the first task that ranks items, ready for requests."""
+        return open_catalogue(self)
+
+    @cached_property
+    def _forward(self) -> Any:
+        return compile_forward(self.model)
+
+    def met_by(self, user: int) -> np.ndarray:
+        """Rows of the items that a user (by row, 0 if unknown) met before."""
+        first, last = np.searchsorted(self.met[:, 0], [user, user + 1])
+        return self.met[first:last, 1]
 
     def offset_inputs(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
         """Logits that heads add to for rows of users and items, by the model's input."""
@@ -131,7 +142,8 @@ class Recommender:
             found[input_name(name)] = logits.astype("float32")
         return found
 
-    def _rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
+    def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Pairs with the time of the request and their context columns, the latest if not given."""
         rows = pairs[["user_id", "item_id"]].astype("object")
         rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
         for side, scaler in self.assembly.encoder.contexts.items():
@@ -148,13 +160,15 @@ class Recommender:
 def save_state(
     assembly: assemble.Assembly, tables: Any, tasks: Mapping[str, Any], folder: Path
 ) -> None:
-    """Write beside the trained models what requests need: last events, context and offsets."""
+    """Write beside the trained models what requests need: events, context and offsets."""
     assemble.save(assembly, folder)
     events, length = usable_events(tables, assembly.encoder), assembly.encoder.history_length
     rows = np.arange(1, len(events.user))
     last = np.searchsorted(events.user[1:], events.user[1:], side="right")
     keep = np.r_[0, rows[last - np.arange(len(rows)) <= length]]
     arrays = {name: getattr(events, name)[keep] for name in ("user", "item", "time", "features")}
+    ranked = any(isinstance(kind, Ranking) for kind in assembly.types.values())
+    arrays["met"] = met_pairs(events)[: None if ranked else 0]
     for side in ("user", "item"):
         scaler = assembly.encoder.contexts.get(side)
         if scaler is not None:
@@ -173,6 +187,12 @@ def save_state(
     with temporary.open("wb") as file:
         np.savez(file, **arrays)
     os.replace(temporary, folder / f"{LAST_STATE}.npz")
+
+
+def met_pairs(events: Events) -> np.ndarray:
+    """Rows of known users and items that met, each pair once, ``(pairs, 2)``, by user."""
+    pairs = np.stack([events.user, events.item], axis=1)
+    return np.unique(pairs[(pairs > 0).all(axis=1)], axis=0)
 
 
 def _latest(examples: pd.DataFrame, key: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -196,6 +216,7 @@ def load(domain: str, root: Path | None = None) -> Recommender:
     assembly = assemble.load(folder)
     with np.load(folder / f"{LAST_STATE}.npz") as arrays:
         events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
+        met = arrays["met"]
         context = {
             side: pd.DataFrame(
                 arrays[f"{side}_context"],
@@ -210,4 +231,4 @@ def load(domain: str, root: Path | None = None) -> Recommender:
             for name in assembly.offsets
         }
     now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    return Recommender(domain, assembly, model, events, context, now, offsets)
+    return Recommender(domain, assembly, model, events, context, now, met, offsets)

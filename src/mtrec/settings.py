@@ -5,14 +5,39 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mtrec.llm.settings import EmbedSettings
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import (
+    BALANCERS,
+    OPTIMIZERS,
+    PEERS,
+    SHARED_LAYERS,
+    choose_head,
+    choose_loss,
+)
 
+
+def _one_of(what: str, names: tuple[str, ...]) -> Callable[[str], str]:
+    """A check that a name is known."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            sentence = f"there is no {what} '{name}' (known: {', '.join(names)})"
+            raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
+        return name
+
+    return check
+
+
+Layer = Annotated[str, AfterValidator(_one_of("shared layer", SHARED_LAYERS))]
+Balancing = Annotated[str, AfterValidator(_one_of("balancing method", BALANCERS))]
+Optimizer = Annotated[str, AfterValidator(_one_of("optimizer", OPTIMIZERS))]
+Peer = Annotated[str, AfterValidator(_one_of("peer", PEERS))]
 TaskType = Literal["binary", "multiclass", "ordinal", "regression", "multilabel", "ranking"]
 View = Literal["user", "item", "joint"]
 
@@ -45,7 +70,7 @@ class Task(Settings):
     candidates: Literal["items", "users"] = Field(
         "items", description="what competes in a ranking task"
     )
-    peers: tuple[str, ...] = Field(
+    peers: tuple[Peer, ...] = Field(
         (), description="systems of mtrec.evaluation.peers judged on the same test rows"
     )
 
@@ -61,6 +86,15 @@ class Task(Settings):
         except ValueError as error:
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": str(error)}) from None
         return name
+
+    @field_validator("candidates")
+    @classmethod
+    def _ranks(cls, candidates: str, info: ValidationInfo) -> str:
+        """Check that something is ranked."""
+        if candidates != "items" and info.data.get("type") != "ranking":
+            sentence = f"a {info.data.get('type')} task ranks nothing; leave candidates: out"
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
+        return candidates
 
     @field_validator("offset")
     @classmethod
@@ -135,7 +169,7 @@ class History(Settings):
 class Shared(Settings):
     """The layers that tasks share."""
 
-    layer: str = "mmoe"
+    layer: Layer = "mmoe"
     experts: int = Field(4, ge=0, description="experts, or in ple and adatt the shared ones")
     private_experts: int = Field(
         1, ge=0, description="experts of each task (cgc, ple, adatt), per level"
@@ -180,8 +214,8 @@ class Training(Settings):
     recalibrate: bool = Field(
         False, description="shift binary tasks until validation rows come true as often as said"
     )
-    optimizer: str = "adamw"
-    balancing: str = "static"
+    optimizer: Optimizer = "adamw"
+    balancing: Balancing = "static"
     gradients_on: Literal["representation", "weights"] = Field(
         "representation", description="what methods that read task gradients read them on"
     )
@@ -224,10 +258,10 @@ class Analysis(Short):
 class Study(Short):
     """The comparison of shared layers, balancers, static weightings and heads (``make study``)."""
 
-    layers: tuple[str, ...] = Field(min_length=1, description="each with each of balancers")
-    balancers: tuple[str, ...] = Field(min_length=1)
-    layer: str = Field(description="with which more balancers, weightings and heads are compared")
-    more_balancers: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = Field(min_length=1, description="each with each of balancers")
+    balancers: tuple[Balancing, ...] = Field(min_length=1)
+    layer: Layer = Field(description="with which more balancers, weightings and heads are compared")
+    more_balancers: tuple[Balancing, ...] = ()
     weightings: int = Field(15, ge=1, description="static weightings tried, one training each")
 
 
@@ -242,7 +276,7 @@ class ColdStart(Short):
 class Sparse(Short):
     """Methods for sparse data as the data are thinned (notebook 09, ``make study``)."""
 
-    levels: tuple[float, ...] = Field(
+    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.5, 0.2, 0.1, 0.05), min_length=1, description="shares of training events kept"
     )
     components: int = Field(16, ge=1, description="length of the vectors of a factorisation")

@@ -31,5 +31,6 @@ def test_identity_changes_with_rows_and_settings(bench):
 
     other = replace(bench, training=bench.training.take(np.arange(10)))
     settings = replace(bench, settings=bench.settings.model_copy(update={"epochs": 9}))
-    assert len({report.identity(b) for b in (bench, other, settings)}) == 3
+    vectors = replace(bench, vectors={**bench.vectors, "items": 2 * bench.vectors["items"]})
+    assert len({report.identity(b) for b in (bench, other, settings, vectors)}) == 4
     assert report.identity(bench) == report.identity(bench)

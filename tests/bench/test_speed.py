@@ -5,12 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import stacked, synthetic, timing
-from mtrec.bench.models.catalogue import open_catalogue
+from mtrec.bench.models import stacked, timing
 from mtrec.bench.protocols import scaling, speed
 from mtrec.bench.systems import Answer
-from mtrec.data.encoder import usable_events
-from mtrec.serving import Recommender
 
 SIZES = {"vocabulary": 30, "width": 4, "experts": 3, "expert": [8, 5], "tower": 6}
 
@@ -147,21 +144,3 @@ def test_texts_of_all_domains_are_distinct_and_the_sample_ragged(tmp_path):
     assert sorted(speed.sample(found, 3, 0)) == found
     with pytest.raises(FileNotFoundError, match="make repro"):
         speed.all_texts(tmp_path / "elsewhere")
-
-
-def test_the_catalogue_answers_as_the_recommender_does():
-    made = synthetic.tables(events=400, users=30, items=60, tasks=1, seed=5)
-    assembly, _ = synthetic.prepare(made, synthetic.domain(1, ranking=True))
-    model = synthetic.build(assembly, seed=5)
-    draw = np.random.default_rng(5)
-    for variable in model.trainable_variables:
-        variable.assign(draw.normal(scale=0.3, size=variable.shape))
-    events = usable_events(made, assembly.encoder)
-    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    slow = Recommender("synthetic", assembly, model, events, {}, now)
-    quick = open_catalogue(slow)
-    for user in (assembly.encoder.user.ids[7], "a stranger"):
-        expected = slow.recommend(user, k=6)
-        ids, scores = quick.recommend(user, k=6)
-        assert ids.tolist() == expected["item_id"].tolist()
-        np.testing.assert_allclose(scores, expected["score"], rtol=1e-4)

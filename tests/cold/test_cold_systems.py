@@ -148,3 +148,13 @@ def test_head_starts_from_training_means_of_the_side_that_is_known(
     np.testing.assert_array_equal(
         other.bench.data.inputs["rating_offset"], data.inputs["rating_offset"]
     )
+
+
+def test_new_users_have_no_history_so_no_row_has_one(cold_benches):
+    with_history = {
+        split: cold.bench.data.inputs["history_items"].any(axis=1).mean()
+        for split, cold in cold_benches.items()
+    }
+    assert with_history["cold_users"] == 0
+    assert with_history["cold_items"] > 0.5
+    assert not cold_benches["cold_users"].bench.training.inputs["history_events"].any()

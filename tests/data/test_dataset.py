@@ -47,6 +47,10 @@ def test_types_learn_only_from_labels_whose_condition_holds(world):
     never = world.examples.assign(like=0.0)
     with pytest.raises(ValueError, match="task 'rating': column 'rating' is empty in the training"):
         fit_types(never, {"rating": tasks["rating"], "like": tasks["like"]}, {})
+    unjudged = world.examples.copy()
+    unjudged.loc[unjudged["split"] == "validation", "rating"] = None
+    with pytest.raises(ValueError, match="'rating' is empty in the validation split"):
+        fit_types(unjudged, {"rating": TASKS["rating"]}, {})
 
 
 def test_label_names_are_those_that_the_tasks_type_learns(world):

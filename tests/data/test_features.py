@@ -67,6 +67,11 @@ def test_scaler_refuses_infinite_and_missing_columns():
         scaler(pd.DataFrame({"y": [1.0]}))
 
 
+def test_constant_column_is_not_blown_up_by_the_rounding_of_its_deviation():
+    scaler = Scaler.fit(pd.DataFrame({"x": [0.1] * 1000, "y": [0.1, 0.3] * 500}))
+    assert scaler(pd.DataFrame({"x": [0.2], "y": [0.3]}))[0, :, 0] == pytest.approx([0.1, 1.0])
+
+
 def test_without_a_split_in_time_held_out_events_are_not_learnt_from(world):
     examples = world.examples.copy()
     timed = examples["timestamp"].notna()

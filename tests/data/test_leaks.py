@@ -31,6 +31,26 @@ def test_label_in_disguise_is_found_for_every_kind_of_feature():
     assert found == ["same", "coded", "listed"]
 
 
+def test_number_that_orders_the_labels_is_found():
+    rng = np.random.default_rng(2)
+    split = frame()["split"]
+    label = pd.Series(rng.normal(size=len(split)))
+    features = pd.DataFrame({"other units": 2 * label + 1, "noise": rng.normal(size=len(split))})
+    assert leaks.determining_features(features, label, split) == ["other units"]
+    assert leaks.determining_features(-features, label, split) == ["other units"]
+    features.loc[len(split) - 1, "other units"] += 10
+    assert leaks.determining_features(features, label, split) == []
+
+
+@pytest.mark.parametrize(("positives", "found"), [(1, []), (40, ["score"])])
+def test_score_that_a_yes_was_cut_from_is_found_unless_it_may_be_luck(positives, found):
+    score = pd.Series(np.random.default_rng(3).permutation(300) * 1.0)
+    label = (score.rank(ascending=False) <= positives).astype(float)
+    split = pd.Series(np.where(np.arange(300) % 2, "train", "test"))
+    features = pd.DataFrame({"score": score})
+    assert leaks.determining_features(features, label, split) == found
+
+
 def test_feature_that_errs_once_is_not_a_label_in_disguise():
     data = frame()
     noisy = data["category"].copy()
@@ -46,7 +66,7 @@ def test_articles_category_from_category_is_refused_by_name(world, vectors):
     films = pd.DataFrame(
         {"item_id": items["item_id"], "kind": items["genres"],
          "timestamp": pd.Series(pd.NaT, index=items.index, dtype="datetime64[ms]"),
-         "split": np.where(np.arange(len(items)) % 2, "train", "test")}
+         "split": np.resize(["train", "test", "train", "validation"], len(items))}
     )  # fmt: skip
     watched = world.examples[world.examples["kind"].isna()]
     planted = replace(world, items=items, examples=pd.concat([watched, films], ignore_index=True))

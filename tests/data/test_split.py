@@ -73,6 +73,16 @@ def test_cold_flags_mark_ids_without_a_training_row():
     assert flagged["cold_item"].tolist() == [False, False, True, False]
 
 
+def test_a_row_of_an_item_alone_makes_it_no_known_one():
+    rows = pd.DataFrame(
+        {"user_id": ["a", None, "a"], "item_id": ["x", "y", "y"],
+         "split": ["train", "train", "test"]}
+    )  # fmt: skip
+    assert add_cold_flags(rows)["cold_item"].tolist() == [False, True, True]
+    alone = rows.assign(user_id=None)  # no event at all: such rows are what is known
+    assert add_cold_flags(alone)["cold_item"].tolist() == [False, False, False]
+
+
 @settings(max_examples=30, deadline=None)
 @given(ROWS, st.integers(0, 99))
 def test_split_by_user_puts_nobody_into_two_splits_and_has_the_shares(rows, seed):

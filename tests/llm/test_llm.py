@@ -162,6 +162,26 @@ def test_kerashub_preset_takes_the_place_of_the_gguf_file(tmp_path):
     assert embed(["ab", "ba"], settings, tmp_path, tmp_path / "cache").shape == (2, 8)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gemma"])
+def test_states_of_any_decoder_are_those_below_its_last_norm(family):
+    import keras_hub
+
+    sizes = {"vocabulary_size": 20, "num_layers": 2, "hidden_dim": 8, "intermediate_dim": 16}
+    decoder = {
+        "gpt2": lambda: keras_hub.models.GPT2Backbone(num_heads=2, max_sequence_length=9, **sizes),
+        "gemma": lambda: keras_hub.models.GemmaBackbone(
+            num_query_heads=2, num_key_value_heads=1, head_dim=4, **sizes
+        ),
+    }[family]()
+    tokens = np.array([[3, 3, 3, 5], [7, 3, 0, 0]], "int32")
+    padding = tokens > 0
+    model = backbone.LanguageModel(None, decoder, 2, None)
+    states = backbone.hidden_states(model, tokens, padding, 2)
+    expected = decoder({"token_ids": tokens, "padding_mask": padding.astype("int32")})
+    found = decoder.layer_norm(states)
+    np.testing.assert_allclose(found[padding], np.asarray(expected)[padding], atol=1e-5)
+
+
 def test_damaged_missing_and_unknown_weights_are_refused(raw_data, tmp_path):
     source = raw_data / backbone.GGUF_PRESETS[PRESET]
     broken = tmp_path / "broken.gguf"

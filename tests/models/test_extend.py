@@ -255,6 +255,10 @@ def test_other_shared_layers_are_refused(add, models, assembly):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (
+            {"task": OLD["rating"].model_copy(update={"offset": "running_mean"})},
+            "Leave offset: out",
+        ),
         ({"name": "like"}, "'like': the model has a task of this name already"),
         ({"vector": NEW_VECTOR[:5]}, r"'hated': the text vector has shape \(5,\), .* have \(6,\)"),
         ({"task": Task(type="ordinal", view="joint", label="x")}, "only a constant .* Give labels"),
@@ -262,7 +266,7 @@ def test_other_shared_layers_are_refused(add, models, assembly):
         ({"sizes": SIZES}, "is not the same in the model and in one that its assembly and sizes"),
         ({"sizes": CONDITIONED.model_copy(update={"width": 9})}, "is not the same in the model"),
     ],
-    ids=["name", "width", "no donor", "loss", "layer of sizes", "width of sizes"],
+    ids=["offset", "name", "width", "no donor", "loss", "layer of sizes", "width of sizes"],
 )
 def test_what_cannot_be_added_is_refused_with_a_sentence(add, change, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mtrec.models.heads import HEADS, CatalogueHead, LabelEmbeddingHead, make_head
-from mtrec.task_names import HEADS as NAMES
+from mtrec.names import HEADS as NAMES
 from mtrec.tasks import TASK_TYPES
 from tests.tasks.test_types import CATALOGUE, LABELS
 

@@ -175,7 +175,7 @@ def test_domain_that_ranks_users_only_recommends_no_items(made):
     found, model, _ = made
     users_only = {"trust": found.types["trust"]}
     some = assemble.Assembly(found.encoder, users_only, {}, {}, {})
-    nothing = serving.Recommender("tiny", some, model, None, {}, pd.Timestamp(0))
+    nothing = serving.Recommender("tiny", some, model, None, {}, pd.Timestamp(0), None)
     with pytest.raises(ValueError, match="no task that ranks items"):
         nothing.recommend("u1")
 

@@ -6,10 +6,10 @@ import pytest
 from mtrec.balancing import BALANCERS
 from mtrec.config import experiment, read_params
 from mtrec.models.shared import SHARED_LAYERS
+from mtrec.names import choose_head, choose_loss
 from mtrec.settings import Study
 from mtrec.study import run as study
 from mtrec.study.plan import HEADS, Setting, settings, weightings
-from mtrec.task_names import choose_head, choose_loss
 from tests.conftest import ROOT, TASKS
 
 STUDY = Study(

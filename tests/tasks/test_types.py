@@ -7,7 +7,7 @@ from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
 from mtrec.evaluation.metrics import METRICS
-from mtrec.task_names import HEADS, LOSSES
+from mtrec.names import HEADS, LOSSES
 from mtrec.tasks import (
     TASK_TYPES,
     Binary,

@@ -86,6 +86,16 @@ def test_checkpoint_of_another_run_is_not_used(assembly, vectors, parts, tmp_pat
     assert fit(fresh(assembly, vectors), assembly, parts, file, other).curve["epoch"].max() == 2
 
 
+def test_fingerprints_tell_names_types_and_shapes_apart():
+    ones = np.ones((2, 3), "float32")
+    parts = [
+        ({"epochs": 4, "patience": 12},), ({"epochs": 41, "patience": 2},),
+        ({"patience": 4, "epochs": 12},), ({"a": ones},), ({"b": ones},), ({"a": ones.T},),
+        ({"a": np.ones((2, 3), "int32")},), (ones, 1), (1, ones), ([1, 2],), (1, 2), (12,),
+    ]  # fmt: skip
+    assert len({checkpoint.fingerprint(*part) for part in parts}) == len(parts)
+
+
 def test_damaged_checkpoint_is_not_used(assembly, vectors, parts, tmp_path):
     file = tmp_path / "joint.npz"
     fit(fresh(assembly, vectors), assembly, parts, file)

@@ -32,8 +32,9 @@ def identity(bench: Workbench) -> str:
     return checkpoint.fingerprint(
         bench.settings.model_dump(mode="json"), bench.sizes.model_dump(mode="json"),
         {name: task.model_dump(mode="json") for name, task in bench.domain.tasks.items()},
+        bench.domain.features.model_dump(mode="json"), dict(bench.vectors),
         bench.training.inputs, bench.training.labels, bench.training.masks,
-        bench.validation.labels, bench.validation.masks, bench.vectors["tasks"],
+        bench.validation.inputs, bench.validation.labels, bench.validation.masks,
     )  # fmt: skip
 
 

@@ -70,7 +70,8 @@ def page(
         *_verdicts(judged),
         "## Where we lead, where we do not",
         "The best of ours and the best peer are those of the test rows: a look at who stands "
-        "where, kinder to the side with more systems. The targets above name ours beforehand.",
+        "where, kinder to the side with more systems. Where a target above names no system of "
+        "ours, the best of ours counts there, too.",
         _standing(rows),
         "## Cost against size" if "scaling" in figures else "",
         *_picture(figures, "scaling", "Seconds and memory over events, tasks and items"),

@@ -57,8 +57,8 @@ TARGETS = (
     Target("step_cost", "* cost_ratio", "limit", 1.3),
     Target("cold_items", "*", "peers", ours="mtrec joint"),
     Target("cold_items", "video rating rmse", "limit", 1.0, ours="mtrec joint"),
-    Target("train_speed", "ratio_to_torch_rechub", "limit", 3.0),
-    Target("train_speed", "ratio_to_torch_loop", "limit", 1.5),
+    Target("train_speed", "ratio_to_torch_rechub", "limit", 3.0, ours=OURS),
+    Target("train_speed", "ratio_to_torch_loop", "limit", 1.5, ours=OURS),
     Target("embed_speed", "ratio_to_transformers", "limit", 1.5, ours=OURS),
     Target("scaling_events", "exponent_seconds", "limit", 1.1),
     Target("scaling_events", "exponent_seconds_end", "limit", 1.1),
@@ -88,6 +88,9 @@ REASONS: dict[tuple[str, str], str] = {
     "only those with its label, and pays for each task: a head and a tower, a gate, and the "
     "gradient that the balancer reads. Twins that teach come on top. Beside it: cost_ratio_all, in "
     "units of all twins together, and cost_ratio_per_row.",
+    ("train_speed", "ratio_to_torch_rechub"): "the pipeline compiles a step, not an epoch: a loop "
+    "that TensorFlow runs (mtrec epoch graph) is beside it, but the gradient of an LSTM fails "
+    "there; see docs/decisions.md.",
     ("embed_speed", "*"): "both sides run the same matrix products in bfloat16, and ours has only "
     "padding and the cost per batch to save: texts of like length are batched by number of tokens.",
     ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; ten million "

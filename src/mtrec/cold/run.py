@@ -162,7 +162,7 @@ def hold_out_once(
     Returns:
         A row per task and system, and per compared pair (``both - ids``, positive is better):
         ``split``, ``seed``, ``task``, ``type``, ``metric``, ``rows``, ``entities``, ``system``,
-        ``value``, ``low``, ``high``. None if no task has enough labels.
+        ``value``, ``low``, ``high``; empty if no task has enough labels.
     """
     short = run.cold_start
     shares = short.validation_share, short.test_share
@@ -230,6 +230,7 @@ def fingerprint(run: Any, split: str, seed: int, peers: tuple[str, ...] = tuple(
         run.model_building.model_dump(exclude={"history": {"length"}}), training,
         learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples, peers,
         *[name for name, task in run.domain.tasks.items() if task.offset],
+        *(["without history"] if SIDES[split] == "user" else []),
     )  # fmt: skip
 
 

@@ -51,7 +51,9 @@ class ColdBench:
 def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -> ColdBench:
     """Sample rows of every split and fit features and task types on the training rows.
 
-    A head that starts from running means has those of the side that is not cold, on all rows.
+    A head that starts from running means has those of the side that is not cold, on all rows. Of
+    cold users there is no history, so no row has one: what is there in training and never in the
+    test would be learnt for nothing.
 
     Args:
         run: :class:`mtrec.config.Experiment`.
@@ -70,6 +72,7 @@ def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -
     vectors = {**vectors, "tasks": vectors["tasks"][place]}
     assembly = assemble(tables, vectors, cold.domain, sizes)
     data = dataset(assembly, tables, cold.domain.tasks)
+    data = _without_history(data) if cold.side == "user" else data
     assembly, data = _one_sided(assembly, data, tables, cold)
     split = examples["split"].to_numpy()
     training, held = np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
@@ -155,6 +158,11 @@ def _one_sided(
         logits[known] = kind.logits(means[name].predict(rows))
         inputs[offsets.input_name(name)] = logits
     return replace(assembly, offsets=means), replace(data, inputs=inputs)
+
+
+def _without_history(data: Dataset) -> Dataset:
+    parts = {name: np.zeros_like(data.inputs[name]) for name in ("history_items", "history_events")}
+    return replace(data, inputs={**data.inputs, **parts})
 
 
 def _in_groups(assembly: Assembly, cold: ColdData, training: Dataset) -> Assembly:

@@ -66,9 +66,10 @@ def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogues: Cata
 
     Raises:
         KeyError: a label column is missing.
-        ValueError: a task has no label in the training split, or its type refuses the labels.
+        ValueError: a task has no label in the training or the validation split, or its type
+            refuses the labels.
     """
-    training = examples[examples["split"] == "train"]
+    training, held = (examples[examples["split"] == part] for part in ("train", "validation"))
     types = {}
     for name, task in tasks.items():
         if task.label not in examples:
@@ -77,11 +78,12 @@ def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogues: Cata
                 f"(found: {', '.join(examples.columns)}). Mend label: in params.yaml."
             )
         labels = relevant(training, tasks, name).dropna()
-        if labels.empty:
-            raise ValueError(
-                f"task '{name}': column '{task.label}' is empty in the training split. "
-                "Check the split, or drop the task in params.yaml."
-            )
+        for part, known in (("training", labels), ("validation", relevant(held, tasks, name))):
+            if known.notna().sum() == 0:
+                raise ValueError(
+                    f"task '{name}': column '{task.label}' is empty in the {part} split. "
+                    "Check the split, or drop the task in params.yaml."
+                )
         types[name] = fit_type(labels, task, catalogues)
     return types
 

@@ -54,7 +54,7 @@ class Encoder:
             **entities,
             "history_items": events.item[index],
             "history_events": self._event_features(events, index, rows["timestamp"]),
-            **{f"{side}_context": self._context(side, rows) for side in self.contexts},
+            **{f"{side}_context": self.context(side, rows) for side in self.contexts},
         }
 
     def entities(self, rows: pd.DataFrame) -> dict[str, Array]:
@@ -64,7 +64,8 @@ class Encoder:
             "item": self.item.rows(rows["item_id"]),
         }
 
-    def _context(self, side: str, rows: pd.DataFrame) -> Array:
+    def context(self, side: str, rows: pd.DataFrame) -> Array:
+        """Context columns of a side, ``(n, columns, 2)``: standardised value, missing flag."""
         scaled = self.contexts[side](rows)
         return self.imputers[side](scaled) if side in self.imputers else scaled
 

@@ -16,6 +16,7 @@ from mtrec.data.graph import reduce_links
 from mtrec.data.impute import Imputer
 
 Array = np.ndarray
+ROUNDING = 1e-10  # a deviation below this share of the mean is one of float sums
 Kind = Literal["categorical", "multi", "numeric", "text", "graph", "factors"]
 
 
@@ -58,7 +59,8 @@ class Scaler:
     def fit(cls, frame: pd.DataFrame) -> Scaler:
         """Learn from the rows of ``frame``; a column without values gets mean 0, deviation 1."""
         mean = frame.astype(float).mean().fillna(0.0)
-        deviation = frame.astype(float).std(ddof=0).fillna(1.0).replace(0.0, 1.0)
+        deviation = frame.astype(float).std(ddof=0).fillna(1.0)
+        deviation = deviation.where(deviation > ROUNDING * mean.abs(), 1.0)  # of a constant: 1
         return cls(tuple(frame.columns), tuple(mean), tuple(deviation))
 
     def __call__(self, frame: pd.DataFrame) -> Array:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from mtrec.data.dataset import relevant
+
 MIN_ROWS = 30  # held-out rows needed to call a feature determining
+MIN_OTHERS = 5  # of them with another label than the commonest, to call an order more than luck
 
 
 class LeakError(ValueError):
@@ -15,11 +18,13 @@ class LeakError(ValueError):
 
 
 def determining_features(features: pd.DataFrame, labels: pd.Series, split: pd.Series) -> list[str]:
-    """Features that determine the label: a map learnt on training rows never errs on the others.
+    """Features that determine the label: what they say of it never errs on held-out rows.
 
     For each column, the training rows give a map from value to label. If every held-out row whose
     value was seen has exactly the mapped label, and both the label and the value vary, the column
-    is named. Lists count as their sorted values; labels of a multi-label task as sets.
+    is named. Lists count as their sorted values; labels of a multi-label task as sets. A number
+    is named, too, if it puts the held-out rows into the order of their labels, or its reverse,
+    without an error: a copy in other units, or the score that a label was cut from.
 
     Args:
         features: columns that a head may see, ``n`` rows.
@@ -38,14 +43,31 @@ def determining_features(features: pd.DataFrame, labels: pd.Series, split: pd.Se
     for name in features:
         values = features.loc[known, name]
         values = values.map(_hashable, na_action="ignore")
-        first = target[training].groupby(values[training]).agg(["first", "nunique"])
-        mapped = values[~training].map(first["first"])
-        covered = mapped.notna()
-        if covered.sum() < MIN_ROWS or mapped[covered].nunique() < 2:
-            continue
-        if (mapped[covered] == target[~training][covered]).all():
+        if _maps(values, target, training) or _orders(values[~training], target[~training]):
             found.append(name)
     return found
+
+
+def _maps(values: pd.Series, target: pd.Series, training: Any) -> bool:
+    """Whether the training rows' map from value to label holds on all others that it covers."""
+    mapped = values[~training].map(target[training].groupby(values[training]).first())
+    covered = mapped.notna()
+    if covered.sum() < MIN_ROWS or mapped[covered].nunique() < 2:
+        return False
+    return bool((mapped[covered] == target[~training][covered]).all())
+
+
+def _orders(values: pd.Series, target: pd.Series) -> bool:
+    """Whether a number orders labels without an error."""
+    if not all(pd.api.types.is_numeric_dtype(column) for column in (values, target)):
+        return False
+    known = target[values.notna()]
+    if len(known) < MIN_ROWS or (known != known.mode()[0]).sum() < MIN_OTHERS:
+        return False
+    by_value = known.groupby(values[values.notna()]).agg(["first", "nunique"])
+    label = by_value["first"]
+    one_each = bool((by_value["nunique"] == 1).all())
+    return one_each and (label.is_monotonic_increasing or label.is_monotonic_decreasing)
 
 
 def refuse_determining_features(
@@ -67,7 +89,8 @@ def refuse_determining_features(
     examples, rows = tables.examples, []
     for name, task in tasks.items():
         seen = visible[name]
-        known = examples[examples[task.label].notna()]
+        labels = relevant(examples, tasks, name).dropna()
+        known = examples.loc[labels.index]
         columns = {
             c: known[c] for c in (*seen.user_context, *seen.item_context, *seen.joint_context)
         }
@@ -78,7 +101,7 @@ def refuse_determining_features(
             indexed = table.set_index(key, drop=False)
             columns |= {f"{key[:4]} {c}": known[key].map(indexed[c]) for c in names if c in indexed}
         features = pd.DataFrame(columns, index=known.index)
-        found = determining_features(features, known[task.label], known["split"])
+        found = determining_features(features, labels, known["split"])
         if found:
             raise LeakError(
                 f"task '{name}': feature '{found[0]}' determines its label '{task.label}'. Take "

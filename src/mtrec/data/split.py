@@ -139,8 +139,14 @@ def official_fold(examples: pd.DataFrame, fold: int, rows: int, share: float, se
 
 
 def add_cold_flags(examples: pd.DataFrame) -> pd.DataFrame:
-    """Add ``cold_user`` and ``cold_item``: the id occurs in no training row."""
+    """Add ``cold_user`` and ``cold_item``: the id occurs in no training row.
+
+    A row that names both a user and an item is an event. Where there are such rows in training,
+    others, such as one row per item for a task about items alone, make nothing known.
+    """
     training = examples[examples["split"] == "train"]
+    events = training.dropna(subset=["user_id", "item_id"])
+    training = training if events.empty else events
     cold = {
         f"cold_{side}": examples[f"{side}_id"].notna()
         & ~examples[f"{side}_id"].isin(training[f"{side}_id"].dropna().unique())

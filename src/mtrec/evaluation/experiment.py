@@ -144,7 +144,8 @@ def cold_start(
                  "system": system, **found[system][metric]}
                 for system in (*p.systems, *p.differences)
             ]  # fmt: skip
-    return pd.DataFrame(rows)
+    columns = ["task", "metric", "rows", "n", "system", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def write(

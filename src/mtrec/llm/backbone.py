@@ -60,6 +60,12 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
             f"task_embedding.preset: cannot load '{preset}' ({type(error).__name__}: {error}). "
             f"Name one of {', '.join(GGUF_PRESETS)}, a KerasHub preset, or a local preset folder."
         ) from error
+    if not hasattr(backbone, "transformer_layers"):
+        raise WeightsError(
+            f"task_embedding.preset: '{preset}' is a {type(backbone).__name__} and has no decoder "
+            f"blocks. Name one of {', '.join(GGUF_PRESETS)}, or a KerasHub preset of a decoder "
+            "such as Llama, GPT-2 or Gemma."
+        )
     start = getattr(tokenizer, "start_token_id", None)
     return LanguageModel(tokenizer, backbone, backbone.num_layers, start)
 
@@ -90,10 +96,12 @@ def hidden_states(model: LanguageModel, tokens: Any, padding: Any, layer: int) -
         padding: True at real tokens, ``(batch, length)``.
         layer: number of blocks to run.
     """
-    states = model.backbone.token_embedding(tokens)
-    for block in model.backbone.transformer_layers[:layer]:
-        states = block(states, decoder_padding_mask=padding)
-    return states
+    import keras
+
+    block = model.backbone.transformer_layers[layer - 1]
+    given = {"token_ids": tokens, "padding_mask": padding}
+    inputs = {name: keras.ops.cast(values, "int32") for name, values in given.items()}
+    return keras.Model(model.backbone.input, block.output)(inputs, training=False)
 
 
 def _tokenizer(file: LlamaFile) -> Any:

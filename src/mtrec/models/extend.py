@@ -17,7 +17,7 @@ from mtrec.models.assemble import Assembly
 from mtrec.models.build import build
 from mtrec.models.shared.task_conditioned import TaskConditioned
 from mtrec.models.visibility import Visible, visible
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import choose_head, choose_loss
 from mtrec.tasks import TASK_TYPES, TaskType
 
 TEMPERATURE = 0.1  # of the donors' weights; a cosine higher by this much weighs e times as much
@@ -72,13 +72,13 @@ def add_task(
         The new model, with the new task as its last output, and its assembly.
 
     Raises:
-        ValueError: another shared layer, a known name, a vector of another width, a feature that
-            no trained task sees, a model that was built from other settings, or neither donor nor
-            labels.
+        ValueError: another shared layer, a known name, an offset, a vector of another width, a
+            feature that no trained task sees, a model that was built from other settings, or
+            neither donor nor labels.
 
     Source: ours; gates from task descriptions make it possible, see :class:`TaskConditioned`.
     """
-    table = _check(model, assembly, name, text_vector)
+    table = _check(model, assembly, name, task, text_vector)
     seen = visible(name, task, assembly.encoder)
     _require_learnt(name, seen, assembly.seen)
     likeness = dict(zip(assembly.types, _cosines(table, text_vector), strict=True))
@@ -133,7 +133,9 @@ def tuning(model: keras.Model, name: str) -> Iterator[keras.Model]:
             layer.trainable = trainable
 
 
-def _check(model: keras.Model, assembly: Assembly, name: str, vector: np.ndarray) -> np.ndarray:
+def _check(
+    model: keras.Model, assembly: Assembly, name: str, task: Any, vector: np.ndarray
+) -> np.ndarray:
     """The trained tasks' text vectors, ``(tasks, components)``."""
     shared = model.get_layer("shared")
     if not isinstance(shared, TaskConditioned):
@@ -146,6 +148,11 @@ def _check(model: keras.Model, assembly: Assembly, name: str, vector: np.ndarray
         raise ValueError(
             f"task '{name}': the model has a task of this name already (tasks: "
             f"{', '.join(assembly.types)}). Give the new one another name."
+        )
+    if task.offset:
+        raise ValueError(
+            f"task '{name}': offset: {task.offset} needs running means, which a task added by its "
+            "text has not. Leave offset: out."
         )
     if np.shape(vector) != (shared.text_width,):
         raise ValueError(

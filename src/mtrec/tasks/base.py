@@ -41,7 +41,7 @@ class TaskType(ABC):
         Args:
             labels: training labels without missing values.
             catalogue: ids of all candidates in the order of their table (ranking only).
-            head: name of the head, see :mod:`mtrec.task_names`; None for the type's default.
+            head: name of the head, see :mod:`mtrec.names`; None for the type's default.
             loss: name of the loss; None for the type's default.
         """
 

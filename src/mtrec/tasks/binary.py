@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, float_labels, inside, smoothed_rate, soft_bits
 from mtrec.tasks.focal import FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies, soft_classes
 
 

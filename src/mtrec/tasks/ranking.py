@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies, soft_classes
 from mtrec.tasks.pairwise import pairwise_loss
 from mtrec.tasks.sampled_softmax import sampled_softmax_loss

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.task_names import choose_head, choose_loss
+from mtrec.names import choose_head, choose_loss
 from mtrec.tasks.base import Array, TaskType, float_labels
 from mtrec.tasks.lognormal import LogNormal
 

@@ -17,14 +17,22 @@ def fingerprint(*parts: Any) -> str:
     """SHA-256 over arrays, mappings of arrays and JSON values, in order."""
     digest = hashlib.sha256()
     for part in parts:
-        for value in part.values() if isinstance(part, Mapping) else [part]:
-            array = value if isinstance(value, np.ndarray) else None
-            digest.update(
-                json.dumps(value, sort_keys=True, default=str).encode()
-                if array is None
-                else np.ascontiguousarray(array).tobytes()
-            )
+        arrays = _arrays(part)
+        if arrays is None:
+            digest.update(json.dumps(["value", part], sort_keys=True, default=str).encode())
+            continue
+        for name, array in arrays.items():
+            digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _arrays(part: Any) -> Mapping[str, np.ndarray] | None:
+    """Arrays by name if the part is one or holds nothing else."""
+    if isinstance(part, np.ndarray):
+        return {"": part}
+    plain = isinstance(part, Mapping) and all(isinstance(v, np.ndarray) for v in part.values())
+    return part if plain else None
 
 
 def save(path: Path, run: str, state: dict[str, Any], variables: Iterable, best: list) -> None:

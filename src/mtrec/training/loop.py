@@ -257,11 +257,25 @@ def make_optimizer(
     )
 
 
-def predict(model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096) -> dict:
-    """Logits by task for all rows, ``(n, outputs)`` each."""
-    forward = tf.function(
+def compile_forward(model: keras.Model) -> Any:
+    """Compiled function from the model's inputs to logits by task."""
+    return tf.function(
         lambda part: model(part, training=False), reduce_retracing=True, autograph=False
     )
+
+
+def predict(
+    model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096, forward: Any = None
+) -> dict[str, np.ndarray]:
+    """Logits by task for all rows, ``(n, outputs)`` each.
+
+    Args:
+        model: of a domain.
+        inputs: the model's inputs by name, ``n`` rows each.
+        batch: rows at a time.
+        forward: the model compiled by :func:`compile_forward`; compiled anew if None.
+    """
+    forward = forward or compile_forward(model)
     rows = len(inputs["user"])
     parts = [
         forward({name: tf.constant(values[i : i + batch]) for name, values in inputs.items()})
@@ -294,7 +308,7 @@ def _tensors(data: Dataset) -> dict[str, dict[str, tf.Tensor]]:
 
 def _evaluate(evaluate: Any, data: dict, rows: int, batch: int) -> np.ndarray:
     """Mean normalised loss per task, ``NO_LABEL`` for a task without labels."""
-    sums, counts = 0.0, 0.0
+    sums = counts = np.zeros(1)
     for start in range(0, rows, batch):
         part = evaluate(data, tf.range(start, min(start + batch, rows)))
         sums, counts = sums + part[0].numpy(), counts + part[1].numpy()

@@ -66,7 +66,8 @@ def compile_step(
             found = [_combine(parts, on_all) for parts in zip(*per_target, strict=True)]
         found += gradients_of(tape, targets, owned, on_heads)
         if l2:
-            scale = l2 * tf.reduce_mean(tf.stack(weights))  # a balancer may scale all losses alike
+            # A balancer may scale all losses alike, or turn one against its own gradient.
+            scale = l2 * tf.reduce_mean(tf.abs(tf.stack(weights)))
             scales = [scale] * len(shared) + [scale if on_heads else l2] * len(owned)
             found = penalised(found, variables, scales)
         optimizer.apply(found, variables)
@@ -100,7 +101,7 @@ def split_variables(model: keras.Model) -> tuple[list, list]:
     tasks = list(model.output)
     layers = [model.get_layer(f"{task}_{part}") for task in tasks for part in ("tower", "head")]
     owned = [variable for layer in layers for variable in layer.trainable_variables]
-    owned += model.get_layer("shared").private
+    owned += [variable for variable in model.get_layer("shared").private if variable.trainable]
     names = {id(variable) for variable in owned}
     return [v for v in model.trainable_variables if id(v) not in names], owned
 

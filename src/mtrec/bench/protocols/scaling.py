@@ -42,8 +42,13 @@ def scaling_events(root: Path, sizes: Sequence[int] = EVENTS) -> list[Row]:
                    optimizer="lazy_adamw")
         for size in sizes
     }  # fmt: skip
-    seconds = {n: float(a.arrays["prepare"] + a.arrays["steps"].sum()) for n, a in found.items()}
-    return rows("scaling_events", found, seconds, "preparing and one epoch; 2 binary tasks")
+    parts = {
+        n: (float(a.arrays["prepare"]), float(a.arrays["steps"].sum())) for n, a in found.items()
+    }
+    note = "preparing and one epoch; 2 binary tasks; by size " + ", ".join(
+        f"{before:.3g} + {epoch:.3g} s" for before, epoch in parts.values()
+    )
+    return rows("scaling_events", found, {n: sum(part) for n, part in parts.items()}, note)
 
 
 def scaling_tasks(root: Path, sizes: Sequence[int] = TASKS) -> list[Row]:

@@ -56,8 +56,7 @@ TRAINERS: dict[str, Contender] = {
 }
 TEXTS, MAX_TOKENS, LAYERS, DEFAULT_LAYER = 300, 64, 30, 16
 SERVERS: dict[str, Contender] = {
-    "mtrec recommend": ours("serve_mtrec", how="recommend", requests=10, warm_up=1),
-    "mtrec catalogue": ours("serve_mtrec", how="catalogue", requests=500, warm_up=20),
+    "mtrec": ours("serve_mtrec", how="recommend", requests=500, warm_up=20),
     "product alone (NumPy)": ours("serve_mtrec", how="product", requests=500, warm_up=20),
 }
 SHOP = {"events": 100_000, "users": 5_000, "items": 100_000, "width": 32}

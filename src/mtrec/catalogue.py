@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from mtrec.data.encoder import Encoder
-from mtrec.data.events import Events
-from mtrec.serving import Recommender
 from mtrec.tasks import Ranking
+
+if TYPE_CHECKING:
+    from mtrec.serving import Recommender
 
 Array = np.ndarray
 
@@ -23,8 +23,7 @@ class Catalogue:
     """A trained ranking task, ready for requests.
 
     A request costs the user's part of the network on one row, a product of the item matrix with a
-    vector, and a partial sort. :meth:`mtrec.serving.Recommender.recommend` answers the same, but
-    traces the network and encodes every item anew in each request.
+    vector, and a partial sort.
 
     Attributes:
         query: compiled function from the model's inputs of one row to the query ``(width,)``.
@@ -32,10 +31,7 @@ class Catalogue:
         bias: of the items ``(items,)``.
         ids: of the items, in the order of ``items``.
         users: row of each user id.
-        encoder: features.
-        events: the last events of each user.
-        now: when requests are answered.
-        context: latest context of users by id, or None.
+        recommender: what the catalogue was opened from.
     """
 
     query: Any
@@ -43,45 +39,43 @@ class Catalogue:
     bias: Array
     ids: Array
     users: dict[str, int]
-    encoder: Encoder
-    events: Events
-    now: pd.Timestamp
     recommender: Recommender
 
     def recommend(self, user_id: str, k: int = 10) -> tuple[Array, Array]:
-        """Ids and scores of the ``k`` best items that are not among the last seen, best first."""
+        """Ids and scores of the ``k`` best items that the user has not met, best first."""
         user = self.users.get(user_id, 0)
-        first, last = np.searchsorted(self.events.user[1:], [user, user + 1]) + 1
-        query = self.query(self._inputs(user, user_id, first, last)).numpy()
+        query = self.query(self._inputs(user, user_id)).numpy()
         scores = self.items @ query + self.bias
-        if user:
-            seen = self.events.item[first:last]
-            scores[seen[seen > 0] - 1] = -np.inf
+        seen = self.recommender.met_by(user)
+        scores[seen - 1] = -np.inf
+        k = min(k, len(scores) - len(seen))
         some = np.argpartition(-scores, k)[:k] if k < len(scores) else np.arange(len(scores))
         best = some[np.lexsort((some, -scores[some]))]
         return self.ids[best], scores[best]
 
-    def _inputs(self, user: int, user_id: str, first: int, last: int) -> dict[str, Any]:
+    def _inputs(self, user: int, user_id: str) -> dict[str, Any]:
         """The row that :meth:`mtrec.data.encoder.Encoder.inputs` makes, without a data frame."""
-        length = self.encoder.history_length
+        events, encoder = self.recommender.events, self.recommender.assembly.encoder
+        first, last = np.searchsorted(events.user[1:], [user, user + 1]) + 1
+        length = encoder.history_length
         index = np.zeros(length, dtype="int64")
         if user:
             own = np.arange(max(first, last - length), last)
             index[length - len(own) :] = own
-        now = self.now.value // 1_000_000
-        days = (now - self.events.time[index]) / 86_400_000
+        now = self.recommender.now.value // 1_000_000
+        days = (now - events.time[index]) / 86_400_000
         recency = np.where(index > 0, np.log1p(np.maximum(days, 0.0)), 0.0)[:, None] / 5.0
-        events = np.concatenate([self.events.features[index], recency], axis=-1)
+        features = np.concatenate([events.features[index], recency], axis=-1)
         inputs = {
             "user": np.array([user], dtype="int32"),
             "item": np.zeros(1, dtype="int32"),
-            "history_items": self.events.item[index][None].astype("int32"),
-            "history_events": events[None].astype("float32"),
+            "history_items": events.item[index][None].astype("int32"),
+            "history_events": features[None].astype("float32"),
         }
-        if self.encoder.contexts:
-            frame = self.recommender._rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
-            for side in self.encoder.contexts:
-                inputs[f"{side}_context"] = self.encoder._context(side, frame)
+        if encoder.contexts:
+            frame = self.recommender.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
+            for side in encoder.contexts:
+                inputs[f"{side}_context"] = encoder.context(side, frame)
         inputs |= self.recommender.offset_inputs(inputs["user"], inputs["item"])
         return {name: tf.constant(values) for name, values in inputs.items()}
 
@@ -96,7 +90,10 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
     ranking = {n: kind for n, kind in types.items() if isinstance(kind, Ranking)}
     name = next((n for n, kind in ranking.items() if kind.candidates == "items"), None)
     if name is None:
-        raise ValueError(f"domain '{recommender.domain}' has no task that ranks items.")
+        raise ValueError(
+            f"domain '{recommender.domain}' has no task that ranks items; score candidate pairs "
+            "with score()."
+        )
     model, encoder = recommender.model, recommender.assembly.encoder
     head = model.get_layer(f"{name}_head")
     tower, states = head.input
@@ -115,8 +112,5 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
         bias=np.asarray(head.bias),
         ids=np.asarray(encoder.item.ids),
         users={user_id: row + 1 for row, user_id in enumerate(encoder.user.ids)},
-        encoder=encoder,
-        events=recommender.events,
-        now=recommender.now,
         recommender=recommender,
     )

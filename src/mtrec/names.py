@@ -1,6 +1,7 @@
-"""Names that ``head:`` and ``loss:`` of a task may take; the first of each is the default.
+"""Names that settings may take; of a task's heads and losses the first is the default.
 
-Outside :mod:`mtrec.tasks`, whose import brings TensorFlow, so that settings can be checked without.
+Outside the modules that know what is behind them, whose import brings TensorFlow, so that settings
+can be checked without. A test holds them against those modules.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "multilabel": ("logistic", "focal", "asymmetric"),
     "ranking": ("softmax", "sampled_softmax", "pairwise"),
 }
+SHARED_LAYERS = (
+    "shared_bottom", "cross_stitch", "mmoe", "cgc", "ple", "adatt", "star", "task_conditioned",
+)  # fmt: skip
+BALANCERS = (
+    "static", "uncertainty", "dwa", "gradnorm", "pcgrad", "gradvac", "cagrad", "mgda", "imtlg",
+    "nashmtl", "famo", "dbmtl", "aligned",
+)  # fmt: skip
+OPTIMIZERS = ("adamw", "adam", "sgd", "adagrad", "lion", "lazy_adamw")
+PEERS = ("boosting", "common_neighbours", "random_effects", "svdpp", "tfidf")
 
 
 def choose_head(kind: str, head: str | None) -> str:
