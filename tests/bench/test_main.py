@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from mtrec.bench import main, report, results
 from mtrec.bench.results import Row
+from tests.conftest import ROOT
 
 KNOWN = {name: lambda root: [] for name in ("rating/rating_u1", "rating/rating_mean", "speed/x")}
 
@@ -23,6 +26,15 @@ def test_a_part_a_protocol_or_a_pattern_chooses(only, chosen):
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="ONLY=colour: no such benchmark; .*rating/rating_u1"):
         main.select(KNOWN, "colour")
+
+
+def test_rows_of_ours_name_the_commit_they_were_measured_at(tmp_path):
+    rows = [Row("a", "", system, "1", "auc", 0.7, None, None, 1, 1.0, 1.0)
+            for system in ("mtrec joint", "peer")]  # fmt: skip
+    mine, peer = results.stamped(rows, ROOT)
+    assert peer.version == "1"
+    assert re.fullmatch(r"1\+[0-9a-f]{7,40}(-dirty)?", mine.version)
+    assert results.stamped(rows, tmp_path)[0].version == "1+unknown"
 
 
 def test_rows_are_written_before_the_next_protocol_runs_and_then_the_page(tmp_path, monkeypatch):

@@ -59,3 +59,12 @@ def test_figures_have_a_panel_per_task_and_per_question(results):
     assert len(plots.systems(results, "cold_items", "t").axes) == 2
     found = report.differences(results, "cold_items")
     assert len(plots.gains(found, report.questions(results), "t").axes) == 2
+
+
+def test_a_split_without_results_yet_has_a_figure_that_says_so(results):
+    only = results[results["split"] == "cold_items"]
+    figure = plots.systems(only, "cold_users", "t")
+    assert "no result yet" in figure.axes[0].texts[0].get_text()
+    nothing = report.differences(only, "cold_users")
+    figure = plots.gains(nothing, report.questions(only), "t")
+    assert "no result yet" in figure.axes[0].texts[0].get_text()

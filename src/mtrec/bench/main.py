@@ -30,7 +30,7 @@ def main(root: Path, only: str | None = None) -> None:
     file = root / "benchmarks" / "results.json"
     for name, run in chosen.items():
         print(f"bench: {name}", flush=True)
-        results.add(file, run(root))
+        results.add(file, results.stamped(run(root), root))
     report.write(root, results.read(file))
 
 

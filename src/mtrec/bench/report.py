@@ -19,6 +19,7 @@ from mtrec.bench.targets import (
     reasons,
 )
 from mtrec.bench.words import PROFILE, QUESTIONS, SCALING
+from mtrec.report import markdown
 
 MANY = 6  # more systems than this stand in rows, as do their notes
 
@@ -59,7 +60,9 @@ def page(
         "Written by `make bench` from `benchmarks/results.json`; do not edit. Our systems' names "
         "begin with `mtrec`. Everyone learns from the same frozen split, chooses on validation "
         "rows, and is scored by one function; brackets are 95 % intervals, **bold** is the best "
-        "of a column.",
+        "of a column. In the protocols of ratings, likes, top-N and next baskets ours are models "
+        "made for them (`mtrec.bench.models`); elsewhere they are the pipeline's own, or its parts "
+        "put together for speed. Beside a version of ours stands the commit it was measured at.",
         "## On what",
         "\n".join(f"- {line}" for line in machine),
         "## Against the targets",
@@ -273,10 +276,3 @@ def _number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A Markdown table without index."""
-    head = [str(column) for column in frame.columns]
-    lines = [head, ["---"] * len(head), *frame.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

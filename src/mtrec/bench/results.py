@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +21,7 @@ class Row:
         protocol: what was asked, such as ``rating_u1``.
         split_sha256: SHA-256 of the split's file; empty where data are drawn (speed).
         system: who answered; ours begin with ``mtrec``.
-        version: of the system's package.
+        version: of the system's package; of ours with the commit, such as ``0.1.0+7857342``.
         metric: lower case, such as ``rmse`` or ``ndcg@10``.
         value: the figure; the mean over seeds where there are several.
         low: lower bound of its 95 % interval, None without one.
@@ -62,6 +64,19 @@ def read(file: Path) -> pd.DataFrame:
         raise ValueError(
             f"{file}: damaged ({error}); restore it with `git checkout {file}`."
         ) from error
+
+
+def stamped(rows: Sequence[Row], root: Path) -> list[Row]:
+    """The rows with the commit that ours were measured at, as Git describes it, in the version."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    commit = asked.stdout.strip() or "unknown"
+    mine = version("mtrec")
+    return [
+        replace(row, version=f"{row.version or mine}+{commit}")
+        if row.system.startswith("mtrec") else row
+        for row in rows
+    ]  # fmt: skip
 
 
 def add(file: Path, rows: Sequence[Row]) -> None:

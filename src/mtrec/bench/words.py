@@ -4,8 +4,7 @@ SCALING, PROFILE = "scaling_", "repro_profile"  # names of protocols with tables
 QUESTIONS = {
     "rating_u1": "MovieLens-100K ratings, official fold u1.",
     "rating_u1_u5_mean": "MovieLens-100K ratings, mean of the official folds u1 to u5.",
-    "like_random": "MovieLens-100K, rating of 4 or more, rows at random 8:1:1. An earlier run: "
-    "peers chose among one to three settings, not fourteen as elsewhere, and our network is older.",
+    "like_random": "MovieLens-100K, rating of 4 or more, rows at random 8:1:1.",
     "like_temporal": "MovieLens-100K, rating of 4 or more, in time order 8:1:1.",
     "topn_811": "MovieLens-100K top-N, each user's events at random 8:1:1, all films ranked.",
     "leave_last_out": "MovieLens-100K, each user's last film among all films.",

@@ -23,6 +23,8 @@ def systems(results: pd.DataFrame, split: str, title: str) -> Figure:
     found = pooled(results[(results["split"] == split) & ~is_difference(results)])
     tasks = list(dict.fromkeys(found["task"]))
     order = [system for system in (*OURS, *PEERS) if system in set(found["system"])]
+    if not tasks:
+        return _none(title)
     figure, panels = plt.subplots(
         1, len(tasks), figsize=(2.6 * len(tasks) + 1, 0.36 * len(order) + 1.5), sharey=True,
         squeeze=False,
@@ -58,6 +60,8 @@ def gains(found: pd.DataFrame, titles: dict[str, str], title: str) -> Figure:
         list(dict.fromkeys(found["task"])),
         [n for n in titles if n in set(found["system"])],
     )
+    if not chosen:
+        return _none(title)
     half = (found["high"] - found["low"]).groupby(found["task"]).max() / 2
     figure, panels = plt.subplots(
         1, len(chosen), figsize=(2.3 * len(chosen) + 1, 0.4 * len(tasks) + 1.8), sharey=True,
@@ -72,5 +76,14 @@ def gains(found: pd.DataFrame, titles: dict[str, str], title: str) -> Figure:
         axes.axvline(0, color="black", linewidth=1)
         axes.set(title=name.replace(" - ", " − "), xlabel="difference\n(+ is better)")
         axes.set_yticks([-place for place in range(len(tasks))], tasks)
+    figure.suptitle(title)
+    return figure
+
+
+def _none(title: str) -> Figure:
+    """The figure of a split that has not been studied yet."""
+    figure, axes = plt.subplots(figsize=(5, 1.5))
+    axes.text(0.5, 0.5, "no result yet: `make study`", ha="center", va="center")
+    axes.set_axis_off()
     figure.suptitle(title)
     return figure

@@ -62,7 +62,8 @@ NOTES = {
     MEANS: "of household and product, shrunken; chosen on validation",
     POOL: "joint model and running means, two weights and a bias from validation",
     LIGHTGBM: "one model per task (basket: per label, settings of the most frequent); trees by "
-    f"early stopping; best of {len(TREES)} settings on validation, whose seconds are all counted",
+    f"early stopping; best of {len(TREES)} settings on validation, whose seconds are all counted "
+    "but for basket",
     MMOE: "one model of two tasks (a tower per label); 4 experts 64-32; epochs by early stopping; "
     f"best of {len(DECAYS)} settings on validation",
 }
