@@ -33,7 +33,7 @@ def test_rows_of_ours_name_the_commit_they_were_measured_at(tmp_path):
             for system in ("mtrec joint", "peer")]  # fmt: skip
     mine, peer = results.stamped(rows, ROOT)
     assert peer.version == "1"
-    assert re.fullmatch(r"1\+[0-9a-f]{7,40}(-dirty)?", mine.version)
+    assert re.fullmatch(r"1\+[0-9a-f]{7,40}", mine.version)
     assert results.stamped(rows, tmp_path)[0].version == "1+unknown"
 
 

@@ -67,8 +67,8 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def stamped(rows: Sequence[Row], root: Path) -> list[Row]:
-    """The rows with the commit that ours were measured at, as Git describes it, in the version."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    """The rows with the commit that ours were measured at in the version."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
     asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     commit = asked.stdout.strip() or "unknown"
     mine = version("mtrec")
