@@ -20,30 +20,6 @@ def test_names_are_those_of_what_is_there():
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        ("training.balancing", "nashmtll", "training.balancing: there is no balancing method 'na"),
-        ("training.optimizer", "foo", "training.optimizer: there is no optimizer 'foo'"),
-        ("model_building.shared.layer", "foo", "there is no shared layer 'foo' .known: shared_b"),
-        ("sparse.levels", [2.0], "sparse.levels"),
-        ("domains.video.tasks.like.peers", ["foo"], "there is no peer 'foo' .known: boosting"),
-        ("domains.video.tasks.like.candidates", "users", "a binary task ranks nothing"),
-    ],
-)
-def test_unknown_names_and_odd_values_stop_the_reading_of_params(tmp_path, place, value, message):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    *path, key = place.split(".")
-    block = params
-    for part in path:
-        block = block[part]
-    block[key] = value
-    file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(params))
-    with pytest.raises(ConfigError, match=message):
-        read_params(file)
-
-
-@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         (
