@@ -61,17 +61,6 @@ def test_mtrecs_trainer_learns_what_the_labels_depend_on():
     assert (outcome.curve["val_loss"] < constant - 0.01).all()
 
 
-def test_an_epochs_graph_takes_the_steps_of_the_trainer():
-    data = speed.index_data(512, 5, SIZES["vocabulary"], 2, seed=1)
-    options = {**SIZES, "seed": 1, "batch": 128, "learning_rate": 0.01}
-    order = np.random.default_rng(2).permutation(512).reshape(4, 128).astype("int32")
-    stepwise, whole = (stacked.trainer(data["fields"], data["labels"], options) for _ in range(2))
-    losses = np.mean([stepwise.step(rows) for rows in order], axis=0) * 2
-    np.testing.assert_allclose(stacked.epoch_graph(whole)(order), losses, rtol=1e-4)
-    for one, other in zip(stepwise.model.variables, whole.model.variables, strict=True):
-        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-3, atol=2e-4)
-
-
 def test_index_data_repeat_and_stay_in_range():
     one, other = (speed.index_data(1000, 3, 50, 2, seed=4) for _ in range(2))
     for name in one:

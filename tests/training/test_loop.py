@@ -52,6 +52,21 @@ def test_same_seed_gives_the_same_weights(assembly, vectors, parts):
         np.testing.assert_array_equal(a, b)
 
 
+def test_steps_in_one_graph_are_single_steps_bit_by_bit(assembly, vectors, parts, monkeypatch):
+    monkeypatch.setattr(loop, "UNBROKEN", 3)  # a graph that is called twice, the second time for 2
+    order = np.random.default_rng(1).integers(0, len(parts[0]), (5, 40)).astype("int32")
+    found = []
+    for take in (
+        lambda trainer: trainer.take(order),
+        lambda trainer: np.stack([trainer.step(rows) for rows in order]),
+    ):
+        model = fresh(assembly, vectors)
+        keras.utils.set_random_seed(0)
+        found.append([take(make(model, assembly, parts)), *weights(model)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     assembly, vectors, parts, tmp_path, monkeypatch, momentum

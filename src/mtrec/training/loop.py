@@ -20,7 +20,12 @@ from mtrec.tasks import TaskType
 from mtrec.training import checkpoint
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
-from mtrec.training.step import compile_evaluation, compile_step, split_variables
+from mtrec.training.step import (
+    compile_evaluation,
+    compile_step,
+    compile_steps,
+    split_variables,
+)
 
 OPTIMIZERS: dict[str, Any] = {
     "adamw": keras.optimizers.AdamW,
@@ -30,6 +35,7 @@ OPTIMIZERS: dict[str, Any] = {
     "lion": keras.optimizers.Lion,
     "lazy_adamw": LazyAdamW,
 }
+UNBROKEN = 100  # steps that TensorFlow takes before Python hears of a keyboard interrupt
 
 
 class TrainingError(RuntimeError):
@@ -69,7 +75,7 @@ def device() -> str:
 
 
 class Trainer:
-    """A model with its compiled step, which can be trained again from other weights.
+    """A model with its compiled steps, which can be trained again from other weights.
 
     Args:
         model: model from index batches to logits by task; trained in place.
@@ -117,6 +123,7 @@ class Trainer:
         self._step = compile_step(
             model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2
         )
+        self._steps = compile_steps(self._step, len(tasks))
         self._evaluate = compile_evaluation(model, validation_losses(tasks, scales))
         self._data, self._held_out = _tensors(training), _tensors(validation)
         self._share = np.array([weights[name] for name in tasks])
@@ -181,11 +188,19 @@ class Trainer:
         """Update on the given training rows; their loss per task, ``(tasks,)``."""
         return self._step(self._data, rows)
 
+    def take(self, order: tf.Tensor) -> np.ndarray:
+        """Update on the training rows of each batch ``(n, batch)``; losses ``(n, tasks)``."""
+        count = len(order)
+        parts = [
+            self._steps(self._data, order, first, tf.minimum(first + UNBROKEN, count))
+            for first in tf.range(0, count, UNBROKEN)
+        ]
+        return np.concatenate(parts)
+
     def _pass(self, seed: int, epoch: int) -> tuple[np.ndarray, float]:
         """Losses by step and task of one pass over the rows, and rows per second."""
         start = time.perf_counter()
-        order = _order(seed, epoch, self.rows, (self.steps, self.batch))
-        per_step = np.stack([self.step(rows) for rows in order])
+        per_step = self.take(_order(seed, epoch, self.rows, (self.steps, self.batch)))
         return per_step, self.steps * self.batch / (time.perf_counter() - start)
 
     def _judge(self, per_step: np.ndarray, epoch: int) -> tuple[float, list]:

@@ -1,4 +1,4 @@
-"""One compiled step: forward, the balancer's weights, gradients, update."""
+"""One compiled step (forward, the balancer's weights, gradients, update) and a run of them."""
 
 from __future__ import annotations
 
@@ -77,6 +77,29 @@ def compile_step(
         return tf.where(present, stacked, NO_LABEL)
 
     return step
+
+
+def compile_steps(step: Callable[[dict, tf.Tensor], tf.Tensor], tasks: int) -> Callable:
+    """Function from all data, batches ``(n, batch)`` and two steps to losses ``(steps, tasks)``.
+
+    It takes the steps from the first up to, not including, the last in a loop that TensorFlow
+    runs: the same updates, bit by bit, without a call from Python for each.
+
+    Args:
+        step: see :func:`compile_step`.
+        tasks: their number.
+    """
+
+    @tf.function(autograph=False)
+    def steps(data: dict, order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        def body(at: tf.Tensor, losses: tf.TensorArray) -> tuple:
+            return at + 1, losses.write(at - first, step(data, order[at]))
+
+        empty = tf.TensorArray(tf.float32, size=last - first, element_shape=(tasks,))
+        _, losses = tf.while_loop(lambda at, _: at < last, body, (first, empty))
+        return losses.stack()
+
+    return steps
 
 
 def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:

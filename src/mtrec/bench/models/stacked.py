@@ -3,12 +3,12 @@
 What makes it quick on a CPU, in order of effect: the mixture as one batched product instead of a
 broadcast product and a sum; one matrix product per expert and layer, which TensorFlow fuses with
 bias and ReLU; an operation per core rather than all cores per operation, since experts and tables
-are independent; an Adam of one pass; biases whose gradient is ``BiasAddGrad``.
+are independent; biases whose gradient is ``BiasAddGrad``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,14 +16,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mtrec.balancing import make_balancer
 from mtrec.data.dataset import Dataset
 from mtrec.models.shared.gates import mixture
 from mtrec.settings import Training
 from mtrec.tasks import Binary
 from mtrec.training.loop import Trainer
-from mtrec.training.objective import training_losses
-from mtrec.training.step import compile_step, split_variables
 
 TABLES = 2  # of embeddings: as many as there are cores to work on them side by side
 USER = "user"  # the input whose length the trainer reads: here the numbers of all fields
@@ -163,68 +160,6 @@ def network(
         state = Affine(tower, "relu", name=f"task{task}_tower")(own)
         outputs[f"task{task}"] = Affine(1, name=f"task{task}_head", dtype="float32")(state)
     return keras.Model({USER: rows}, outputs, name="joint")
-
-
-class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam with one pass over each variable instead of one per term.
-
-    The formula is the same; TensorFlow's ``ResourceApplyAdam`` reads and writes weights and
-    moments once, which counts where tables are large and the gradient is dense.
-    """
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable in place."""
-        place = self._get_variable_index(variable)
-        step = ops.cast(self.iterations + 1, "float32")
-        tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable),
-            m=_handle(self._momentums[place]),
-            v=_handle(self._velocities[place]),
-            beta1_power=ops.power(self.beta_1, step),
-            beta2_power=ops.power(self.beta_2, step),
-            lr=ops.cast(learning_rate, "float32"),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-
-def _handle(variable: Any) -> Any:
-    own = variable.value if isinstance(variable, keras.Variable) else variable
-    return own.handle
-
-
-def epoch_graph(run: Trainer) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A whole epoch as one graph: mtrec's own compiled step in a loop, with :class:`FusedAdam`.
-
-    Args:
-        run: whose model, losses and data are used; its own optimiser and step are not.
-
-    Returns:
-        Function from row numbers ``(steps, batch)`` to mean losses ``(tasks,)``.
-    """
-    names = list(run.model.output)
-    types = {name: Binary() for name in names}
-    optimizer = FusedAdam(run.settings.learning_rate)
-    optimizer.build([variable for part in split_variables(run.model) for variable in part])
-    ones = dict.fromkeys(names, 1.0)
-    share = dict.fromkeys(names, 1.0 / len(names))
-    losses = training_losses(types, ones, share, {}, Dataset({}, {}, {}))
-    step = compile_step(
-        run.model, optimizer, make_balancer("static", len(names)), losses, "representation"
-    )
-
-    given = tf.nest.map_structure(lambda v: tf.TensorSpec(v.shape, v.dtype), run._data)
-
-    @tf.function(input_signature=(given, tf.TensorSpec((None, None), tf.int32)))
-    def epoch(data: dict, order: tf.Tensor) -> tf.Tensor:
-        total = tf.zeros(len(names))
-        for rows in order:
-            total += step(data, rows)
-        return len(names) * total / tf.cast(tf.shape(order)[0], tf.float32)
-
-    return lambda order: epoch(run._data, order)
 
 
 def trainer(fields: np.ndarray, labels: np.ndarray, options: Mapping[str, Any]) -> Trainer:

@@ -5,12 +5,10 @@ a bootstrap of the median over the turns. Ratios are of the same turn, then thei
 
 ``train_speed``: one epoch of the same MMoE on the same rows, after a warm-up that is not timed:
 8 fields of 10,000 categories x 16, 4 experts 128-64, 3 towers of 32, batches of 4,096, plain Adam.
-``mtrec`` is the pipeline's own trainer, one compiled step at a time; ``mtrec epoch graph`` is its
-compiled step in a loop that TensorFlow runs, with an Adam that makes one pass over each variable;
-both give each core an operation of its own, where TensorFlow's default gives all cores to each.
-Rows in bfloat16 are mixed precision, and compared among themselves. torch-rechub's MMoE has batch
-normalisation behind every linear layer; as the network of all others it runs without, and as
-published beside. Validation is not timed, for nobody.
+``mtrec`` is the pipeline's own trainer; it gives each core an operation of its own, where
+TensorFlow's default gives all cores to each. Rows in bfloat16 are mixed precision, and compared
+among themselves. torch-rechub's MMoE has batch normalisation behind every linear layer; as the
+network of all others it runs without, and as published beside. Validation is not timed, for nobody.
 
 ``embed_speed``: mean-pooled states of the same SmolLM2-135M in bfloat16 for a sample of the
 distinct texts of all domains; tokens are real ones, after truncation, padding not counted.
@@ -46,13 +44,10 @@ TRAINERS: dict[str, Contender] = {
     "torch-rechub trainer": torch("train_torch", how="trainer", normalise=False),
     "torch loop": torch("train_torch", how="loop", normalise=False),
     "keras fit": ours("train_keras"),
-    "mtrec": ours("train_mtrec", how="trainer"),
-    "mtrec epoch graph": ours("train_mtrec", how="epoch graph"),
+    "mtrec": ours("train_mtrec"),
     "torch-rechub trainer, batch norm": torch("train_torch", how="trainer", normalise=True),
     "torch loop, bfloat16": torch("train_torch", how="loop", normalise=False, precision="bfloat16"),
-    "mtrec epoch graph, bfloat16": ours(
-        "train_mtrec", how="epoch graph", precision="mixed_bfloat16"
-    ),
+    "mtrec, bfloat16": ours("train_mtrec", precision="mixed_bfloat16"),
 }
 TEXTS, MAX_TOKENS, LAYERS, DEFAULT_LAYER = 300, 64, 30, 16
 SERVERS: dict[str, Contender] = {
@@ -102,10 +97,9 @@ def train_speed(root: Path, rows: int = ROWS, turns: int = TURNS) -> list[Row]:
         "keras_fit": "keras fit",
         "torch_rechub_as_published": "torch-rechub trainer, batch norm",
     }
-    for system in ("mtrec", "mtrec epoch graph"):
-        result += _ratios("train_speed", system, peers, speeds, found)
+    result += _ratios("train_speed", "mtrec", peers, speeds, found)
     half = {"torch_loop_bfloat16": "torch loop, bfloat16"}
-    return result + _ratios("train_speed", "mtrec epoch graph, bfloat16", half, speeds, found)
+    return result + _ratios("train_speed", "mtrec, bfloat16", half, speeds, found)
 
 
 def all_texts(root: Path) -> list[str]:
