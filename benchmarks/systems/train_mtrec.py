@@ -20,7 +20,7 @@ def main() -> None:
     from mtrec.bench.models.stacked import trainer
 
     run = trainer(arrays["fields"], arrays["labels"], options)
-    few = np.arange(options["warm_up"]).reshape(-1, run.batch)
+    few = np.resize(np.arange(run.rows), (options["warm_up"] // options["batch"], run.batch))
     run.take(tf.constant(few.astype("int32")))
     outcome = run.run(options["seed"])  # which times its own steps
     seconds = run.steps * run.batch / outcome.rows_per_second
