@@ -15,13 +15,11 @@ def main() -> None:
     # Read when TensorFlow loads: experts and tables are independent, so an operation per core.
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     os.environ["TF_NUM_INTEROP_THREADS"] = str(options["threads"])
-    import tensorflow as tf
-
     from mtrec.bench.models.stacked import trainer
 
     run = trainer(arrays["fields"], arrays["labels"], options)
     few = np.resize(np.arange(run.rows), (options["warm_up"] // options["batch"], run.batch))
-    run.take(tf.constant(few.astype("int32")))
+    run.take(few.astype("int32"))
     outcome = run.run(options["seed"])  # which times its own steps
     seconds = run.steps * run.batch / outcome.rows_per_second
     exchange.answer(

@@ -54,15 +54,14 @@ def test_same_seed_gives_the_same_weights(assembly, vectors, parts):
 
 def test_steps_in_one_graph_are_single_steps_bit_by_bit(assembly, vectors, parts, monkeypatch):
     monkeypatch.setattr(loop, "UNBROKEN", 3)  # a graph that is called twice, the second time for 2
-    order = np.random.default_rng(1).integers(0, len(parts[0]), (5, 40)).astype("int32")
     found = []
-    for take in (
-        lambda trainer: trainer.take(order),
-        lambda trainer: np.stack([trainer.step(rows) for rows in order]),
-    ):
+    for together in (True, False):
         model = fresh(assembly, vectors)
+        trainer = make(model, assembly, parts)
         keras.utils.set_random_seed(0)
-        found.append([take(make(model, assembly, parts)), *weights(model)])
+        order = np.random.default_rng(1).integers(0, trainer.rows, (5, trainer.batch), "int32")
+        losses = trainer.take(order) if together else [trainer.step(rows) for rows in order]
+        found.append([np.asarray(losses), *weights(model)])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -123,9 +123,9 @@ class Trainer:
         self._step = compile_step(
             model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2
         )
-        self._steps = compile_steps(self._step, len(tasks))
         self._evaluate = compile_evaluation(model, validation_losses(tasks, scales))
         self._data, self._held_out = _tensors(training), _tensors(validation)
+        self._steps = compile_steps(self._step, len(tasks), self._data, self.batch)
         self._share = np.array([weights[name] for name in tasks])
         self._identity = checkpoint.fingerprint(
             settings.model_dump(), steps, model.get_config(), dict(scales), dict(weights),
@@ -188,14 +188,10 @@ class Trainer:
         """Update on the given training rows; their loss per task, ``(tasks,)``."""
         return self._step(self._data, rows)
 
-    def take(self, order: tf.Tensor) -> np.ndarray:
-        """Update on the training rows of each batch ``(n, batch)``; losses ``(n, tasks)``."""
-        count = len(order)
-        parts = [
-            self._steps(self._data, order, first, tf.minimum(first + UNBROKEN, count))
-            for first in tf.range(0, count, UNBROKEN)
-        ]
-        return np.concatenate(parts)
+    def take(self, order: np.ndarray) -> np.ndarray:
+        """Update on training rows, ``(n, batch)`` numbers as int32; losses ``(n, tasks)``."""
+        parts = range(0, len(order), UNBROKEN)
+        return np.concatenate([self._steps(self._data, order[i : i + UNBROKEN]) for i in parts])
 
     def _pass(self, seed: int, epoch: int) -> tuple[np.ndarray, float]:
         """Losses by step and task of one pass over the rows, and rows per second."""
@@ -299,10 +295,10 @@ def predict(
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
-def _order(seed: int, epoch: int, rows: int, shape: tuple[int, int]) -> tf.Tensor:
+def _order(seed: int, epoch: int, rows: int, shape: tuple[int, int]) -> np.ndarray:
     """Row numbers of an epoch's batches, ``(steps, batch)``, from ``(seed, epoch)`` alone."""
     order = np.random.default_rng([seed, epoch]).permutation(rows)
-    return tf.constant(np.resize(order, shape).astype("int32"))
+    return np.resize(order, shape).astype("int32")
 
 
 def _finished(state: dict, settings: Any) -> bool:

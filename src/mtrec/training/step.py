@@ -79,24 +79,31 @@ def compile_step(
     return step
 
 
-def compile_steps(step: Callable[[dict, tf.Tensor], tf.Tensor], tasks: int) -> Callable:
-    """Function from all data, batches ``(n, batch)`` and two steps to losses ``(steps, tasks)``.
+def compile_steps(
+    step: Callable[[dict, tf.Tensor], tf.Tensor], tasks: int, data: dict, batch: int
+) -> Callable[[dict, tf.Tensor], tf.Tensor]:
+    """Function from all data and batches ``(n, batch)`` to losses ``(n, tasks)``, traced once.
 
-    It takes the steps from the first up to, not including, the last in a loop that TensorFlow
-    runs: the same updates, bit by bit, without a call from Python for each.
+    TensorFlow runs the loop over the batches: the same updates as of single calls, bit by bit,
+    without a call from Python for each.
 
     Args:
         step: see :func:`compile_step`.
         tasks: their number.
+        data: what the function will be given.
+        batch: rows of a step.
     """
+    given = tf.nest.map_structure(lambda values: tf.TensorSpec(values.shape, values.dtype), data)
+    signature = (given, tf.TensorSpec((None, batch), tf.int32))
 
-    @tf.function(autograph=False)
-    def steps(data: dict, order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=signature, autograph=False)
+    def steps(data: dict, order: tf.Tensor) -> tf.Tensor:
         def body(at: tf.Tensor, losses: tf.TensorArray) -> tuple:
-            return at + 1, losses.write(at - first, step(data, order[at]))
+            return at + 1, losses.write(at, step(data, order[at]))
 
-        empty = tf.TensorArray(tf.float32, size=last - first, element_shape=(tasks,))
-        _, losses = tf.while_loop(lambda at, _: at < last, body, (first, empty))
+        count = tf.shape(order)[0]
+        empty = tf.TensorArray(tf.float32, size=count, element_shape=(tasks,))
+        _, losses = tf.while_loop(lambda at, _: at < count, body, (0, empty))
         return losses.stack()
 
     return steps
