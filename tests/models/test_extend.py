@@ -11,6 +11,7 @@ from mtrec.models.store import load_model, save_model
 from mtrec.settings import Shared, Task
 from mtrec.tasks import Binary
 from mtrec.training.loop import Trainer, predict
+from mtrec.training.step import split_variables
 from tests.conftest import DOMAIN, SIZES, TASKS, TRAINING
 
 OLD = {
@@ -222,6 +223,19 @@ def test_few_labels_change_only_the_new_task_and_lower_its_loss(add, rows, table
     moved = {path for v in model.trainable_variables if np.any(weights[path := v.path] != v)}
     assert {path.split("/")[0] for path in moved} == {"hated_tower", "hated_head"}
     assert len(model.trainable_variables) == trainable
+
+
+@pytest.mark.parametrize("layer", ["mmoe", "ple", "star"])
+def test_tuning_a_task_trains_its_tower_and_head_and_nobodys_gate(old_assembly, layer):
+    sizes = SIZES.model_copy(update={"shared": Shared(layer=layer)})
+    table = np.stack([*VECTORS.values()])
+    model = assemble.build_some(old_assembly, tuple(OLD), table, sizes, seed=3)
+    assert model.get_layer("shared").private
+    with tuning(model, "loved") as part:
+        shared, owned = split_variables(part)
+        own = [model.get_layer(f"loved_{kind}").trainable_variables for kind in ("tower", "head")]
+    assert not shared
+    assert [id(variable) for variable in owned] == [id(v) for group in own for v in group]
 
 
 def test_labels_by_their_texts_are_scored_by_the_donors_texts(tables, vectors, rows):

@@ -297,7 +297,7 @@ def test_all_models_are_trained_with_equal_steps_and_written(
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("scale", [1.0, 2.0])
+@pytest.mark.parametrize("scale", [1.0, 2.0, -1.0])
 def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors, parts, scale):
     class Scaled(BALANCERS["static"]):
         def weigh(self, losses, gram, present):
@@ -317,7 +317,7 @@ def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors
         step(trainer._data, tf.range(64))
         after.append([np.array(v) for v in model.trainable_variables])
     for before, without, with_l2 in zip(start, *after, strict=True):
-        pulled = without - settings.learning_rate * scale * 0.5 * before
+        pulled = without - settings.learning_rate * abs(scale) * 0.5 * before
         np.testing.assert_allclose(with_l2, pulled, rtol=1e-4, atol=1e-6)
 
 
