@@ -225,7 +225,7 @@ def test_few_labels_change_only_the_new_task_and_lower_its_loss(add, rows, table
     assert len(model.trainable_variables) == trainable
 
 
-@pytest.mark.parametrize("layer", ["mmoe", "ple", "star"])
+@pytest.mark.parametrize("layer", ["mmoe", "ple", "adatt"])
 def test_tuning_a_task_trains_its_tower_and_head_and_nobodys_gate(old_assembly, layer):
     sizes = SIZES.model_copy(update={"shared": Shared(layer=layer)})
     table = np.stack([*VECTORS.values()])
