@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ import pandas as pd
 
 from mtrec.catalogue import Catalogue, open_catalogue
 from mtrec.config import find_root
+from mtrec.data.archive import save_arrays
 from mtrec.data.encoder import usable_events
 from mtrec.data.events import Events
 from mtrec.data.offsets import input_name, label_rows
@@ -183,10 +183,7 @@ def save_state(
         sizes = (len(assembly.encoder.user.ids), len(assembly.encoder.item.ids))
         for side, part in zip(("user", "item"), means.latest(labelled, *sizes), strict=True):
             arrays[f"{name}_offset_{side}"] = part
-    temporary = folder / f"{LAST_STATE}.partial"
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    os.replace(temporary, folder / f"{LAST_STATE}.npz")
+    save_arrays(folder / f"{LAST_STATE}.npz", arrays)
 
 
 def met_pairs(events: Events) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.data.archive import save_arrays
 from mtrec.data.events import Events, last_events, make_events, milliseconds, training_events
 from mtrec.data.factors import factorize
 from mtrec.data.features import Field, Kind, Scaler, Side, make_side
@@ -159,7 +160,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             if one.vectors is not None:
                 arrays[f"{name}/{one.name}/vectors"] = one.vectors
     (folder / "encoder.json").write_text(json.dumps(plain), encoding="utf-8")
-    np.savez(folder / "encoder.npz", allow_pickle=False, **arrays)
+    save_arrays(folder / "encoder.npz", arrays)
 
 
 def load_encoder(folder: Path) -> Encoder:

@@ -11,8 +11,7 @@ from pathlib import Path
 import keras
 
 import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
-
-EPOCH = (1980, 1, 1, 0, 0, 0)
+from mtrec.data.archive import EPOCH
 
 
 def save_model(model: keras.Model, path: Path) -> None:
