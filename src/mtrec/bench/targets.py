@@ -93,9 +93,9 @@ REASONS: dict[tuple[str, str], str] = {
     "sides have. Tried without effect: an Adam of one pass, one backward pass for all weights.",
     ("embed_speed", "*"): "both sides run the same matrix products in bfloat16, and ours has only "
     "padding and the cost per batch to save: texts of like length are batched by number of tokens.",
-    ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; ten million "
-    "events take 14 times as long as one million. Each size ran once; what the last factor is made "
-    "of was not looked into.",
+    ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; the rows' "
+    "note splits them: from one to ten million events preparing grows 15 times and the epoch 12 "
+    "times, why was not looked into. Each size ran once.",
     ("cold_items", "*"): "from the study of notebook 08: three trainings per system on at most "
     "20,000 rows. Kept: no ids of the cold side, as CatBoost has none, half of all units dropped, "
     "and heads that start from the means of the known side. Of FilmTrust's items nothing but an id "
