@@ -41,6 +41,8 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     if rows["value"].min() > 0 and rows["value"].max() > MANY_TIMES * rows["value"].min():
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.set(title=title, xlabel=label)
     _legend(axes, ("ours", "o", OURS), ("peer", "s", PEERS))
