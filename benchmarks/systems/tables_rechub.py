@@ -16,13 +16,11 @@ from torch.nn.functional import binary_cross_entropy, mse_loss
 from torch_rechub.basic.features import DenseFeature, SparseFeature
 from torch_rechub.models.multi_task import MMOE
 
-BATCH, RATE, EPOCHS, PATIENCE = 1024, 1e-3, 20, 2
-EXPERT = {"dims": [64, 32], "dropout": 0.2, "activation": "relu"}
-TOWER = {"dims": [32], "dropout": 0.2, "activation": "relu"}
+BATCH, EPOCHS, PATIENCE = 1024, 20, 2
 
 
 def main() -> None:
-    """Answer ``validation`` and ``test`` ``(n, columns)`` and the number of the best settings."""
+    """Answer ``validation``, ``test`` ``(n, columns)``; number and loss of the best settings."""
     data, options = given()
     torch.set_num_threads(1)
     started = time.monotonic()
@@ -30,7 +28,7 @@ def main() -> None:
     best = min(range(len(found)), key=lambda at: found[at][0])
     model = found[best][1]
     answers = {part: predict(model, data, part) for part in ("validation", "test")}
-    answer("torch-rechub", started, best=best, **answers)
+    answer("torch-rechub", started, best=best, loss=found[best][0], **answers)
 
 
 def train(data, options, settings: dict) -> tuple[float, torch.nn.Module]:
@@ -40,8 +38,12 @@ def train(data, options, settings: dict) -> tuple[float, torch.nn.Module]:
     sparse = [SparseFeature(f"f{k}", int(size), embed_dim=width)
               for k, size in enumerate(data["sizes"])]  # fmt: skip
     dense = [DenseFeature(f"n{k}") for k in range(data["train_numbers"].shape[1])]
-    model = MMOE([*sparse, *dense], kinds, 4, EXPERT, [TOWER] * len(kinds))
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=settings["decay"])
+    common = {"dropout": settings["dropout"], "activation": "relu"}
+    expert, tower = {"dims": [64, 32], **common}, {"dims": [32], **common}
+    model = MMOE([*sparse, *dense], kinds, 4, expert, [tower] * len(kinds))
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=settings["rate"], weight_decay=settings["decay"], fused=True
+    )
     scales = constants(data["train_labels"], data["train_masks"], kinds)
     labels, masks = (torch.from_numpy(data[f"train_{part}"]) for part in ("labels", "masks"))
     least, after, kept = float("inf"), 0, None

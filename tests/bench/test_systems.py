@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtrec.bench.systems import OURS, ask, interpreter
+from mtrec.bench.systems import OURS, ask, interpreter, search
 
 EXCHANGE = Path(__file__).parents[2] / "benchmarks" / "systems" / "exchange.py"
 DOUBLE = """
@@ -46,3 +46,29 @@ def test_an_environment_that_was_not_made_is_named_with_the_mend(root):
     with pytest.raises(FileNotFoundError, match="make bench.*environments/torch.lock"):
         ask(root, "torch", "double", {})
     assert interpreter(root, OURS) == Path(sys.executable)
+
+
+TRIES = """
+import time
+import exchange
+arrays, options = exchange.given()
+losses = [abs(trial["x"] - arrays["truth"]) for trial in options["trials"]]
+best = losses.index(min(losses))
+exchange.answer("numpy", time.monotonic() - 1.0, best=best, loss=losses[best],
+                found=options["trials"][best]["x"] * options["factor"])
+"""
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5, None])
+def test_a_search_finds_the_best_of_all_trials_however_many_cores_share_them(
+    root, cores, monkeypatch
+):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    (root / "benchmarks" / "systems" / "tries.py").write_text(TRIES)
+    trials = [{"x": x} for x in (9.0, 4.0, 2.0, 6.0, 4.0, 3.0)]
+    found = search(root, OURS, "tries", {"truth": np.array(3.9)}, trials, factor=10)
+    assert int(found.arrays["best"]) == 1  # the first of two equals
+    assert float(found.arrays["found"]) == 40.0
+    assert found.seconds >= (cores or 1)  # of all processes
+    alone = search(root, OURS, "tries", {"truth": np.array(3.9)}, trials[3:4], factor=10)
+    assert int(alone.arrays["best"]) == 0

@@ -7,10 +7,12 @@ writes its answers to another, so that peers need not share our packages and non
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,42 @@ def ask(
     version = str(out.pop("version", ""))
     seconds = float(out.pop("seconds", cost.seconds))
     return Answer(out, version, seconds, cost.peak_mb)
+
+
+def search(
+    root: Path, environment: str, script: str, arrays: Mapping[str, Array],
+    trials: Sequence[Mapping[str, Any]], **options: Any,
+) -> Answer:  # fmt: skip
+    """Ask a system for the best of several settings; each core tries its part of them.
+
+    The script tries ``trials`` and answers for the best: ``loss``, on validation rows, and
+    ``best``, its number among those it was given.
+
+    Returns:
+        The answer with the least loss, the first of equals; ``best`` is its number among all
+        ``trials``, seconds are those of all processes together, memory that of the largest.
+
+    Raises:
+        RuntimeError, FileNotFoundError: as :func:`ask`.
+    """
+    lanes = min(os.cpu_count() or 1, len(trials))
+    with ThreadPoolExecutor(lanes) as pool:
+        found = list(
+            pool.map(
+                lambda part: ask(root, environment, script, arrays, trials=part, **options),
+                [trials[lane::lanes] for lane in range(lanes)],
+            )
+        )
+    ranked = [
+        (float(one.arrays["loss"]), lane + lanes * int(one.arrays["best"]))
+        for lane, one in enumerate(found)
+    ]
+    loss, best = min(ranked)
+    chosen = found[ranked.index((loss, best))]
+    return replace(
+        chosen, arrays={**chosen.arrays, "best": np.array(best)},
+        seconds=sum(one.seconds for one in found), peak_mb=max(one.peak_mb for one in found),
+    )  # fmt: skip
 
 
 def interpreter(root: Path, environment: str) -> Path:
