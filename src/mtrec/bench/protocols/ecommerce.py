@@ -53,7 +53,7 @@ TREES = tuple(
     {"num_leaves": leaves, "min_data_in_leaf": rows, "lambda_l2": penalty, "learning_rate": rate,
      "feature_fraction": share}
     for leaves, rows, penalty, rate, share
-    in product((15, 31, 63, 127), (20, 100), (0.0, 10.0), (0.05, 0.02), (0.7, 0.4))
+    in product((7, 15, 31, 63, 127), (20, 100), (0.0, 10.0), (0.05, 0.02), (0.7, 0.4))
 )  # fmt: skip
 NETWORKS = tuple(
     {"decay": decay, "width": width, "rate": rate, "dropout": dropout}
