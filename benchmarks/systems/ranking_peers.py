@@ -1,13 +1,12 @@
-"""Peers of top-N recommendation, all through RecTools 0.19.
+"""Peers of top-N recommendation, all through RecTools 0.19 but BPR (``ranking_recbole.py``).
 
 Given ``user``, ``item`` and ``time`` of the training events, ``users`` and ``items`` (sizes) and
 jobs, each a model's name and settings: answers one array ``scores_K`` ``(users, items)`` for each
 job. Nothing is masked here; the protocol does that.
 
-Sources: EASE, Steck 2019, https://arxiv.org/abs/1905.03375; iALS, Hu et al. 2008; BPR, Rendle et
-al. 2009, https://arxiv.org/abs/1205.2618; SASRec, Kang and McAuley 2018,
-https://arxiv.org/abs/1808.09781, with the whole catalogue in its softmax (Klenitskiy and Vasilev
-2023, https://arxiv.org/abs/2309.07602).
+Sources: EASE, Steck 2019, https://arxiv.org/abs/1905.03375; iALS, Hu et al. 2008; SASRec,
+Kang and McAuley 2018, https://arxiv.org/abs/1808.09781, with the whole catalogue in its softmax
+(Klenitskiy and Vasilev 2023, https://arxiv.org/abs/2309.07602).
 """
 
 from __future__ import annotations
@@ -21,14 +20,12 @@ import pandas as pd
 import torch
 from exchange import answer, given
 from implicit.als import AlternatingLeastSquares
-from implicit.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
 from pytorch_lightning import seed_everything
 from rectools.dataset import Dataset
 from rectools.models import (
     EASEModel,
     ImplicitALSWrapperModel,
-    ImplicitBPRWrapperModel,
     ImplicitItemKNNWrapperModel,
     PopularModel,
     SASRecModel,
@@ -50,13 +47,6 @@ def ials(seed: int, **settings: Any) -> ImplicitALSWrapperModel:
     )
 
 
-def bpr(seed: int, **settings: Any) -> ImplicitBPRWrapperModel:
-    """Bayesian personalised ranking."""
-    return ImplicitBPRWrapperModel(
-        BayesianPersonalizedRanking(random_state=seed, num_threads=1, **settings)
-    )
-
-
 def sasrec(seed: int, **settings: Any) -> SASRecModel:
     """Self-attention over a user's last items; loss over the whole catalogue."""
     seed_everything(seed, workers=True)
@@ -71,7 +61,6 @@ MODELS = {
     "itemknn": itemknn,
     "ease": EASEModel,
     "ials": ials,
-    "bpr": bpr,
     "sasrec": sasrec,
 }
 
@@ -109,7 +98,7 @@ def main() -> None:
         f"scores_{k}": scores(MODELS[model](**settings), data, users, items)
         for k, (model, settings) in enumerate(options["jobs"])
     }
-    package = "implicit" if options["jobs"][0][0] in ("itemknn", "ials", "bpr") else "rectools"
+    package = "implicit" if options["jobs"][0][0] in ("itemknn", "ials") else "rectools"
     answer(package, started, **found)
 
 
