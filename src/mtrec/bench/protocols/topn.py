@@ -9,10 +9,10 @@ after a test event are training events, as is usual with this split.
 NDCG@10 and Recall@10 are means over users, with a 95 % bootstrap interval over users. Every
 system's settings are chosen by NDCG@10 on validation, ours and SASRec's out of four, those of peers
 that train in seconds out of eight to twelve; then it is trained anew on training + validation
-events (RecBole's published 0.292 of BPR is of training events alone). Where training is random there are
-three seeds, and value and interval are the means over seeds. ``seconds`` is that of one training
-with the chosen settings for peers, and of the whole (choice, folds, one network) for ours. The
-settings of a peer are tried with the first seed.
+events (RecBole's published 0.292 of BPR is of training events alone). Where training is random
+there are three seeds, and value and interval are the means over seeds. ``seconds`` is that of one
+training with the chosen settings for peers, and of the whole (choice, folds, one network) for ours.
+The settings of a peer are tried with the first seed.
 
 Sources: RecBole, Zhao et al. 2021, https://arxiv.org/abs/2011.01731 and its splits in
 ``recbole/data/dataset/dataset.py``; for ranking among all items Krichene and Rendle 2020,
