@@ -13,6 +13,8 @@ from scipy import sparse
 from mtrec.data.dataset import Dataset
 from mtrec.data.encoder import Encoder
 from mtrec.data.features import Field, Side
+from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC, METRICS
+from mtrec.evaluation.ranks import ranks
 from mtrec.models.visibility import Visible
 from mtrec.tasks import Ranking, TaskType
 
@@ -74,6 +76,21 @@ class Rows:
         """The rows of ``data`` with a label of ``task``; ``out`` is for these alone."""
         known = data.masks[task]
         return cls({n: v[known] for n, v in data.inputs.items()}, data.labels[task][known], out)
+
+
+def judge(question: Question, predictions: Array) -> float:
+    """The task's main metric on the validation rows, negative if lower is better.
+
+    Args:
+        question: what was asked.
+        predictions: of the validation rows, in the form of the task type's ``predict``.
+    """
+    rows, family = question.validation, question.kind.metrics
+    if rows.out is not None:
+        predictions = ranks(predictions, rows.label, rows.out)
+    metric = MAIN_METRIC[family]
+    value = METRICS[family](rows.label, predictions)[metric]
+    return value if HIGHER_IS_BETTER[metric] else -value
 
 
 def require(name: str) -> Any:

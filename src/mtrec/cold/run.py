@@ -228,7 +228,8 @@ def fingerprint(run: Any, split: str, seed: int, peers: tuple[str, ...] = tuple(
     return ledger.key(
         run.name, split, run.seed, seed, run.cold_start.model_dump(exclude={"seeds"}),
         run.model_building.model_dump(exclude={"history": {"length"}}), training,
-        learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples, peers,
+        learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples,
+        {peer: PEERS[peer].SETTINGS for peer in peers},
         *[name for name, task in run.domain.tasks.items() if task.offset],
         *(["without history"] if SIDES[split] == "user" else []),
     )  # fmt: skip
