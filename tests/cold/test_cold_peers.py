@@ -1,12 +1,13 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from mtrec.cold import boosting, factorization, means
-from mtrec.cold.peers import entity_frame, entity_matrix, frame, require
+from mtrec.cold.peers import entity_frame, entity_matrix, frame, judge, require
 from mtrec.cold.ranking import GroupRanking
 from mtrec.cold.run import ask
 
@@ -82,8 +83,6 @@ def test_lightfm_shows_no_held_out_item_even_as_a_wrong_answer(cold_benches, spl
 
 def planted(question):
     """The same question with labels that the item's colour decides."""
-    from dataclasses import replace
-
     colour = question.encoder.item.field("colour").table
     rows = {
         name: replace(part, label=(colour[part.inputs["item"]] == 1).astype("float32"))
@@ -103,6 +102,85 @@ def test_peer_finds_a_planted_rule_for_new_items(cold_benches, name, module):
     assert roc_auc_score(question.test.label, found) > 0.95
 
 
+class Judged:
+    """Judges answers in the order in which they come, whatever they are."""
+
+    def __init__(self, marks):
+        self.marks, self.answers = list(marks), []
+
+    def __call__(self, question, predictions):
+        self.answers.append(predictions)
+        return self.marks[len(self.answers) - 1]
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_boosting_answers_with_the_setting_that_is_best_on_validation(
+    cold_benches, monkeypatch, best
+):
+    pytest.importorskip("catboost")
+    question = ask(cold_benches["cold_items"], "like", 0)
+    settings = boosting.SETTINGS[0], boosting.SETTINGS[-1]
+    alone = []
+    for setting in settings:
+        monkeypatch.setattr(boosting, "SETTINGS", (setting,))
+        alone.append(boosting.predict(question))
+    monkeypatch.setattr(boosting, "SETTINGS", settings)
+    judged = Judged([float(best == 0), float(best == 1)])
+    monkeypatch.setattr(boosting, "judge", judged)
+    assert (boosting.predict(question) == alone[best]).all()
+    assert (alone[0] != alone[1]).any()
+    assert {len(found) for found in judged.answers} == {len(question.validation.label)}
+
+
+def test_lightfm_answers_with_the_setting_and_epochs_that_are_best_on_validation(
+    cold_benches, monkeypatch
+):
+    pytest.importorskip("lightfm")
+    question = ask(cold_benches["cold_items"], "like", 0)
+    expected = list(factorization._answers(question, factorization.SETTINGS[2]))[1][1]
+    places = len(factorization.SETTINGS) * len(factorization.EPOCHS)
+    judged = Judged(np.eye(places)[2 * len(factorization.EPOCHS) + 1])
+    monkeypatch.setattr(factorization, "judge", judged)
+    np.testing.assert_array_equal(factorization.predict(question), expected)
+    assert len(judged.answers) == places
+    assert {len(found) for found in judged.answers} == {len(question.validation.label)}
+
+
+def test_lightfm_that_diverges_with_some_settings_answers_with_the_others(
+    cold_benches, monkeypatch
+):
+    pytest.importorskip("lightfm")
+    question = ask(cold_benches["cold_items"], "like", 0)
+    learn, good = factorization._answers, factorization.SETTINGS[0]
+
+    def diverging(question, setting):
+        if setting != good:
+            raise ValueError("not all estimated parameters are finite")
+        return learn(question, setting)
+
+    monkeypatch.setattr(factorization, "_answers", diverging)
+    assert np.isfinite(factorization.predict(question)).all()
+    monkeypatch.setattr(factorization, "SETTINGS", factorization.SETTINGS[1:])
+    with pytest.raises(ValueError, match="finite"):
+        factorization.predict(question)
+
+
+def test_peer_is_judged_by_the_main_metric_on_validation_rows_and_more_is_better(cold_benches):
+    cold = cold_benches["cold_items"]
+    question, rng = ask(cold, "like", 0), np.random.default_rng(0)
+    label = question.validation.label
+    guess = rng.random(len(label))
+    assert judge(question, guess) == pytest.approx(roc_auc_score(label, guess))
+    question = ask(cold, "rating", 0)
+    label = question.validation.label
+    assert judge(question, 0 * label) == pytest.approx(-root_mean_squared_error(label, 0 * label))
+    question = ask(cold, "next_item", 0)
+    label = question.validation.label
+    chosen = np.eye(question.kind.outputs)[label]
+    assert judge(question, chosen) == pytest.approx(1)  # NDCG@10 of a list that is led by the right
+    assert judge(question, -chosen) == pytest.approx(0)
+
+
 @pytest.mark.parametrize(("name", "module"), [("catboost", boosting), ("lightfm", factorization)])
 @pytest.mark.parametrize("split", ["cold_items", "cold_users"])
 def test_peer_ranks_every_candidate_for_every_row(cold_benches, split, name, module):
@@ -114,8 +192,6 @@ def test_peer_ranks_every_candidate_for_every_row(cold_benches, split, name, mod
 
 
 def test_boosting_is_not_asked_about_an_entity_without_properties(cold_benches):
-    from dataclasses import replace
-
     question = ask(cold_benches["cold_users"], "mood", 0)
     bare = replace(question.encoder.user, fields=question.encoder.user.fields[:1])
     nothing = replace(question, encoder=replace(question.encoder, user=bare, contexts={}))
@@ -125,7 +201,6 @@ def test_boosting_is_not_asked_about_an_entity_without_properties(cold_benches):
 
 def test_lightfm_learns_where_neither_user_nor_item_is_known(cold_benches):
     pytest.importorskip("lightfm")
-    from dataclasses import replace
 
     def forget(side):
         fields = [field for field in side.fields if field.kind == "categorical"]

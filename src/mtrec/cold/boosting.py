@@ -51,10 +51,11 @@ def predict(question: Question) -> Array:
 
 
 def _rows(question: Question) -> tuple[Labelled, Labelled]:
-    training, validation = question.training, question.validation
-    return (frame(question, training), training.label), (
-        frame(question, validation), validation.label
-    )  # fmt: skip
+    """Training and validation rows with their labels."""
+    training, held = (
+        (frame(question, r), r.label) for r in (question.training, question.validation)
+    )
+    return training, held
 
 
 def _fit(question: Question, setting: dict[str, float], training: Labelled, held: Labelled) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER
+from mtrec.study.report import verdict
 
 OURS = ("ids", "tables", "llm", "both")
 PEERS = ("means", "lightfm", "catboost")
@@ -22,7 +23,6 @@ QUESTIONS = {
     "both - catboost": "the whole model against CatBoost",
     "tables - catboost": "the whole model (no text here) against CatBoost",
 }
-Interval = tuple[float, float, float]
 
 
 def scores(results: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -85,17 +85,6 @@ def test_sizes(results: pd.DataFrame) -> pd.DataFrame:
          "test rows": first["rows"].round().astype(int),
          "held-out entities": first["entities"].round().astype(int)}
     ).reset_index(drop=True)  # fmt: skip
-
-
-def verdict(interval: Interval) -> str:
-    """``better``, ``worse`` or ``unclear``: a claim needs an interval that excludes zero.
-
-    Example:
-        >>> verdict((0.2, 0.1, 0.3)), verdict((0.2, -0.1, 0.5)), verdict((0.0, 0.0, 0.0))
-        ('better', 'unclear', 'unclear')
-    """
-    _, low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "unclear"
 
 
 def conclusions(results: pd.DataFrame, split: str) -> list[str]:
