@@ -30,7 +30,7 @@ def main() -> None:
     for k, (method, settings) in enumerate(options["jobs"]):
         scores = PEERS[method](known, **settings)
         found |= {f"{scope}_{k}": best(scores, out, 10) for scope, out in scopes.items()}
-    answer("scipy", started, **found)
+    answer("mtrec", started, **found)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,13 @@
-"""The pool of several systems' predictions, and the columns that peers learn."""
+"""What peers of the retail tasks learn, and how their answers are shifted."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.special import expit, softmax
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit
 
-from mtrec.bench.models.pooled import pool, scores
 from mtrec.bench.models.wide_table import targets
-from mtrec.bench.protocols.ecommerce import Runs, _own, recalibrated
-
-
-def test_two_halves_of_the_truth_are_pooled_as_logistic_regression_pools_them():
-    draw = np.random.default_rng(0)
-    parts = draw.normal(size=(2, 4000))
-    labels = (draw.random(4000) < expit(parts[0] + 0.5 * parts[1])).astype(float)
-    found = pool("binary", labels, list(expit(parts)), list(expit(parts)))
-    wanted = LogisticRegression(C=1e9).fit(parts.T, labels).predict_proba(parts.T)[:, 1]
-    np.testing.assert_allclose(found, wanted, atol=2e-3)
-
-
-def test_a_system_of_noise_gets_no_weight_and_numbers_are_least_squares():
-    draw = np.random.default_rng(1)
-    good, noise = draw.normal(size=(2, 3000))
-    labels = 2.0 + 0.5 * good
-    found = pool("regression", labels, [good, noise], [good, noise])
-    np.testing.assert_allclose(found, labels, atol=1e-3)
-
-
-def test_classes_stay_probabilities_and_sets_are_pooled_label_by_label():
-    draw = np.random.default_rng(2)
-    logits = draw.normal(size=(500, 4))
-    labels = np.array([draw.choice(4, p=row) for row in softmax(logits, axis=1)])
-    flat = np.full((500, 4), 0.25)
-    found = pool("multiclass", labels, [softmax(logits, axis=1), flat], [flat, flat])
-    np.testing.assert_allclose(found, 0.25, atol=1e-6)
-    sets = (draw.random((500, 3)) < 0.2).astype(float)
-    rate = np.full((500, 3), 0.5)
-    np.testing.assert_allclose(
-        pool("multilabel", sets, [rate], [rate]).mean(), sets.mean(), atol=2e-3
-    )
+from mtrec.bench.protocols.ecommerce import Runs, _own, recalibrated, scores
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

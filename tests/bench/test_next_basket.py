@@ -198,6 +198,7 @@ def test_systems_never_see_the_test_baskets(split):
         assert "part" not in seen
 
 
-def test_nobody_has_more_trials_than_the_others():
-    assert all(len(choices) <= protocol.TRIALS for _, choices in protocol.PEERS.values())
-    assert len(protocol.OURS) <= protocol.TRIALS
+def test_a_tuned_peer_has_at_least_our_trials_and_its_published_setting_among_them():
+    _, tuned = protocol.PEERS["tifu_knn_tuned"]
+    assert protocol.PUBLISHED in tuned
+    assert min(len(tuned), len(protocol.PEERS["up_cf"][1])) >= len(protocol.OURS)

@@ -2,11 +2,12 @@
 
 Rows, split (in weeks) and features are the pipeline's (``make repro``); our models are its own,
 trained over three seeds. A peer learns from the same features without texts, as notebook 05's peers
-do: LightGBM one task at a time, torch-rechub's MMoE the two tasks about pairs and, apart, the two
-about households, because it cannot hide the product from a head. Everything is chosen on the
-validation weeks: a peer's settings, trees and epochs, and the weights of the pool. Later weeks
-differ from earlier ones, and the pipeline shifts our models' ``purchase`` to the validation weeks'
-rate (``training.recalibrate``); all other systems are shifted alike.
+do, and from the running means where our heads start from them (``offset``): LightGBM's trees add to
+these and read them, MMoE reads them. LightGBM learns one task at a time, torch-rechub's MMoE the
+two tasks about pairs and, apart, the two about households, because it cannot hide the product from
+a head. A peer's settings, trees and epochs are chosen on the validation weeks. Later weeks differ
+from earlier ones, and the pipeline shifts our models' ``purchase`` to the validation weeks' rate
+(``training.recalibrate``); all other systems are shifted alike.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mtrec.bench.models.pooled import pool, scores
 from mtrec.bench.models.retrained import SEEDS, Domain, trained
-from mtrec.bench.models.wide_table import codes_and_numbers, targets
+from mtrec.bench.models.wide_table import codes_and_numbers, standardised, targets
 from mtrec.bench.results import Row
 from mtrec.bench.systems import Answer, search
 from mtrec.evaluation.baselines import baseline
@@ -47,7 +47,7 @@ METRICS = {
 }
 TOGETHER = {"purchase": ("purchase", "spend"), "spend": ("purchase", "spend"),
             "category": ("category", "basket"), "basket": ("category", "basket")}  # fmt: skip
-OURS, ALONE, MEANS, POOL = "mtrec joint", "mtrec single-task twin", "running means", "mtrec pool"
+OURS, ALONE, MEANS = "mtrec joint", "mtrec single-task twin", "running means"
 LIGHTGBM, MMOE = "LightGBM", "MMoE (torch-rechub)"
 TREES = tuple(
     {"num_leaves": leaves, "min_data_in_leaf": rows, "lambda_l2": penalty, "learning_rate": rate,
@@ -64,13 +64,17 @@ NOTES = {
     OURS: "the pipeline's joint model of all four tasks, taught by the four single-task twins",
     ALONE: "the pipeline's model of this task alone",
     MEANS: "of household and product, shrunken; chosen on validation",
-    POOL: "joint model and running means, two weights and a bias from validation",
     LIGHTGBM: "one model per task (basket: per label, settings of the most frequent); trees by "
     f"early stopping; best of {len(TREES)} settings on validation",
     MMOE: "one model of two tasks (a tower per label); 4 experts 64-32; epochs by early stopping; "
     f"best of {len(NETWORKS)} settings on validation",
 }
 SHIFTED = "shifted to the rate of the validation rows"
+STARTED = {
+    LIGHTGBM: "trees add to running means, which are among the features",
+    MMOE: "running means are among the features",
+}
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -97,21 +101,18 @@ def run(name: str, root: Path) -> Sequence[Row]:
     held, test = (found.rows(part, name) for part in ("validation", "test"))
     labels = bench.data.labels[name]
     means = baseline(name, bench.assembly.types, bench.data, bench.tables, bench.domain.tasks)
+    started = bench.domain.tasks[name].offset is not None
     runs = {
         OURS: network(found, JOINT, name),
         ALONE: network(found, name, name),
         MEANS: Runs([means[held]], [means[test]]),
-        LIGHTGBM: lightgbm(root, peer_task(found, name)),
+        LIGHTGBM: lightgbm(root, peer_task(found, name),
+                           scores(kind.metrics, means) if started else None),
         MMOE: mmoe(root, TOGETHER[name])[name],
-    }
+    }  # fmt: skip
     shifted = isinstance(kind, Binary) and bench.settings.recalibrate
     if shifted:
         runs = {system: recalibrated(one, labels[held]) for system, one in runs.items()}
-    pooled = [
-        pool(kind.metrics, labels[held], [ours, means[held]], [asked, means[test]])
-        for ours, asked in zip(runs[OURS].held, runs[OURS].test, strict=True)
-    ]
-    runs[POOL] = Runs([], pooled, seconds=runs[OURS].seconds)
     users = bench.tables.examples["user_id"].to_numpy()[test].astype(str)
     file = root / "artifacts" / "ecommerce" / "tables" / "examples.parquet"
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -119,7 +120,8 @@ def run(name: str, root: Path) -> Sequence[Row]:
     for system, one in runs.items():
         asked = {str(k): answers for k, answers in enumerate(one.test)}
         scored = evaluate(kind.metrics, labels[test], asked, users, RESAMPLES, SEEDS[0])
-        parts = (NOTES[system], SHIFTED if shifted and system != POOL else "", one.chosen)
+        parts = (NOTES[system], STARTED.get(system, "") if started else "",
+                 SHIFTED if shifted else "", one.chosen)  # fmt: skip
         note = "; ".join(part for part in parts if part)
         for metric in METRICS[name]:
             value, low, high = (
@@ -159,14 +161,36 @@ def peer_task(found: Domain, name: str) -> PeerTask:
     )  # fmt: skip
 
 
-def lightgbm(root: Path, task: PeerTask) -> Runs:
-    """LightGBM on the task's visible features, three seeds; sets get a model per label."""
-    ones, first = [task], 0
+def scores(kind: str, predictions: Array) -> Array:
+    """Log-odds, log-probabilities, or the values themselves, float64."""
+    values = predictions.astype("float64")
+    if kind == "regression":
+        return values
+    if kind == "multiclass":
+        return np.log(np.clip(values, TINY, None))
+    clipped = np.clip(values, TINY, 1 - TINY)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def lightgbm(root: Path, task: PeerTask, start: Array | None) -> Runs:
+    """LightGBM on the task's visible features, three seeds; sets get a model per label.
+
+    Args:
+        root: of the repository.
+        task: what it learns.
+        start: log-odds or logits of all examples that trees add to and read; None without.
+    """
+    ones, starts, first = [task], [start], 0
     if task.kind.metrics == "multilabel":
         ones = [replace(task, kind=Binary(), labels=column) for column in task.labels.T]
+        starts = [None] * len(ones) if start is None else list(start.T)
         first = int(task.labels[task.rows("train")].sum(axis=0).argmax())
-    best = TREES[int(_trees(root, ones[first], TREES).arrays["best"])]
-    found = [[_trees(root, replace(one, seed=seed), [best]) for one in ones] for seed in SEEDS]
+    best = TREES[int(_trees(root, ones[first], starts[first], TREES).arrays["best"])]
+    found = [
+        [_trees(root, replace(one, seed=seed), own, [best])
+         for one, own in zip(ones, starts, strict=True)]
+        for seed in SEEDS
+    ]  # fmt: skip
     held, test = (
         [np.stack([one.arrays[part] for one in run], axis=1) for run in found]
         if len(ones) > 1 else [run[0].arrays[part] for run in found]
@@ -176,15 +200,21 @@ def lightgbm(root: Path, task: PeerTask) -> Runs:
                 max(one.peak_mb for one in found[0]), json.dumps(best))  # fmt: skip
 
 
-def _trees(root: Path, task: PeerTask, trials: Sequence[Mapping[str, Any]]) -> Answer:
+def _trees(
+    root: Path, task: PeerTask, start: Array | None, trials: Sequence[Mapping[str, Any]]
+) -> Answer:
     columns = features(task)
     chosen = [name for name, column in columns.items() if isinstance(column.dtype, _CATEGORY)]
     numbers = columns.assign(
         **{name: columns[name].cat.codes.where(columns[name].cat.codes >= 0) for name in chosen}
     ).to_numpy(dtype="float64")
+    if start is not None:
+        numbers = np.column_stack([numbers, start])
     arrays: dict[str, Array] = {}
     for part, end in (("train", ""), ("validation", "_held"), ("test", "_test")):
         arrays |= {f"x{end}": numbers[task.rows(part)], f"y{end}": task.labels[task.rows(part)]}
+        if start is not None:
+            arrays[f"start{end}"] = start[task.rows(part)]
     del arrays["y_test"]
     return search(
         root, "boosting", "tables_lightgbm", arrays, trials, kind=task.kind.metrics,
@@ -199,6 +229,7 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
     found = trained("ecommerce", root)
     tasks = {name: peer_task(found, name) for name in names}
     codes, sizes, numbers = codes_and_numbers(tasks[names[0]])
+    numbers = np.hstack([numbers, *_means(found, tasks)])
     labels, masks, kinds = targets(tasks)
     split = found.bench.tables.examples["split"].to_numpy()
     arrays = {"sizes": np.array(sizes)}
@@ -221,6 +252,18 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
         runs[name] = Runs(parts["validation"], parts["test"], first.version, more[0].seconds,
                           first.peak_mb, json.dumps(best))  # fmt: skip
     return runs
+
+
+def _means(found: Domain, tasks: Mapping[str, PeerTask]) -> list[Array]:
+    """Standardised scores of the running means, of tasks that ours start from them."""
+    bench, columns = found.bench, []
+    for name, task in tasks.items():
+        if bench.domain.tasks[name].offset is None:
+            continue
+        means = baseline(name, bench.assembly.types, bench.data, bench.tables, bench.domain.tasks)
+        frame = pd.DataFrame(scores(task.kind.metrics, means))
+        columns.append(standardised(frame, task.rows("train")))
+    return columns
 
 
 def _own(
