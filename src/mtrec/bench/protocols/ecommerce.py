@@ -250,7 +250,7 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
             at = np.searchsorted(rows, task.rows(part))
             parts[part] = [_own(task, names, tasks, one.arrays[part][at]) for one in (first, *more)]
         runs[name] = Runs(parts["validation"], parts["test"], first.version, more[0].seconds,
-                          first.peak_mb, json.dumps(best))  # fmt: skip
+                          more[0].peak_mb, json.dumps(best))  # fmt: skip
     return runs
 
 
