@@ -106,15 +106,18 @@ def cold_study(run, tmp_path):
 
 
 def test_cold_rows_are_means_over_seeds_without_differences_and_other_splits(cold_study):
-    rows = cold.domain_rows("cold_items", cold_study("both", "catboost", "both - catboost"))
+    rows = cold.domain_rows(
+        "cold_items", cold_study("both", "catboost", "both - catboost", "both - ids"), ""
+    )
     assert [(r.protocol, r.system, r.metric, r.seeds) for r in rows] == [
         ("cold_items", "mtrec joint", "tiny like auc", 2),
         ("cold_items", "catboost", "tiny like auc", 2),
+        ("cold_items", "mtrec joint - catboost", "tiny like auc", 2),
     ]
     assert (rows[0].value, rows[0].low, rows[0].high) == pytest.approx((0.55, 0.4, 0.7))
 
 
 def test_where_there_is_no_text_the_model_with_tables_is_the_whole_one(cold_study):
-    rows = cold.domain_rows("cold_items", cold_study("ids", "tables", "means"))
+    rows = cold.domain_rows("cold_items", cold_study("ids", "tables", "means"), "")
     names = [row.system for row in rows]
     assert names == ["mtrec joint, ids alone", "mtrec joint", "means"]

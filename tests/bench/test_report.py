@@ -123,7 +123,10 @@ def test_the_page_shows_misses_in_plain_sight(tmp_path):
     assert "rating rmse" in missed and "like auc" not in missed
     assert "of 2 differences" in text and "0 are above zero" in text
     assert "1 below, and 1 undecided" in text
-    assert "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | we lead |" in text
+    lead = "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | ahead, not told apart |"
+    assert lead in text
+    assert "-0.0200 [-0.0300, -0.0100] (mtrec joint - single)" in missed
+    assert "**behind**" not in text and "more is better" not in missed
     assert "Exponents: 0.40 over all sizes" in text
     made = {file.stem for file in (folder / "figures").glob("*.png")}
     assert made == {"targets", "rating_u1", "topn_811", "scaling"}
@@ -145,16 +148,47 @@ def test_notes_name_the_metric_where_a_systems_notes_differ():
     ]
 
 
-def test_a_tie_is_neither_ahead_nor_behind():
+@pytest.mark.parametrize(
+    ("ours", "peer", "words"),
+    [
+        ((0.83, 0.82, 0.84), (0.80, 0.79, 0.81), "we lead"),
+        ((0.80, 0.79, 0.81), (0.83, 0.82, 0.84), "**we do not**"),
+        ((0.80, 0.78, 0.82), (0.81, 0.79, 0.83), "**behind**, not told apart"),
+        ((0.80, 0.79, 0.81), (0.80, 0.79, 0.81), "level"),
+    ],
+)
+def test_a_lead_is_one_where_intervals_do_not_overlap(ours, peer, words):
+    rows = frame(row("like_random", "mtrec", "auc", *ours), row("like_random", "lr", "auc", *peer))
+    assert report._standing(rows).splitlines()[-1].endswith(f"| {words} |")
+
+
+def test_in_cold_start_paired_differences_from_the_best_peer_decide():
+    tasks = (("a auc", 0.01, 0.03), ("b auc", -0.01, 0.03), ("c auc", -0.03, -0.01))
     rows = frame(
         *[row("cold_items", system, f"films {task}", value)
-          for task, ours, peer in (("like auc", 0.7, 0.6), ("rating rmse", 1.0, 0.9),
-                                   ("next_item ndcg@10", 0.0, 0.0))
-          for system, value in (("mtrec joint", ours), ("peer", peer))]
+          for task, _, _ in tasks for system, value in (("mtrec joint", 0.7), ("best", 0.6),
+                                                        ("other", 0.5))],
+        *[row("cold_items", f"mtrec joint - {peer}", f"films {task}", 0.0, *bounds)
+          for task, *found in tasks for peer, bounds in (("best", found), ("other", (1, 2)))],
     )  # fmt: skip
     line = report._standing(rows).splitlines()[-1]
-    assert "| 3 metrics | ahead in 1 | " in line
-    assert "level: films next_item ndcg@10; behind: films rating rmse" in line
+    assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
+
+
+def test_what_does_other_work_is_not_compared():
+    rows = frame(
+        row("embed_speed", "mtrec", "tokens_per_second", 10.0, 9.0, 11.0),
+        row("embed_speed", "mtrec, 16 layers", "tokens_per_second", 20.0, 19.0, 21.0),
+        row("embed_speed", "transformers", "tokens_per_second", 12.0, 11.5, 13.0),
+    )
+    assert report._standing(rows).splitlines()[-1].endswith("| **we do not** |")
+    cells = report.table(rows).set_index("system")["tokens_per_second"]
+    assert cells["transformers"].startswith("**12") and cells["mtrec, 16 layers"][0] == "2"
+
+
+def test_what_is_needed_says_how_it_comes_about():
+    (line,) = judge(ROWS, [Target("topn_811", "ndcg@10", "peers", 1.05)]).itertuples()
+    assert report._needed(line) == "0.3255 = 1.05 x 0.3100 (ease)"
 
 
 def test_the_page_of_no_rows_says_that_nothing_was_measured(tmp_path):

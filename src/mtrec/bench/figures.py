@@ -19,7 +19,7 @@ def figures(folder: Path, rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]
     lines = reached(judged)
     if len(lines):
         met = int((lines["verdict"] == "met").sum())
-        title = f"{met} of {len(lines)} targets with a number are met"
+        title = f"{met} of {len(lines)} targets that are a number are met (others: tables)"
         save(plots.against_targets(lines, title), folder / "targets.png")
         made.append("targets")
     for protocol, part in rows.groupby("protocol"):

@@ -45,7 +45,7 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.set(title=title, xlabel=label)
-    _legend(axes, ("ours", "o", OURS), ("peer", "s", PEERS))
+    _legend(axes, ("ours", "o", OURS), ("others", "s", PEERS))
     return figure
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,15 +14,25 @@ from mtrec.bench.figures import figures, points, profile
 from mtrec.bench.machine import machine
 from mtrec.bench.targets import (
     DIFFERENCE,
+    comparable,
     higher_is_better,
     is_ours,
     judge,
     main_metric,
     reasons,
 )
-from mtrec.bench.words import PROFILE, QUESTIONS, SCALING
+from mtrec.bench.words import LEADS, PIPELINE, PROFILE, SCALING, question
 from mtrec.report import markdown
+from mtrec.study.report import verdict as judged_by
 
+WHOLE = "mtrec joint"  # the system that paired differences are about
+WORDS = {
+    "ahead": "we lead",
+    "ahead, not told apart": "ahead, not told apart",
+    "level": "level",
+    "behind, not told apart": "**behind**, not told apart",
+    "behind": "**we do not**",
+}
 MANY = 6  # more systems than this stand in rows, as do their notes
 
 
@@ -59,10 +71,14 @@ def page(
         "# Benchmarks",
         "Written by `make bench` from `benchmarks/results.json`; do not edit. Our systems' names "
         "begin with `mtrec`. Everyone learns from the same frozen split, chooses on validation "
-        "rows, and is scored by one function; brackets are 95 % intervals, **bold** is the best "
-        "of a column. In the protocols of ratings, likes, top-N and next baskets ours are models "
+        "rows, and is scored by one function; **bold** is the best of a column. Brackets are 95 % "
+        "intervals: of accuracy the means over seeds of the bounds of a bootstrap over users, in "
+        "cold start the widest bounds over seeds, of speed a bootstrap of the median over the "
+        "turns. In the protocols of ratings, likes, top-N and next baskets ours are models "
         "made for them (`mtrec.bench.models`); elsewhere they are the pipeline's own, or its parts "
-        "put together for speed. Beside a version of ours stands the commit it was measured at.",
+        "put together for speed. Beside a version of ours stands the commit that it was measured "
+        "at, or, of the oldest rows, that recorded it; rows of the cold-start study name the one "
+        "that they were read at.",
         "## On what",
         "\n".join(f"- {line}" for line in machine),
         "## Against the targets",
@@ -74,8 +90,11 @@ def page(
         "## Where we lead, where we do not",
         "The best of ours and the best peer are those of the test rows: a look at who stands "
         "where, kinder to the side with more systems. Where a target above names no system of "
-        "ours, the best of ours counts there, too.",
+        "ours, the best of ours counts there, too. *Not told apart*: the intervals overlap, which "
+        "does not say that a paired test would not tell them apart. In cold start the joint model "
+        "is held against the best peer of a task by paired differences.",
         _standing(rows),
+        *_leads(rows),
         "## Cost against size" if "scaling" in figures else "",
         *_picture(figures, "scaling", "Seconds and memory over events, tasks and items"),
     ]
@@ -86,7 +105,8 @@ def page(
 
 def _differences(rows: pd.DataFrame) -> str:
     """How many differences are told apart from zero; that is more than not to be worse."""
-    some = rows[rows["system"].str.contains(DIFFERENCE) & rows["low"].notna()]
+    some = rows[rows["protocol"].str.startswith(PIPELINE)]
+    some = some[some["system"].str.contains(DIFFERENCE) & some["low"].notna()]
     if some.empty:
         return ""
     better, worse = int((some["low"] > 0).sum()), int((some["high"] < 0).sum())
@@ -114,16 +134,8 @@ def _verdicts(judged: pd.DataFrame) -> list[str]:
                 "protocol": some["protocol"],
                 "metric": some["metric"],
                 "target": some["target"],
-                "ours": [
-                    "" if pd.isna(value) else f"{_number(value)} ({system})"
-                    for value, system in zip(some["value"], some["system"], strict=True)
-                ],
-                "needed": [
-                    ""
-                    if pd.isna(bound)
-                    else f"{_number(bound)}" + (f" ({peer})" if isinstance(peer, str) else "")
-                    for bound, peer in zip(some["bound"], some["peer"], strict=True)
-                ],
+                "ours": [_ours(line) for line in some.itertuples()],
+                "needed": [_needed(line) for line in some.itertuples()],
             }
         )
         parts += [f"### {verdict.capitalize()}", markdown(table)]
@@ -132,43 +144,86 @@ def _verdicts(judged: pd.DataFrame) -> list[str]:
     return parts
 
 
+def _ours(line: Any) -> str:
+    """What we have, with its interval where that decides."""
+    if pd.isna(line.value):
+        return ""
+    interval = _interval(line.low, line.high) if line.bound == 0 else ""
+    return f"{_number(line.value)}{interval} ({line.system})"
+
+
+def _needed(line: Any) -> str:
+    """What it takes, and how that comes about."""
+    if pd.isna(line.bound):
+        return ""
+    if not isinstance(line.peer, str):
+        return _number(line.bound)
+    best = f"{_number(line.bound / line.factor)} ({line.peer})"
+    return best if line.factor == 1 else f"{_number(line.bound)} = {line.factor:g} x {best}"
+
+
 def _standing(rows: pd.DataFrame) -> str:
     """Our best system against the best peer, per protocol's main metric; many metrics: a count."""
     lines = []
-    for protocol, part in rows.groupby("protocol", sort=True):
-        pairs = [pair for m, some in part.groupby("metric") if (pair := _pair(m, some))]
-        main = main_metric(str(protocol))
+    for protocol, part in comparable(rows).groupby("protocol", sort=True):
+        main, paired = main_metric(str(protocol)), part["system"].str.contains(DIFFERENCE).any()
+        pairs = [pair for m, some in part.groupby("metric") if (pair := _pair(m, some, paired))]
         if main is None:
             named = {
                 word: [pair["metric"] for pair in pairs if pair["standing"] == word]
-                for word in ("ahead", "level", "behind")
+                for word in ("ahead", "not told apart", "behind")
             }
             if pairs:
-                others = [f"{word}: {', '.join(named[word])}" for word in ("level", "behind")
-                          if named[word]]  # fmt: skip
-                lines.append([protocol, f"{len(pairs)} metrics", f"ahead in {len(named['ahead'])}",
-                              "; ".join(others), ""])  # fmt: skip
+                lines.append([
+                    protocol, f"{len(pairs)} metrics", f"ahead in {len(named['ahead'])}",
+                    f"not told apart in {len(named['not told apart'])}",
+                    f"behind in {len(named['behind'])}: {', '.join(named['behind'])}".rstrip(": "),
+                ])  # fmt: skip
             continue
         for pair in pairs:
             if pair["metric"] == main:
-                verdict = "we lead" if pair["standing"] == "ahead" else "**we do not**"
-                lines.append([protocol, main, pair["ours"], pair["peer"], verdict])
+                lines.append([protocol, main, pair["ours"], pair["peer"], WORDS[pair["standing"]]])
     columns = ["protocol", "metric", "our best", "best peer", ""]
     return markdown(pd.DataFrame(lines, columns=columns)) if lines else "No peer was measured."
 
 
-def _pair(metric: str, rows: pd.DataFrame) -> dict | None:
-    """Best of ours and best peer in one metric; None without both."""
+def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
+    """Best of ours and best peer in one metric; None without both.
+
+    ``standing`` is ``ahead`` or ``behind`` where the interval of the paired difference excludes
+    zero; without paired differences it adds to these words where intervals overlap.
+    """
     up = higher_is_better(metric)
-    rows = rows[~rows["system"].str.contains(DIFFERENCE)]
+    differences = rows["system"].str.contains(DIFFERENCE)
+    differs, rows = rows[differences].set_index("system"), rows[~differences]
     mine, peers = rows[is_ours(rows["system"])], rows[~is_ours(rows["system"])]
     if up is None or mine.empty or peers.empty:
         return None
     one, other = (part.sort_values("value", ascending=not up).iloc[0] for part in (mine, peers))
+    if paired:
+        name = f"{WHOLE}{DIFFERENCE}{other['system']}"
+        if name not in differs.index:
+            return None
+        told = {"better": "ahead", "worse": "behind", "unclear": "not told apart"}
+        interval = differs.loc[name, ["value", "low", "high"]]
+        return {"metric": metric, "standing": told[judged_by(tuple(interval))]}
     gain = (one["value"] - other["value"]) * (1 if up else -1)
     standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
+    if gain and one["low"] <= other["high"] and other["low"] <= one["high"]:
+        standing += ", not told apart"
     shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
     return {"metric": metric, "ours": shown[0], "peer": shown[1], "standing": standing}
+
+
+def _leads(rows: pd.DataFrame) -> list[str]:
+    """What leads are likely due to, of the protocols that were measured."""
+    here = set(rows["protocol"])
+    found = [f"- {name}: {text}" for name, text in LEADS.items()
+             if any(fnmatch.fnmatch(protocol, name) for protocol in here)]  # fmt: skip
+    if not found:
+        return []
+    return ["Why we lead where we do, as far as we understand it; no part was taken out to see:",
+            "\n".join(found)]  # fmt: skip
 
 
 def _section(protocol: str, rows: pd.DataFrame, figures: Sequence[str]) -> list[str]:
@@ -181,10 +236,12 @@ def _section(protocol: str, rows: pd.DataFrame, figures: Sequence[str]) -> list[
         tables = [_stages(rows)]
         pictures = _picture(figures, protocol, "Wall time of each stage, by domain")
     else:
-        tables = [markdown(table(rows))]
+        differences = rows["system"].str.contains(DIFFERENCE)
+        tables = [markdown(table(some)) for some in (rows[~differences], rows[differences])
+                  if len(some)]  # fmt: skip
         pictures = _picture(figures, protocol, f"{protocol}: systems by {main_metric(protocol)}")
     return [
-        f"## {protocol}", (QUESTIONS.get(protocol, "") + split).strip(), *pictures, *tables,
+        f"## {protocol}", (question(protocol) + split).strip(), *pictures, *tables,
         _notes(rows),
     ]  # fmt: skip
 
@@ -208,16 +265,19 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 def _cells(rows: pd.DataFrame) -> list[str]:
     cells = []
     for _, row in rows.iterrows():
-        same = rows[(rows["metric"] == row["metric"]) & ~rows["system"].str.contains(DIFFERENCE)]
+        same = comparable(rows[rows["metric"] == row["metric"]])
         up = higher_is_better(row["metric"])
         text = _number(row["value"])
-        if len(same) > 1 and up is not None and DIFFERENCE not in row["system"]:
+        ranked = row["system"] in set(same["system"]) and DIFFERENCE not in row["system"]
+        if len(same) > 1 and up is not None and ranked:
             best = same["value"].max() if up else same["value"].min()
             text = f"**{text}**" if row["value"] == best else text
-        if pd.notna(row["low"]):
-            text += f" [{_number(row['low'])}, {_number(row['high'])}]"
-        cells.append(text)
+        cells.append(text + _interval(row["low"], row["high"]))
     return cells
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f" [{_number(low)}, {_number(high)}]"
 
 
 def _stages(rows: pd.DataFrame) -> str:
@@ -253,14 +313,13 @@ def _notes(rows: pd.DataFrame) -> str:
         for note, some in part.groupby("note", sort=False):
             row = some.iloc[0]
             facts = [f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"]
-            facts += [f"{_number(row['seconds'])} s"] if pd.notna(row["seconds"]) else []
-            facts += [f"{row['peak_mb']:,.0f} MB"] if pd.notna(row["peak_mb"]) else []
+            if some["seconds"].nunique() == 1:
+                facts.append(f"{_number(row['seconds'])} s")
+            if some["peak_mb"].nunique() == 1:
+                facts.append(f"{row['peak_mb']:,.0f} MB")
             name = f"{system} {row['version'] or ''}".strip()
             told = ", ".join([name, *some["metric"]]) if part["note"].nunique() > 1 else name
             lines.append(f"- {told}: {', '.join(facts)}" + (f"; {note}" if note else ""))
-    if rows["protocol"].iloc[0].startswith(SCALING):
-        lines = sorted({line.split("; ", 1)[-1] for line in lines})
-        lines = [f"- {line}" for line in lines]
     if len(lines) <= MANY:
         return "\n".join(lines)
     return "<details><summary>How each was run</summary>\n\n" + "\n".join(lines) + "\n\n</details>"

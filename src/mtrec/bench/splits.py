@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 Array = np.ndarray
 
@@ -26,6 +27,11 @@ class Split:
     name: str
     sha256: str
     rows: Mapping[str, Array]
+
+
+def sha256_of(rows: pd.DataFrame) -> str:
+    """SHA-256 of a split that is a table: of its columns as CSV, in their order."""
+    return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
 
 def frozen(folder: Path, name: str, make: Callable[[], Mapping[str, Array]]) -> Split:

@@ -113,6 +113,20 @@ MAIN = {
     "embed_speed": "tokens_per_second", "serve_latency": "p50_ms",
 }  # fmt: skip
 
+# Rows that are compared among themselves, not with the protocol's others.
+APART = {
+    "embed_speed": "*16 layers", "train_speed": "*bfloat16", "serve_latency": "product *",
+}  # fmt: skip
+
+
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose systems do the same work."""
+    apart = [
+        fnmatch.fnmatch(system, APART.get(protocol, ""))
+        for protocol, system in zip(rows["protocol"], rows["system"], strict=True)
+    ]
+    return rows[~pd.Series(apart, index=rows.index, dtype=bool)]
+
 
 def higher_is_better(metric: str) -> bool | None:
     """Direction of a metric, whose name may follow a domain's and a task's; None if it has none.
@@ -151,7 +165,7 @@ def judge(rows: pd.DataFrame, targets: Sequence[Target] = TARGETS) -> pd.DataFra
     Returns:
         ``protocol``, ``metric``, ``target`` (in words), ``system`` (ours), ``value``, ``bound``
         (what had to be reached), ``peer`` and ``verdict``: ``met``, ``missed`` or
-        ``not measured``.
+        ``not measured``; of ours ``low`` and ``high``; ``factor``: the target's.
     """
     lines = []
     for target in targets:
@@ -164,7 +178,8 @@ def judge(rows: pd.DataFrame, targets: Sequence[Target] = TARGETS) -> pd.DataFra
         ]
         known = [line for line in found if line["verdict"] != "not measured"]
         lines += known or [_unknown(target, target.protocol, target.metric)]
-    columns = ["protocol", "metric", "target", "system", "value", "bound", "peer", "verdict"]
+    columns = ["protocol", "metric", "target", "system", "value", "low", "high", "bound", "peer",
+               "factor", "verdict"]  # fmt: skip
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -188,7 +203,8 @@ def _line(target: Target, protocol: str, metric: str, part: pd.DataFrame) -> dic
         met = enough and best["value"] != other["value"]
     return {
         **_unknown(target, protocol, metric), "system": best["system"], "value": best["value"],
-        "bound": bound, "peer": peer, "verdict": "met" if met else "missed",
+        "low": best["low"], "high": best["high"], "bound": bound, "peer": peer,
+        "factor": target.value, "verdict": "met" if met else "missed",
     }  # fmt: skip
 
 

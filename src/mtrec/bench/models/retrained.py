@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from mtrec.bench.splits import sha256_of
 from mtrec.config import experiment
 from mtrec.data import schema, texts
 from mtrec.evaluation.ranks import left_out, ranks
@@ -57,6 +58,11 @@ class Domain:
         """Positions of a part's examples whose label of a task is known."""
         split = (self.bench.tables.examples["split"] == part).to_numpy()
         return np.flatnonzero(split & self.bench.data.masks[task])
+
+
+def split_sha256(domain: Domain) -> str:
+    """SHA-256 of the pipeline's split: users, items and parts of all examples."""
+    return sha256_of(domain.bench.tables.examples[["user_id", "item_id", "split"]])
 
 
 @cache

@@ -12,7 +12,6 @@ from earlier ones, and the pipeline shifts our models' ``purchase`` to the valid
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mtrec.bench.models.retrained import SEEDS, Domain, trained
+from mtrec.bench.models.retrained import SEEDS, Domain, split_sha256, trained
 from mtrec.bench.models.wide_table import codes_and_numbers, standardised, targets
 from mtrec.bench.results import Row
 from mtrec.bench.systems import Answer, search
@@ -114,8 +113,7 @@ def run(name: str, root: Path) -> Sequence[Row]:
     if shifted:
         runs = {system: recalibrated(one, labels[held]) for system, one in runs.items()}
     users = bench.tables.examples["user_id"].to_numpy()[test].astype(str)
-    file = root / "artifacts" / "ecommerce" / "tables" / "examples.parquet"
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    sha256 = split_sha256(found)
     rows = []
     for system, one in runs.items():
         asked = {str(k): answers for k, answers in enumerate(one.test)}

@@ -7,14 +7,13 @@ paired, on the same test rows and seed, and signed so that more is better. Value
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mtrec.bench.models.retrained import SEEDS, Domain, Trained, trained
+from mtrec.bench.models.retrained import SEEDS, Domain, Trained, split_sha256, trained
 from mtrec.bench.results import Row
 from mtrec.domains import DOMAINS as BUILT_IN
 from mtrec.evaluation.intervals import Scores, evaluate
@@ -34,8 +33,7 @@ def run(domain: str, root: Path) -> Sequence[Row]:
         FileNotFoundError: the pipeline has not run.
     """
     found = trained(domain, root)
-    file = root / "artifacts" / domain / "tables" / "examples.parquet"
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    sha256 = split_sha256(found)
     rows: list[Row] = []
     for task in found.bench.assembly.types:
         rows += task_rows(f"joint_{domain}", sha256, task, found)
@@ -47,7 +45,7 @@ def task_rows(protocol: str, sha256: str, task: str, found: Domain) -> list[Row]
 
     Args:
         protocol: ``joint_<domain>``.
-        sha256: of the examples with their split.
+        sha256: of the split.
         task: its name.
         found: the domain's trained models.
     """
