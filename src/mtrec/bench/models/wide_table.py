@@ -48,11 +48,10 @@ def codes_and_numbers(task: PeerTask) -> tuple[Array, list[int], Array]:
             )
             frame = frame.drop(columns=[column for column in known if column in frame])
     training = task.rows("train")
-    return np.stack(codes, axis=1).astype("int64"), sizes, standardised(frame, training)
+    return np.stack(codes, axis=1).astype("int64"), sizes, _standardised(frame, training)
 
 
-def standardised(frame: pd.DataFrame, training: Array) -> Array:
-    """Numbers by the training rows' mean and spread, cut, and whether each was missing."""
+def _standardised(frame: pd.DataFrame, training: Array) -> Array:
     values = frame.to_numpy(dtype="float64")
     missing = np.isnan(values)
     mean, spread = np.nanmean(values[training], axis=0), np.nanstd(values[training], axis=0)

@@ -2,12 +2,12 @@
 
 Rows, split (in weeks) and features are the pipeline's (``make repro``); our models are its own,
 trained over three seeds. A peer learns from the same features without texts, as notebook 05's peers
-do, and from the running means where our heads start from them (``offset``): LightGBM's trees add to
-these and read them, MMoE reads them. LightGBM learns one task at a time, torch-rechub's MMoE the
-two tasks about pairs and, apart, the two about households, because it cannot hide the product from
-a head. A peer's settings, trees and epochs are chosen on the validation weeks. Later weeks differ
-from earlier ones, and the pipeline shifts our models' ``purchase`` to the validation weeks' rate
-(``training.recalibrate``); all other systems are shifted alike.
+do: LightGBM one task at a time, torch-rechub's MMoE the two tasks about pairs and, apart, the two
+about households, because it cannot hide the product from a head. Where our heads start from running
+means (``offset``), LightGBM's trees add to these, too, and read them. A peer's settings, trees and
+epochs are chosen on the validation weeks. Later weeks differ from earlier ones, and the pipeline
+shifts our models' ``purchase`` to the validation weeks' rate (``training.recalibrate``); all other
+systems are shifted alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.special import expit
 
 from mtrec.bench.models.retrained import SEEDS, Domain, split_sha256, trained
-from mtrec.bench.models.wide_table import codes_and_numbers, standardised, targets
+from mtrec.bench.models.wide_table import codes_and_numbers, targets
 from mtrec.bench.results import Row
 from mtrec.bench.systems import Answer, search
 from mtrec.evaluation.baselines import baseline
@@ -69,10 +69,7 @@ NOTES = {
     f"best of {len(NETWORKS)} settings on validation",
 }
 SHIFTED = "shifted to the rate of the validation rows"
-STARTED = {
-    LIGHTGBM: "trees add to running means, which are among the features",
-    MMOE: "running means are among the features",
-}
+STARTED = {LIGHTGBM: "trees add to running means, which are among the features"}
 TINY = 1e-6
 
 
@@ -227,7 +224,6 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
     found = trained("ecommerce", root)
     tasks = {name: peer_task(found, name) for name in names}
     codes, sizes, numbers = codes_and_numbers(tasks[names[0]])
-    numbers = np.hstack([numbers, *_means(found, tasks)])
     labels, masks, kinds = targets(tasks)
     split = found.bench.tables.examples["split"].to_numpy()
     arrays = {"sizes": np.array(sizes)}
@@ -250,18 +246,6 @@ def mmoe(root: Path, names: tuple[str, ...]) -> dict[str, Runs]:
         runs[name] = Runs(parts["validation"], parts["test"], first.version, more[0].seconds,
                           more[0].peak_mb, json.dumps(best))  # fmt: skip
     return runs
-
-
-def _means(found: Domain, tasks: Mapping[str, PeerTask]) -> list[Array]:
-    """Standardised scores of the running means, of tasks that ours start from them."""
-    bench, columns = found.bench, []
-    for name, task in tasks.items():
-        if bench.domain.tasks[name].offset is None:
-            continue
-        means = baseline(name, bench.assembly.types, bench.data, bench.tables, bench.domain.tasks)
-        frame = pd.DataFrame(scores(task.kind.metrics, means))
-        columns.append(standardised(frame, task.rows("train")))
-    return columns
 
 
 def _own(
