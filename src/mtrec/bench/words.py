@@ -30,9 +30,9 @@ QUESTIONS = {
     "serve_latency": "Ten best of 100,000 items for one user, one request at a time. There is no "
     "peer: the product of a state and all items is a floor under what serving can take.",
     "repro_profile": "Where the time of `make repro` goes: wall seconds of each stage.",
-    "scaling_events": "Preparing and one epoch, by number of events.",
-    "scaling_tasks": "One epoch of 18,000 rows, by number of tasks.",
-    "scaling_items": "One step of 64 rows with a ranking task, by number of items.",
+    "scaling_events": "Preparing and one epoch, by number of events; each size ran once.",
+    "scaling_tasks": "One epoch of 18,000 rows, by number of tasks; each size ran once.",
+    "scaling_items": "One step of 64 rows with a ranking task, by number of items; each size ran once.",
 }
 # What each side is given and how often it may choose, and what our lead is likely due to.
 SEEN = {
