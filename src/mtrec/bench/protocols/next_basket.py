@@ -55,10 +55,13 @@ PEERS: dict[str, tuple[str, list[Settings]]] = {
     "tifu_knn_tuned": (
         "tifu_knn",
         [
-            {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": alpha,
-             "group": group}
-            for neighbours, between, alpha, group
-            in product((300, 900), (0.6, 0.7, 0.9), (0.2, 0.5, 0.7, 0.9), (3, 7))
+            PUBLISHED,
+            *(
+                {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": alpha,
+                 "group": group}
+                for neighbours, between, alpha, group
+                in product((100, 300), (0.4, 0.6, 0.8), (0.05, 0.1, 0.2, 0.5), (7, 14))
+            ),
         ],
     ),
     "up_cf": (
@@ -66,7 +69,7 @@ PEERS: dict[str, tuple[str, list[Settings]]] = {
         [
             {"recency": recency, "locality": locality, "asymmetry": asymmetry}
             for recency, locality, asymmetry
-            in product((5, 25, 100, 0), (1, 5, 10, 20), (0.0, 0.25, 0.5))
+            in product((10, 25, 100), (2, 5, 10), (0.0, 0.25, 0.5, 0.75, 1.0))
         ],
     ),
 }  # fmt: skip
