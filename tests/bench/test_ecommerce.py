@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
 from mtrec.bench.models.wide_table import targets
+from mtrec.bench.protocols import ecommerce
 from mtrec.bench.protocols.ecommerce import Runs, _own, recalibrated, scores
 
 
@@ -51,3 +53,23 @@ def test_tasks_side_by_side_are_told_apart_again():
     np.testing.assert_array_equal(_own(tasks["spend"], names, tasks, found), [0, 6])
     np.testing.assert_allclose(_own(tasks["group"], names, tasks, found).sum(axis=1), 1.0)
     np.testing.assert_array_equal(_own(tasks["set"], names, tasks, found), [[4, 5], [10, 11]])
+
+
+def test_trees_start_from_and_read_the_means_of_the_rows_that_they_learn(monkeypatch):
+    parts = {"train": [0, 2], "validation": [3], "test": [1, 4]}
+    task = SimpleNamespace(
+        kind=SimpleNamespace(metrics="multiclass", outputs=2), labels=np.arange(5), seed=0,
+        rows=lambda part: np.array(parts[part]),
+    )  # fmt: skip
+    given = {}
+    monkeypatch.setattr(ecommerce, "features", lambda _: pd.DataFrame({"age": [5.0, 4, 3, 2, 1]}))
+    monkeypatch.setattr(ecommerce, "search", lambda *asked, **_: given.update(asked[3]))
+    start = np.arange(10.0).reshape(5, 2)
+    ecommerce._trees(None, task, start, [{}])
+    np.testing.assert_array_equal(given["x"], [[5, 0, 1], [3, 4, 5]])
+    for part, end in (("train", ""), ("validation", "_held"), ("test", "_test")):
+        np.testing.assert_array_equal(given[f"start{end}"], start[parts[part]])
+    assert "y_test" not in given
+    given.clear()
+    ecommerce._trees(None, task, None, [{}])
+    assert given["x"].shape == (2, 1) and "start" not in given
