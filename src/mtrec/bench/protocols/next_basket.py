@@ -60,7 +60,7 @@ PEERS: dict[str, tuple[str, list[Settings]]] = {
                 {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": alpha,
                  "group": group}
                 for neighbours, between, alpha, group
-                in product((100, 300), (0.4, 0.6, 0.8), (0.05, 0.1, 0.2, 0.5), (7, 14))
+                in product((30, 100, 300), (0.2, 0.4, 0.6), (0.05, 0.1, 0.2), (7, 14, 28))
             ),
         ],
     ),
