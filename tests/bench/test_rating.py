@@ -2,8 +2,10 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import root_mean_squared_error
 
 from mtrec.bench.models import (
     rating_bayes,
@@ -14,9 +16,11 @@ from mtrec.bench.models import (
     rating_sides,
 )
 from mtrec.bench.models.rating_blend import blend, weights
+from mtrec.bench.models.rating_scores import by_seed, interval, paired, rmse
 from mtrec.bench.models.rating_table import given, interactions, sides
 from mtrec.bench.protocols import like, rating
 from mtrec.bench.splits import Split
+from mtrec.evaluation.intervals import evaluate, resample_weights
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "ml-100k"
@@ -249,3 +253,103 @@ def test_a_peers_settings_are_chosen_on_validation_rows_without_their_ratings(mo
         known = np.concatenate([parts["train"], parts["validation"]])
         assert np.array_equal(np.sort(known), rows["train"])
         assert np.array_equal(parts["test"], rows["validation"])
+
+
+def answers(*predictions):
+    return [rating_rows.Run(np.asarray(one), "1", 2.0, 3.0) for one in predictions]
+
+
+def test_the_rmse_of_folds_is_the_mean_of_scikit_learns_on_the_rows_and_on_each_resample(rng):
+    labels, found = ([rng.normal(size=size) for size in (30, 50)] for _ in range(2))
+    weights = [rng.integers(0, 3, (4, len(part))).astype(float) for part in labels]
+    wanted = np.mean([
+        [root_mean_squared_error(*part, sample_weight=w) for w in (None, *ws)]
+        for *part, ws in zip(labels, found, weights, strict=True)
+    ], axis=0)  # fmt: skip
+    np.testing.assert_allclose(rmse(labels, found, weights), wanted, rtol=1e-12)
+    np.testing.assert_allclose(rmse(labels, found), wanted[:1], rtol=1e-12)
+
+
+def test_intervals_of_one_fold_are_those_of_the_evaluation(rng):
+    labels, user = rng.normal(size=90), rng.integers(0, 9, 90)
+    ours, theirs = labels + rng.normal(0, 0.1, 90), labels + rng.normal(0, 0.3, 90)
+    weights = [resample_weights(user, 50, 1)]
+    mine, other = (rmse([labels], [one], weights) for one in (ours, theirs))
+    wanted = evaluate("regression", labels, {"ours": ours, "theirs": theirs}, user, 50, 1,
+                      {"gain": ("theirs", "ours")})  # fmt: skip
+    assert interval(mine) == pytest.approx(wanted["ours"]["rmse"])
+    assert interval(paired([other], [mine])[0]) == pytest.approx(wanted["gain"]["rmse"])
+
+
+def test_a_system_that_draws_nothing_stands_beside_every_seed():
+    runs = [answers([1.0], [2.0]), answers([3.0])]
+    assert [[float(part[0]) for part in one] for one in by_seed(runs)] == [[1, 3], [2, 3]]
+    gains = paired([np.array([5.0])], [np.array([1.0]), np.array([2.0])])
+    assert [float(gain[0]) for gain in gains] == [4, 3]
+
+
+@pytest.fixture
+def two_folds(monkeypatch, rng):
+    """Forty ratings in two folds of twenty; what a peer and our three systems answer."""
+    frame = pd.DataFrame({"user": np.arange(40) % 8, "rating": rng.integers(1, 6, 40)})
+    rows = np.arange(40)
+    parts = {1: (rows[24:], rows[20:24], rows[:20]), 2: (rows[:16], rows[16:20], rows[20:])}
+    folds = {
+        number: Split(f"u{number}", f"{number}" * 64,
+                      dict(zip(("train", "validation", "test"), part, strict=True)))
+        for number, part in parts.items()
+    }  # fmt: skip
+    asked = []
+
+    def peer(root, split, system, seed):
+        asked.append((split.rows, system.options["settings"]["off"]))
+        truth = frame["rating"].to_numpy(float)[split.rows["test"]]
+        off = system.options["settings"]["off"] * (1 if split.name == "u1" else -1) + 0.8
+        return rating_rows.Run(truth + off * (truth < 4), "1", 1.0, 1.0)
+
+    def parts_of(root, known, rows, seed):
+        levels = np.eye(5)[frame["rating"].to_numpy()[rows] - 1]
+        return rating_rows.Parts(np.stack([levels] * 3), levels[:, 4], "1", 2.0, 1.0, 1.0)
+
+    for module in (rating, rating_rows):
+        monkeypatch.setattr(module, "run_peer", peer)
+        monkeypatch.setattr(module, "table", lambda root: frame)
+    monkeypatch.setattr(rating, "our_parts", parts_of)
+    monkeypatch.setattr(rating, "fold", lambda root, number: folds[number])
+    trials = tuple({"off": off} for off in (-0.6, 0.6))
+    system = rating_rows.System("peer", "", "", {}, True, "note", trials)
+    monkeypatch.setattr(rating, "PEERS", (system,))
+    return asked, folds
+
+
+def test_settings_are_chosen_on_each_folds_own_validation_and_never_on_test_rows(
+    two_folds, tmp_path
+):
+    asked, folds = two_folds
+    for number, off in ((1, -0.6), (2, 0.6)):
+        asked.clear()
+        assert rating.chosen(tmp_path, number, rating.PEERS[0]).options["settings"] == {"off": off}
+        for rows, _ in asked:
+            seen = np.concatenate(list(rows.values()))
+            assert not np.isin(seen, folds[number].rows["test"]).any()
+
+
+def test_the_mean_of_folds_trains_three_seeds_a_fold_and_tells_how_far_ours_is_below(
+    two_folds, tmp_path
+):
+    found = {row.system: row for row in rating.measure("mean", (1, 2), tmp_path)}
+    low = rating.table(tmp_path)["rating"].to_numpy() < 4  # where the peer is 0.2 too high
+    folds = [0.2 * low[rows].mean() ** 0.5 for rows in (slice(20), slice(20, 40))]
+    clean = 0.2 * low[24:40].mean() ** 0.5  # u2 without u1's validation rows
+    peer, gain = found["peer"], found["mtrec fused - peer"]
+    assert peer.value == gain.value == pytest.approx(np.mean(folds)) and peer.seeds == 6
+    assert found["mtrec fused"].value == 0 and peer.low < peer.value < peer.high
+    told = f'u1 {folds[0]:.4f} {{"off": -0.6}}; u2 {folds[1]:.4f} {{"off": 0.6}}; '
+    told += f"without rows that our settings were chosen on {(folds[0] + clean) / 2:.4f}"
+    assert peer.note == f"note; best of 2 settings on validation; {told}"
+
+
+def test_the_hash_of_one_fold_is_its_own():
+    one, two = Split("u1", "a" * 64, {}), Split("u2", "b" * 64, {})
+    assert rating.together_sha([one]) == one.sha256
+    assert rating.together_sha([one, two]) not in (one.sha256, two.sha256)

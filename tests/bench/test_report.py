@@ -175,6 +175,17 @@ def test_in_cold_start_paired_differences_from_the_best_peer_decide():
     assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
 
 
+def test_paired_differences_of_our_best_model_decide_where_a_protocol_has_them():
+    rows = frame(
+        row("rating_u1", "mtrec fused", "rmse", 0.87, 0.85, 0.89),
+        row("rating_u1", "mtrec joint network", "rmse", 0.88, 0.86, 0.90),
+        row("rating_u1", "myFM", "rmse", 0.88, 0.86, 0.90),
+        row("rating_u1", "mtrec fused - myFM", "rmse", 0.01, 0.005, 0.015),
+    )
+    line = "| rating_u1 | rmse | 0.8700 (mtrec fused) | 0.8800 (myFM) | we lead |"
+    assert line in report._standing(rows)
+
+
 def test_what_does_other_work_is_not_compared():
     rows = frame(
         row("embed_speed", "mtrec", "tokens_per_second", 10.0, 9.0, 11.0),

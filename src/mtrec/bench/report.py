@@ -30,6 +30,7 @@ WORDS = {
     "ahead": "we lead",
     "ahead, not told apart": "ahead, not told apart",
     "level": "level",
+    "not told apart": "not told apart",
     "behind, not told apart": "**behind**, not told apart",
     "behind": "**we do not**",
 }
@@ -91,8 +92,9 @@ def page(
         "The best of ours and the best peer are those of the test rows: a look at who stands "
         "where, kinder to the side with more systems. Where a target above names no system of "
         "ours, the best of ours counts there, too. *Not told apart*: the intervals overlap, which "
-        "does not say that a paired test would not tell them apart. In cold start the joint model "
-        "is held against the best peer of a task by paired differences.",
+        "does not say that a paired test would not tell them apart. For ratings our best model is "
+        "held against the best peer by paired differences, in cold start the joint model against "
+        "the best peer of each task.",
         _standing(rows),
         *_leads(rows),
         "## Cost against size" if "scaling" in figures else "",
@@ -200,19 +202,21 @@ def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
     if up is None or mine.empty or peers.empty:
         return None
     one, other = (part.sort_values("value", ascending=not up).iloc[0] for part in (mine, peers))
+    shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
+    found = {"metric": metric, "ours": shown[0], "peer": shown[1]}
     if paired:
-        name = f"{WHOLE}{DIFFERENCE}{other['system']}"
-        if name not in differs.index:
+        names = [f"{mine}{DIFFERENCE}{other['system']}" for mine in (one["system"], WHOLE)]
+        name = next((name for name in names if name in differs.index), None)
+        if name is None:
             return None
         told = {"better": "ahead", "worse": "behind", "unclear": "not told apart"}
         interval = differs.loc[name, ["value", "low", "high"]]
-        return {"metric": metric, "standing": told[judged_by(tuple(interval))]}
+        return {**found, "standing": told[judged_by(tuple(interval))]}
     gain = (one["value"] - other["value"]) * (1 if up else -1)
     standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
     if gain and one["low"] <= other["high"] and other["low"] <= one["high"]:
         standing += ", not told apart"
-    shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
-    return {"metric": metric, "ours": shown[0], "peer": shown[1], "standing": standing}
+    return {**found, "standing": standing}
 
 
 def _leads(rows: pd.DataFrame) -> list[str]:
