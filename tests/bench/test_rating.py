@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +18,7 @@ from mtrec.bench.models import (
     rating_sides,
 )
 from mtrec.bench.models.rating_blend import blend, weights
-from mtrec.bench.models.rating_scores import by_seed, interval, paired, rmse
+from mtrec.bench.models.rating_scores import interval, mean_rmse, rmse_draws
 from mtrec.bench.models.rating_table import given, interactions, sides
 from mtrec.bench.protocols import like, rating
 from mtrec.bench.splits import Split
@@ -248,50 +250,65 @@ def test_a_peers_settings_are_chosen_on_validation_rows_without_their_ratings(mo
         Path(), Split("split", "", rows), system, lambda at, answers: abs(answers.mean() - 5)
     )
     assert found.options == {"settings": {"size": 4}} and not found.trials
-    assert found.note == 'note; {"size": 4}; best of 3 settings on validation'
+    assert found.note == "note; best of 3 settings on validation"
+    assert rating_rows.settings(found) == '{"size": 4}'
     for parts, _ in asked:
         known = np.concatenate([parts["train"], parts["validation"]])
         assert np.array_equal(np.sort(known), rows["train"])
         assert np.array_equal(parts["test"], rows["validation"])
 
 
-def answers(*predictions):
-    return [rating_rows.Run(np.asarray(one), "1", 2.0, 3.0) for one in predictions]
-
-
 def test_the_rmse_of_folds_is_the_mean_of_scikit_learns_on_the_rows_and_on_each_resample(rng):
     labels, found = ([rng.normal(size=size) for size in (30, 50)] for _ in range(2))
-    weights = [rng.integers(0, 3, (4, len(part))).astype(float) for part in labels]
-    wanted = np.mean([
-        [root_mean_squared_error(*part, sample_weight=w) for w in (None, *ws)]
-        for *part, ws in zip(labels, found, weights, strict=True)
-    ], axis=0)  # fmt: skip
-    np.testing.assert_allclose(rmse(labels, found, weights), wanted, rtol=1e-12)
-    np.testing.assert_allclose(rmse(labels, found), wanted[:1], rtol=1e-12)
+    users = [rng.integers(0, 6, 30), rng.integers(3, 9, 50)]
+    drawn = np.split(resample_weights(np.concatenate(users), 4, 1), [30], axis=1)
+    folds = list(zip(labels, found, strict=True))
+    wanted = [
+        np.mean([root_mean_squared_error(*fold, sample_weight=w[draw])
+                 for fold, w in zip(folds, drawn, strict=True)])
+        for draw in range(4)
+    ]  # fmt: skip
+    np.testing.assert_allclose(rmse_draws(labels, found, users, 4, 1), wanted, rtol=1e-12)
+    assert mean_rmse(labels, found) == pytest.approx(
+        np.mean([root_mean_squared_error(*fold) for fold in folds])
+    )
 
 
 def test_intervals_of_one_fold_are_those_of_the_evaluation(rng):
     labels, user = rng.normal(size=90), rng.integers(0, 9, 90)
     ours, theirs = labels + rng.normal(0, 0.1, 90), labels + rng.normal(0, 0.3, 90)
-    weights = [resample_weights(user, 50, 1)]
-    mine, other = (rmse([labels], [one], weights) for one in (ours, theirs))
+    mine, other = (rmse_draws([labels], [one], [user], 50, 1) for one in (ours, theirs))
+    value = mean_rmse([labels], [theirs]) - mean_rmse([labels], [ours])
     wanted = evaluate("regression", labels, {"ours": ours, "theirs": theirs}, user, 50, 1,
                       {"gain": ("theirs", "ours")})  # fmt: skip
-    assert interval(mine) == pytest.approx(wanted["ours"]["rmse"])
-    assert interval(paired([other], [mine])[0]) == pytest.approx(wanted["gain"]["rmse"])
+    assert interval(mean_rmse([labels], [ours]), mine) == pytest.approx(wanted["ours"]["rmse"])
+    assert interval(value, other - mine) == pytest.approx(wanted["gain"]["rmse"])
 
 
-def test_a_system_that_draws_nothing_stands_beside_every_seed():
-    runs = [answers([1.0], [2.0]), answers([3.0])]
-    assert [[float(part[0]) for part in one] for one in by_seed(runs)] == [[1, 3], [2, 3]]
-    gains = paired([np.array([5.0])], [np.array([1.0]), np.array([2.0])])
-    assert [float(gain[0]) for gain in gains] == [4, 3]
+DRAWS = 100
+OFF = {1: -0.6, 2: 0.6}  # what the peer must be set to on each fold of the planted world
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Two folds of forty ratings, and what was asked of whom."""
+
+    frame: pd.DataFrame
+    folds: dict[int, Split]
+    asked: list
+
+    def truth(self, rows):
+        return self.frame["rating"].to_numpy(float)[rows]
 
 
 @pytest.fixture
-def two_folds(monkeypatch, rng):
-    """Forty ratings in two folds of twenty; what a peer and our three systems answer."""
-    frame = pd.DataFrame({"user": np.arange(40) % 8, "rating": rng.integers(1, 6, 40)})
+def planted(monkeypatch, rng):
+    """A peer that is right but for noise of its seed once it is set to its fold's ``OFF``.
+
+    One that draws nothing is wrong by a half. Components of ours are wrong by their number and
+    the seed; on validation rows of u1 the first is right, on those of u2 the second.
+    """
+    frame = pd.DataFrame({"user": np.arange(40) % 7, "rating": rng.integers(1, 6, 40)})
     rows = np.arange(40)
     parts = {1: (rows[24:], rows[20:24], rows[:20]), 2: (rows[:16], rows[16:20], rows[20:])}
     folds = {
@@ -299,57 +316,125 @@ def two_folds(monkeypatch, rng):
                       dict(zip(("train", "validation", "test"), part, strict=True)))
         for number, part in parts.items()
     }  # fmt: skip
-    asked = []
+    world = Planted(frame, folds, [])
 
     def peer(root, split, system, seed):
-        asked.append((split.rows, system.options["settings"]["off"]))
-        truth = frame["rating"].to_numpy(float)[split.rows["test"]]
-        off = system.options["settings"]["off"] * (1 if split.name == "u1" else -1) + 0.8
-        return rating_rows.Run(truth + off * (truth < 4), "1", 1.0, 1.0)
+        asked = split.rows["test"]
+        off = system.options["settings"]["off"]
+        world.asked.append((system.name, split.rows, off, seed))
+        wrong = np.abs(off - OFF[int(split.name[1])]) + wobble(asked, seed) * system.random
+        wrong = wrong + 0.5 * (not system.random)
+        return rating_rows.Run(toward(world.truth(asked), wrong), "1", 1.0, 1.0)
 
-    def parts_of(root, known, rows, seed):
-        levels = np.eye(5)[frame["rating"].to_numpy()[rows] - 1]
-        return rating_rows.Parts(np.stack([levels] * 3), levels[:, 4], "1", 2.0, 1.0, 1.0)
+    def our_parts(root, known, asked, seed):
+        fold = next((n for n in folds if set(asked) == set(folds[n].rows["validation"])), None)
+        values = [
+            toward(world.truth(asked), (n + 1 != fold) * (0.1 * (n + 1) + wobble(asked, seed)))
+            for n in range(3)
+        ]
+        levels = np.zeros((3, len(asked), 5))
+        low = np.clip(np.floor(values), 1, 4).astype(int)
+        for at, (value, floor) in enumerate(zip(values, low, strict=True)):
+            levels[at, np.arange(len(asked)), floor] = value - floor
+            levels[at, np.arange(len(asked)), floor - 1] = 1 - (value - floor)
+        return rating_rows.Parts(levels, levels[0, :, 4], "1", 2.0, 1.0, 1.0)
 
     for module in (rating, rating_rows):
         monkeypatch.setattr(module, "run_peer", peer)
         monkeypatch.setattr(module, "table", lambda root: frame)
-    monkeypatch.setattr(rating, "our_parts", parts_of)
+    monkeypatch.setattr(rating, "our_parts", our_parts)
     monkeypatch.setattr(rating, "fold", lambda root, number: folds[number])
-    trials = tuple({"off": off} for off in (-0.6, 0.6))
-    system = rating_rows.System("peer", "", "", {}, True, "note", trials)
-    monkeypatch.setattr(rating, "PEERS", (system,))
-    return asked, folds
+    trials = tuple({"off": off} for off in OFF.values())
+    monkeypatch.setattr(rating, "PEERS", tuple(
+        rating_rows.System(name, "", "", {}, random, "note", trials)
+        for name, random in (("peer", True), ("fixed", False))
+    ))  # fmt: skip
+    return world
 
 
-def test_settings_are_chosen_on_each_folds_own_validation_and_never_on_test_rows(
-    two_folds, tmp_path
-):
-    asked, folds = two_folds
-    for number, off in ((1, -0.6), (2, 0.6)):
-        asked.clear()
-        assert rating.chosen(tmp_path, number, rating.PEERS[0]).options["settings"] == {"off": off}
-        for rows, _ in asked:
+def wobble(rows, seed):
+    """Errors that depend on row and seed."""
+    return 0.05 * ((rows * 7 + seed * 3) % 5)
+
+
+def toward(truth, wrong):
+    """Ratings that are wrong by so much, toward the middle of the scale."""
+    return truth + np.where(truth > 3, -wrong, wrong)
+
+
+def test_settings_are_chosen_on_each_folds_own_validation_and_never_on_test_rows(planted, tmp_path):
+    for number, off in OFF.items():
+        planted.asked.clear()
+        found = rating.chosen(tmp_path, number, rating.PEERS[0])
+        assert found.options["settings"] == {"off": off}
+        assert len(planted.asked) == 2
+        for _, rows, _, _ in planted.asked:
             seen = np.concatenate(list(rows.values()))
-            assert not np.isin(seen, folds[number].rows["test"]).any()
+            assert not np.isin(seen, planted.folds[number].rows["test"]).any()
 
 
-def test_the_mean_of_folds_trains_three_seeds_a_fold_and_tells_how_far_ours_is_below(
-    two_folds, tmp_path
+def wanted(planted, wrong, seeds, keep):
+    """Value and resamples of a planted system on the test rows of both folds, by scikit-learn.
+
+    ``wrong`` says by how much it is: of rows, seed and fold.
+    """
+    tests = [planted.folds[number].rows["test"] for number in OFF]
+    rows = [part[keep(part)] for part in tests]
+    users = planted.frame["user"].to_numpy()[np.concatenate(rows)]
+    drawn = np.vstack([np.ones(len(users)), resample_weights(users, DRAWS, 42)])
+    found = []
+    for number, part, draws in zip(OFF, rows, np.split(drawn, [len(rows[0])], axis=1), strict=True):
+        truth = planted.truth(part)
+        for seed in seeds:
+            answer = toward(truth, wrong(part, seed, number))
+            found.append([root_mean_squared_error(truth, answer, sample_weight=w) for w in draws])
+    return np.mean(found, axis=0)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "unseen rmse"])
+def test_the_mean_of_folds_is_over_three_seeds_a_fold_and_differences_are_paired(
+    planted, tmp_path, monkeypatch, metric
 ):
-    found = {row.system: row for row in rating.measure("mean", (1, 2), tmp_path)}
-    low = rating.table(tmp_path)["rating"].to_numpy() < 4  # where the peer is 0.2 too high
-    folds = [0.2 * low[rows].mean() ** 0.5 for rows in (slice(20), slice(20, 40))]
-    clean = 0.2 * low[24:40].mean() ** 0.5  # u2 without u1's validation rows
-    peer, gain = found["peer"], found["mtrec fused - peer"]
-    assert peer.value == gain.value == pytest.approx(np.mean(folds)) and peer.seeds == 6
-    assert found["mtrec fused"].value == 0 and peer.low < peer.value < peer.high
-    told = f'u1 {folds[0]:.4f} {{"off": -0.6}}; u2 {folds[1]:.4f} {{"off": 0.6}}; '
-    told += f"without rows that our settings were chosen on {(folds[0] + clean) / 2:.4f}"
-    assert peer.note == f"note; best of 2 settings on validation; {told}"
+    monkeypatch.setattr(rating, "rmse_draws", partial(rmse_draws, resamples=DRAWS))
+    found = {row.system: row for row in rating.measure("mean", (1, 2), tmp_path)
+             if row.metric == metric}  # fmt: skip
+    seen = planted.folds[1].rows["validation"]
+
+    def keep(rows):
+        return ~np.isin(rows, seen) | (metric == "rmse")
+
+    def fused(rows, seed, number):
+        shares = rating.shares(tmp_path, number)
+        assert np.argmax(shares) == number - 1  # the component that is right on its validation
+        return sum(share * (0.1 * (n + 1) + wobble(rows, seed)) for n, share in enumerate(shares))
+
+    draws = {
+        "peer": wanted(planted, lambda rows, seed, number: wobble(rows, seed), (0, 1, 2), keep),
+        "fixed": wanted(planted, lambda rows, seed, number: 0.5, (0,), keep),
+        "mtrec fused": wanted(planted, fused, (0, 1, 2), keep),
+    }
+    draws |= {
+        f"mtrec fused - {name}": draws[name] - draws["mtrec fused"] for name in ("peer", "fixed")
+    }
+    for name, one in draws.items():
+        bounds = np.percentile(one[1:], (2.5, 97.5))
+        assert (found[name].value, found[name].low, found[name].high) == pytest.approx(
+            (one[0], *bounds)
+        )
+    assert {name: found[name].seeds for name in draws} == {
+        "peer": 6, "fixed": 2, "mtrec fused": 6, "mtrec fused - peer": 6, "mtrec fused - fixed": 6,
+    }  # fmt: skip
+    trained = [one for one in planted.asked if len(one[1]["test"]) == 20]
+    assert sorted({seed for name, _, _, seed in trained if name == "peer"}) == [0, 1, 2]
+    assert {(name, off) for name, rows, off, _ in trained if rows["test"][0] == 20} == {
+        ("peer", 0.6), ("fixed", 0.6),
+    }  # fmt: skip
+    assert found["peer"].note.startswith("note; best of 2 settings on validation; u1 0.")
+    assert '{"off": -0.6}; u2 0.' in found["peer"].note
 
 
-def test_the_hash_of_one_fold_is_its_own():
-    one, two = Split("u1", "a" * 64, {}), Split("u2", "b" * 64, {})
-    assert rating.together_sha([one]) == one.sha256
-    assert rating.together_sha([one, two]) not in (one.sha256, two.sha256)
+def test_one_fold_has_no_rows_that_settings_were_chosen_on(planted, tmp_path):
+    found = rating.measure("one", (1,), tmp_path)
+    assert {row.metric for row in found} == {"rmse"}
+    assert {row.split_sha256 for row in found} == {"1" * 64}
+    assert rating.together_sha(list(planted.folds.values())) not in ("1" * 64, "2" * 64)

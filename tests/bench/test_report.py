@@ -142,9 +142,9 @@ def test_notes_name_the_metric_where_a_systems_notes_differ():
         row("joint_video", "peer", "like auc", 0.7),
     )
     assert report._notes(rows).splitlines() == [
-        "- mtrec joint 1, rating rmse: 1 seed, 2 s, 300 MB; by seed: 0.9",
-        "- mtrec joint 1, like auc: 1 seed, 2 s, 300 MB; by seed: 0.7",
-        "- peer 1: 1 seed, 2 s, 300 MB; a note",
+        "- mtrec joint 1, rating rmse: 1 run, 2 s, 300 MB; by seed: 0.9",
+        "- mtrec joint 1, like auc: 1 run, 2 s, 300 MB; by seed: 0.7",
+        "- peer 1: 1 run, 2 s, 300 MB; a note",
     ]
 
 
@@ -175,15 +175,27 @@ def test_in_cold_start_paired_differences_from_the_best_peer_decide():
     assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
 
 
-def test_paired_differences_of_our_best_model_decide_where_a_protocol_has_them():
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(0.005, 0.015, "we lead"), (-0.001, 0.02, "not told apart"), (-0.02, -0.01, "**we do not**")],
+)
+def test_where_a_protocol_has_paired_differences_they_decide_for_the_system_they_are_of(
+    low, high, words
+):
     rows = frame(
         row("rating_u1", "mtrec fused", "rmse", 0.87, 0.85, 0.89),
-        row("rating_u1", "mtrec joint network", "rmse", 0.88, 0.86, 0.90),
+        row("rating_u1", "mtrec joint network", "rmse", 0.86, 0.84, 0.88),
         row("rating_u1", "myFM", "rmse", 0.88, 0.86, 0.90),
-        row("rating_u1", "mtrec fused - myFM", "rmse", 0.01, 0.005, 0.015),
+        row("rating_u1", "bias", "rmse", 0.94, 0.92, 0.96),
+        row("rating_u1", "mtrec fused - bias", "rmse", 0.07, 0.06, 0.08),
+        row("rating_u1", "mtrec fused - myFM", "rmse", (low + high) / 2, low, high),
     )
-    line = "| rating_u1 | rmse | 0.8700 (mtrec fused) | 0.8800 (myFM) | we lead |"
+    line = f"| rating_u1 | rmse | 0.8700 (mtrec fused) | 0.8800 (myFM) | {words} |"
     assert line in report._standing(rows)
+    assert list(report.table(rows.iloc[4:])["system"]) == [
+        "mtrec fused - bias",
+        "mtrec fused - myFM",
+    ]
 
 
 def test_what_does_other_work_is_not_compared():

@@ -25,7 +25,6 @@ from mtrec.bench.words import LEADS, PIPELINE, PROFILE, SCALING, question
 from mtrec.report import markdown
 from mtrec.study.report import verdict as judged_by
 
-WHOLE = "mtrec joint"  # the system that paired differences are about
 WORDS = {
     "ahead": "we lead",
     "ahead, not told apart": "ahead, not told apart",
@@ -70,16 +69,17 @@ def page(
     counts = judged["verdict"].value_counts()
     parts = [
         "# Benchmarks",
-        "Written by `make bench` from `benchmarks/results.json`; do not edit. Our systems' names "
-        "begin with `mtrec`. Everyone learns from the same frozen split, chooses on validation "
-        "rows, and is scored by one function; **bold** is the best of a column. Brackets are 95 % "
-        "intervals: of accuracy the means over seeds of the bounds of a bootstrap over users, in "
-        "cold start the widest bounds over seeds, of speed a bootstrap of the median over the "
-        "turns. In the protocols of ratings, likes, top-N and next baskets ours are models "
-        "made for them (`mtrec.bench.models`); elsewhere they are the pipeline's own, or its parts "
-        "put together for speed. Beside a version of ours stands the commit that it was measured "
-        "at, or, of the oldest rows, that recorded it; rows of the cold-start study name the one "
-        "that they were read at.",
+        "Written by `make bench` from `benchmarks/results.json`; do not edit. Our systems' "
+        "names begin with `mtrec`. Everyone learns from the same frozen split, chooses on "
+        "validation rows, and is scored by one function; **bold** is the best of a column. "
+        "Brackets are 95 % intervals: of accuracy the means over seeds of the bounds of a "
+        "bootstrap over users, of ratings the bounds of the mean over seeds, in cold start the "
+        "widest bounds over seeds, of speed a bootstrap of the median over the turns. In the "
+        "protocols of ratings, likes, top-N and next baskets ours are models made for them "
+        "(`mtrec.bench.models`); elsewhere they are the pipeline's own, or its parts put "
+        "together for speed. Beside a version of ours stands the commit that it was measured "
+        "at, or, of the oldest rows, that recorded it; rows of the cold-start study name the "
+        "one that they were read at.",
         "## On what",
         "\n".join(f"- {line}" for line in machine),
         "## Against the targets",
@@ -91,10 +91,10 @@ def page(
         "## Where we lead, where we do not",
         "The best of ours and the best peer are those of the test rows: a look at who stands "
         "where, kinder to the side with more systems. Where a target above names no system of "
-        "ours, the best of ours counts there, too. *Not told apart*: the intervals overlap, which "
-        "does not say that a paired test would not tell them apart. For ratings our best model is "
-        "held against the best peer by paired differences, in cold start the joint model against "
-        "the best peer of each task.",
+        "ours, the best of ours counts there, too. For ratings `mtrec fused`, in cold start the "
+        "joint model is held against the best peer by paired differences. *Not told apart*: the "
+        "interval of the paired difference reaches zero; elsewhere the two intervals overlap, "
+        "which does not say that a paired test would not tell them apart.",
         _standing(rows),
         *_leads(rows),
         "## Cost against size" if "scaling" in figures else "",
@@ -190,10 +190,11 @@ def _standing(rows: pd.DataFrame) -> str:
 
 
 def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
-    """Best of ours and best peer in one metric; None without both.
+    """Ours and the best peer in one metric; None where nothing compares them.
 
-    ``standing`` is ``ahead`` or ``behind`` where the interval of the paired difference excludes
-    zero; without paired differences it adds to these words where intervals overlap.
+    Where differences are paired, ours is the system that they are of, and ``standing`` is ``ahead``
+    or ``behind`` if the interval of the difference excludes zero, else ``not told apart``. Without
+    them it is our best, ``ahead`` or ``behind`` by value, and adds whether intervals overlap.
     """
     up = higher_is_better(metric)
     differences = rows["system"].str.contains(DIFFERENCE)
@@ -202,21 +203,21 @@ def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
     if up is None or mine.empty or peers.empty:
         return None
     one, other = (part.sort_values("value", ascending=not up).iloc[0] for part in (mine, peers))
-    shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
-    found = {"metric": metric, "ours": shown[0], "peer": shown[1]}
     if paired:
-        names = [f"{mine}{DIFFERENCE}{other['system']}" for mine in (one["system"], WHOLE)]
-        name = next((name for name in names if name in differs.index), None)
+        tail = f"{DIFFERENCE}{other['system']}"
+        name = next((name for name in differs.index if name.endswith(tail)), None)
         if name is None:
             return None
+        one = mine[mine["system"] == name.removesuffix(tail)].iloc[0]
         told = {"better": "ahead", "worse": "behind", "unclear": "not told apart"}
-        interval = differs.loc[name, ["value", "low", "high"]]
-        return {**found, "standing": told[judged_by(tuple(interval))]}
-    gain = (one["value"] - other["value"]) * (1 if up else -1)
-    standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
-    if gain and one["low"] <= other["high"] and other["low"] <= one["high"]:
-        standing += ", not told apart"
-    return {**found, "standing": standing}
+        standing = told[judged_by(tuple(differs.loc[name, ["value", "low", "high"]]))]
+    else:
+        gain = (one["value"] - other["value"]) * (1 if up else -1)
+        standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
+        if gain and one["low"] <= other["high"] and other["low"] <= one["high"]:
+            standing += ", not told apart"
+    shown = [f"{_number(best['value'])} ({best['system']})" for best in (one, other)]
+    return {"metric": metric, "ours": shown[0], "peer": shown[1], "standing": standing}
 
 
 def _leads(rows: pd.DataFrame) -> list[str]:
@@ -260,7 +261,8 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
         lead = main_metric(rows["protocol"].iloc[0])
         lead = str(lead if lead in wide else wide.columns[0])
         values = rows[rows["metric"] == lead].set_index("system")["value"]
-        order = values.sort_values(ascending=not higher_is_better(lead)).index
+        down = higher_is_better(lead) or DIFFERENCE in values.index[0]  # differences: positive wins
+        order = values.sort_values(ascending=not down).index
         columns = [lead, *(metric for metric in wide if metric != lead)]
         wide = wide.reindex([*order, *wide.index.difference(order)])[columns]
     return wide.rename_axis(columns=None).reset_index()
@@ -316,7 +318,7 @@ def _notes(rows: pd.DataFrame) -> str:
     for system, part in rows.sort_values("system", kind="stable").groupby("system"):
         for note, some in part.groupby("note", sort=False):
             row = some.iloc[0]
-            facts = [f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"]
+            facts = [f"{row['seeds']} run{'s' if row['seeds'] != 1 else ''}"]
             if some["seconds"].nunique() == 1:
                 facts.append(f"{_number(row['seconds'])} s")
             if some["peak_mb"].nunique() == 1:

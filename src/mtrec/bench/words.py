@@ -40,9 +40,11 @@ SEEN = {
     "rating_*": "Given: all get users, films, times and side information, and use what their "
     "method can: Surprise's models the ids alone, LightGBM and CatBoost the columns with time as a "
     "number, myFM days, implicit feedback and side information, ours besides these what a user "
-    "rates within a day, a minute and a second. Trials: fourteen per peer, thirteen of ours, all "
-    "on validation rows of u1. These are a tenth of the tests of u2 to u5, so in the mean of the "
-    "folds everybody's settings have seen test rows; and it is over one training a fold.",
+    "rates within a day, a minute and a second. Trials: fourteen per peer and fold, on the fold's "
+    "validation rows; thirteen of ours, once for all, on those of u1. These, a tenth of the tests "
+    "of u2 to u5, and the rest of u1's training rows had a part in that choice, so that only u1 is "
+    "wholly apart from it; `unseen rmse` leaves the former out. Differences are paired, and "
+    "positive is better.",
     "like_*": "Given: as for ratings. Peers learn likes, but for myFM's ordered probit and MMoE, "
     "which learn ratings (too), as ours do. Trials: fourteen per peer; ours are the settings of "
     "`rating_u1`.",

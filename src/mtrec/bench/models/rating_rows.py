@@ -137,9 +137,13 @@ def choose(
     losses = beside(lambda one: loss(asked, run_peer(root, inner, one, seed=0).predictions), trials)
     best = int(np.argmin(losses))
     print(f"  {system.name}: {system.trials[best]} of {[round(one, 5) for one in losses]}")
-    chosen = json.dumps(system.trials[best])
-    note = f"{system.note}; {chosen}; best of {len(trials)} settings on validation"
+    note = f"{system.note}; best of {len(trials)} settings on validation"
     return replace(trials[best], note=note)
+
+
+def settings(system: System) -> str:
+    """What was chosen for a system, in words; empty without a choice."""
+    return json.dumps(system.options["settings"]) if "settings" in system.options else ""
 
 
 def beside(ask: Callable[[Given], Found], given: Iterable[Given]) -> list[Found]:

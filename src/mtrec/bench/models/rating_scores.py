@@ -1,4 +1,4 @@
-"""RMSE over folds, its resamples, and differences of two systems on the same resamples."""
+"""RMSE over folds, and its resamples of users, each with all their rows of all folds."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtrec.bench.models.rating_rows import Run
-from mtrec.evaluation.intervals import LEVELS
+from mtrec.evaluation.intervals import LEVELS, resample_weights
 from mtrec.evaluation.metrics import METRICS
-from mtrec.evaluation.resampled import RESAMPLED
 
 Array = np.ndarray
+RESAMPLES, SEED = 10_000, 42
 
 
-def rmse(
-    labels: Sequence[Array], found: Sequence[Array], weights: Sequence[Array] | None = None
-) -> Array:
-    """RMSE, mean over parts: of the rows, then of resamples, ``(1 + resamples,)``.
+def mean_rmse(labels: Sequence[Array], found: Sequence[Array]) -> float:
+    """RMSE, mean over folds.
 
     Args:
-        labels: of each part, ``(n,)``.
-        found: predictions of each part, ``(n,)``.
-        weights: of each part's rows in resamples, ``(resamples, n)``.
+        labels: of each fold's rows, ``(n,)``.
+        found: predictions, likewise.
     """
-    values = [METRICS["regression"](*part)["rmse"] for part in zip(labels, found, strict=True)]
-    if weights is None:
-        return np.array([np.mean(values)])
-    draws = [
-        RESAMPLED["regression"](*part)["rmse"]
-        for part in zip(labels, found, weights, strict=True)
-    ]  # fmt: skip
-    return np.array([np.mean(values), *np.mean(draws, axis=0)])
+    folds = zip(labels, found, strict=True)
+    return float(np.mean([METRICS["regression"](*fold)["rmse"] for fold in folds]))
 
 
-def interval(draws: Array) -> dict[str, float]:
-    """``value``, the first, and bounds of the rest."""
-    low, high = np.percentile(draws[1:], LEVELS)
-    return {"value": float(draws[0]), "low": float(low), "high": float(high)}
+def rmse_draws(
+    labels: Sequence[Array], found: Sequence[Array], users: Sequence[Array],
+    resamples: int = RESAMPLES, seed: int = SEED,
+) -> Array:  # fmt: skip
+    """:func:`mean_rmse` of bootstrap resamples of users, ``(resamples,)``.
+
+    Two systems that answer the same rows are given the same draws, so that their difference is a
+    paired one.
+
+    Args:
+        labels: of each fold's rows, ``(n,)``.
+        found: predictions, likewise.
+        users: whose each row is, likewise.
+        resamples: number of resamples.
+        seed: of the draws.
+
+    Source: Davison and Hinkley 1997, "Bootstrap Methods and their Application", §3.8.
+    """
+    known = np.unique(np.concatenate(users))
+    codes = [np.searchsorted(known, fold) for fold in users]
+    errors = [(one - other) ** 2 for one, other in zip(labels, found, strict=True)]
+    sums = [
+        np.bincount(user, weights=error, minlength=len(known))
+        for user, error in zip(codes, errors, strict=True)
+    ]
+    counts = [np.bincount(user, minlength=len(known)) for user in codes]
+    weights = resample_weights(known, resamples, seed)
+    return np.sqrt((weights @ np.array(sums).T) / (weights @ np.array(counts).T)).mean(axis=1)
 
 
-def by_seed(runs: Sequence[Sequence[Run]]) -> list[list[Array]]:
-    """Predictions of each fold, by seed; a fold's only training stands for every seed."""
-    seeds = max(len(part) for part in runs)
-    return [[part[seed % len(part)].predictions for part in runs] for seed in range(seeds)]
-
-
-def paired(theirs: Sequence[Array], ours: Sequence[Array]) -> list[Array]:
-    """How far ours are below theirs on the same resamples, by seed; positive is better."""
-    return [theirs[seed % len(theirs)] - one for seed, one in enumerate(ours)]
-
-
-def pick(parts: Sequence[Array], masks: Sequence[Array]) -> list[Array]:
-    """The rows of each part that a mask keeps."""
-    return [part[mask] for part, mask in zip(parts, masks, strict=True)]
+def interval(value: float, draws: Array) -> dict[str, float]:
+    """A value and the 95 % interval of its resamples ``(resamples,)``."""
+    low, high = np.percentile(draws, LEVELS)
+    return {"value": value, "low": float(low), "high": float(high)}

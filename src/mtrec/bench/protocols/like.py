@@ -34,6 +34,7 @@ from mtrec.bench.models.rating_rows import (
     row,
     run_peer,
     score,
+    settings,
     table,
 )  # fmt: skip
 from mtrec.bench.results import Row
@@ -145,7 +146,7 @@ def protocol(order: str) -> Callable[[Path], Sequence[Row]]:
         found = {
             system.name: (
                 beside(partial(peer, root, order, system), SEEDS if system.random else SEEDS[:1]),
-                system.note,
+                f"{system.note}; {settings(system)}",
             )
             for system in (chosen(root, order, peer) for peer in PEERS)
         }

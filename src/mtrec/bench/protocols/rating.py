@@ -1,20 +1,21 @@
 """MovieLens-100K ratings, RMSE on the official folds.
 
 Every system learns a fold's 80,000 training rows and answers its 20,000 test rows from user, item
-and time. 10 % of a fold's training rows, drawn once, are its validation. A peer's settings are the
-best of fourteen on the validation rows of the fold that is answered, and so are the weights of our
-blend. Ours were fixed after thirteen trials on those of u1 and hold for all folds; in the others
-some of these rows are test rows, so that the mean of the folds is told without them, too. Then
-everything learns all 80,000. Where training draws, a fold's figure is the mean over three seeds.
-Intervals, of differences too, are those of a bootstrap over users, each drawn with all their rows
-of all folds; their bounds are means over seeds.
+and time. 10 % of a fold's training rows, drawn once, are its validation: a peer's settings are the
+best of fourteen on these rows of the fold that is answered, and the weights of our blend come from
+them, too. Then everything learns all 80,000. Where training draws, a fold's figure is the mean over
+three seeds. Intervals are of a bootstrap over users, each drawn with all their rows of all folds.
+
+Our settings were fixed after thirteen trials on u1, which learned its training rows and were judged
+on its validation rows, and hold for all folds. For the other folds both are in part test rows, so
+that only u1 is wholly apart from that choice; of the mean of the folds there is also ``unseen
+rmse``, without u1's validation rows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -29,8 +30,6 @@ from mtrec.bench.models.rating_rows import (
     JOINT_NOTE,
     LEAVES,
     RANKS,
-    RESAMPLES,
-    SEED,
     VALUES,
     Run,
     System,
@@ -39,13 +38,13 @@ from mtrec.bench.models.rating_rows import (
     our_parts,
     row,
     run_peer,
+    settings,
     table,
 )  # fmt: skip
-from mtrec.bench.models.rating_scores import by_seed, interval, paired, pick, rmse
+from mtrec.bench.models.rating_scores import interval, mean_rmse, rmse_draws
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
 from mtrec.bench.targets import DIFFERENCE
-from mtrec.evaluation.intervals import resample_weights
 
 Array = np.ndarray
 FOLDS, SIZE = 5, 20_000
@@ -124,7 +123,7 @@ def chosen(root: Path, number: int, system: System) -> System:
     labels = table(root)["rating"].to_numpy("float64")
 
     def loss(rows: Array, answers: Array) -> float:
-        return float(rmse([labels[rows]], [stars(answers)])[0])
+        return mean_rmse([labels[rows]], [stars(answers)])
 
     return choose(root, fold(root, number), system, loss)
 
@@ -142,35 +141,65 @@ def peer(root: Path, number: int, system: System, seed: int) -> Run:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A system on a fold: its trainings, what it is, and what was chosen on the fold."""
+class Trained:
+    """A system on a fold: a training a seed, what it is, and what was chosen on the fold."""
 
     runs: list[Run]
     note: str
     chosen: str
 
 
-def answered(root: Path, number: int) -> dict[str, Answered]:
-    """Every system on a fold, trained once a seed; one that draws nothing is trained once."""
-    weighed = ", ".join(f"{w:.2f}" for w in shares(root, number))
+def train(root: Path, number: int) -> dict[str, Trained]:
+    """Every system on a fold, once a seed; one that draws nothing once."""
     found = {}
     for system in PEERS:
         one = chosen(root, number, system)
         runs = beside(partial(peer, root, number, one), SEEDS if one.random else SEEDS[:1])
-        note = f"{system.note}; best of {len(system.trials)} settings on validation"
-        found[system.name] = Answered(runs, note, json.dumps(one.options["settings"]))
+        found[system.name] = Trained(runs, one.note, settings(one))
+    weighed = ", ".join(f"{weight:.2f}" for weight in shares(root, number))
     per_seed = beside(partial(ours, root, number), SEEDS)
     for name, note, choice in (
         ("mtrec joint network", JOINT_NOTE, ""),
         ("mtrec bayesian factors", BAYES_NOTE, ""),
         (FUSED, FUSED_NOTE, f"{weighed} (factors, network, factors)"),
     ):
-        found[name] = Answered([one[name] for one in per_seed], note, choice)
+        found[name] = Trained([one[name] for one in per_seed], note, choice)
     return found
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Some rows of each fold's test: where they are in it, their labels, their users."""
+
+    at: list[Array]
+    labels: list[Array]
+    users: list[Array]
+
+    @classmethod
+    def of(cls, root: Path, tests: Sequence[Array], kept: Sequence[Array]) -> Asked:
+        """Rows that are kept, ``(n,)`` of bool by fold."""
+        data = [table(root).iloc[rows[keep]] for rows, keep in zip(tests, kept, strict=True)]
+        return cls(
+            list(kept), [part["rating"].to_numpy("float64") for part in data],
+            [part["user"].to_numpy() for part in data],
+        )  # fmt: skip
+
+    def score(self, folds: Sequence[Trained]) -> tuple[Array, Array]:
+        """RMSE of the folds ``(folds,)`` and resamples of their mean; both are means over seeds."""
+        seeds = [
+            [run.predictions[keep] for run, keep in zip(runs, self.at, strict=True)]
+            for runs in zip(*(fold.runs for fold in folds), strict=True)
+        ]
+        each = [
+            [mean_rmse([label], [found]) for label, found in zip(self.labels, one, strict=True)]
+            for one in seeds
+        ]
+        draws = [rmse_draws(self.labels, one, self.users) for one in seeds]
+        return np.mean(each, axis=0), np.mean(draws, axis=0)
+
+
 def measure(protocol: str, numbers: Sequence[int], root: Path) -> list[Row]:
-    """RMSE of every system, mean over folds, and how far our best model is below each peer.
+    """RMSE of every system, mean over folds, and how far ``mtrec fused`` is below each peer.
 
     Args:
         protocol: name in the results.
@@ -178,62 +207,45 @@ def measure(protocol: str, numbers: Sequence[int], root: Path) -> list[Row]:
         root: of the repository.
     """
     splits = [fold(root, number) for number in numbers]
-    sha256 = together_sha(splits)
-    every = [answered(root, number) for number in numbers]
-    rows = [split.rows["test"] for split in splits]
-    labels = [table(root)["rating"].to_numpy("float64")[part] for part in rows]
-    users = table(root)["user"].to_numpy()[np.concatenate(rows)]
-    ends = np.cumsum([len(part) for part in rows])[:-1]
-    weights = np.split(resample_weights(users, RESAMPLES, SEED), ends, axis=1)
-    unseen = [~np.isin(part, fold(root, 1).rows["validation"]) for part in rows]
-    draws, found = {}, []
+    every = [train(root, number) for number in numbers]
+    tests = [split.rows["test"] for split in splits]
+    metrics = {"rmse": [np.ones(len(rows), bool) for rows in tests]}
+    if len(numbers) > 1:
+        metrics["unseen rmse"] = [
+            ~np.isin(rows, fold(root, 1).rows["validation"]) for rows in tests
+        ]
+    return [
+        replace(one, protocol=protocol, split_sha256=together_sha(splits))
+        for metric, kept in metrics.items()
+        for one in scored(metric, Asked.of(root, tests, kept), every, numbers)
+    ]
+
+
+def scored(
+    metric: str, asked: Asked, every: Sequence[Mapping[str, Trained]], numbers: Sequence[int]
+) -> list[Row]:
+    """Rows of one metric, without protocol and split."""
+    found, known = [], {}
     for name in every[0]:
         here = [one[name] for one in every]
-        per_seed = by_seed([one.runs for one in here])
-        draws[name] = [rmse(labels, answers, weights) for answers in per_seed]
-        note = noted(here, numbers, labels, per_seed, unseen)
-        found.append(row(protocol, sha256, name, "rmse", trainings(here),
-                         [interval(one) for one in draws[name]], note))  # fmt: skip
-    for peer in PEERS:
-        gains = paired(draws[peer.name], draws[FUSED])
-        name = f"{FUSED}{DIFFERENCE}{peer.name}"
-        found.append(row(protocol, sha256, name, "rmse", trainings([one[FUSED] for one in every]),
-                         [interval(one) for one in gains], PAIRED_NOTE))  # fmt: skip
+        known[name] = each, draws = asked.score(here)
+        runs = [run for one in here for run in one.runs]
+        told = [
+            f"u{number} {value:.4f} {one.chosen}".strip()
+            for number, value, one in zip(numbers, each, here, strict=True)
+        ]
+        note = "; ".join([here[0].note, *told])
+        found.append(row("", "", name, metric, runs, [interval(float(each.mean()), draws)], note))
+    for system in PEERS:
+        gains = [
+            theirs - mine for theirs, mine in zip(known[system.name], known[FUSED], strict=True)
+        ]
+        gain = interval(float(gains[0].mean()), gains[1])
+        found.append(Row(
+            "", "", f"{FUSED}{DIFFERENCE}{system.name}", "", metric, gain["value"], gain["low"],
+            gain["high"], len(SEEDS) * len(numbers), float("nan"), float("nan"), PAIRED_NOTE,
+        ))  # fmt: skip
     return found
-
-
-def trainings(here: Sequence[Answered]) -> list[Run]:
-    """Of a system on all folds."""
-    return [run for one in here for run in one.runs]
-
-
-def noted(
-    here: Sequence[Answered], numbers: Sequence[int], labels: Sequence[Array],
-    per_seed: Sequence[Sequence[Array]], unseen: Sequence[Array],
-) -> str:  # fmt: skip
-    """What a system is and what was chosen; of several folds also how each went.
-
-    Args:
-        here: the system on each fold.
-        numbers: of the folds.
-        labels: of each fold's test rows.
-        per_seed: predictions of them, by seed and fold.
-        unseen: which of them are not among the rows that our settings were chosen on, by fold.
-    """
-    if len(here) == 1:
-        return "; ".join(part for part in (here[0].note, here[0].chosen) if part)
-    folds = [
-        np.mean([rmse(labels[at : at + 1], one[at : at + 1]) for one in per_seed])
-        for at in range(len(here))
-    ]  # fmt: skip
-    told = [
-        f"u{number} {value:.4f} {one.chosen}".strip()
-        for number, value, one in zip(numbers, folds, here, strict=True)
-    ]
-    clean = np.mean([rmse(pick(labels, unseen), pick(one, unseen)) for one in per_seed])
-    return "; ".join(
-        [here[0].note, *told, f"without rows that our settings were chosen on {clean:.4f}"]
-    )
 
 
 def together_sha(splits: Sequence[Split]) -> str:
