@@ -185,7 +185,8 @@ def test_settings_are_chosen_on_validation_and_test_rows_are_never_shown(monkeyp
     with np.load(tmp_path / "benchmarks" / "splits" / "topn_811.npz") as split:
         hidden = {(user[row], item[row]) for row in split["test"]}
     assert all(not pairs & hidden for pairs in shown)
-    assert {row.system for row in rows} == {*protocol.PEERS, "mtrec fused"}
+    gains = {f"mtrec fused - {peer}" for peer in protocol.PEERS}
+    assert {row.system for row in rows} == {*protocol.PEERS, "mtrec fused", *gains}
     assert all(row.low <= row.value <= row.high for row in rows)
     ours = next(row for row in rows if row.system == "mtrec fused")
     assert json.dumps(protocol.OURS[-1]) in ours.note

@@ -73,13 +73,13 @@ def page(
         "names begin with `mtrec`. Everyone learns from the same frozen split, chooses on "
         "validation rows, and is scored by one function; **bold** is the best of a column. "
         "Brackets are 95 % intervals: of accuracy the means over seeds of the bounds of a "
-        "bootstrap over users, of ratings the bounds of the mean over seeds, in cold start the "
-        "widest bounds over seeds, of speed a bootstrap of the median over the turns. In the "
-        "protocols of ratings, likes, top-N and next baskets ours are models made for them "
-        "(`mtrec.bench.models`); elsewhere they are the pipeline's own, or its parts put "
-        "together for speed. Beside a version of ours stands the commit that it was measured "
-        "at, or, of the oldest rows, that recorded it; rows of the cold-start study name the "
-        "one that they were read at.",
+        "bootstrap over users, of ratings, top-N and next baskets the bounds of the mean over "
+        "seeds, in cold start the widest bounds over seeds, of speed a bootstrap of the median "
+        "over the turns. In the protocols of ratings, likes, top-N and next baskets ours are "
+        "models made for them (`mtrec.bench.models`); elsewhere they are the pipeline's own, or "
+        "its parts put together for speed. Beside a version of ours stands the commit that it "
+        "was measured at, or, of the oldest rows, that recorded it; rows of the cold-start "
+        "study name the one that they were read at.",
         "## On what",
         "\n".join(f"- {line}" for line in machine),
         "## Against the targets",
@@ -91,10 +91,10 @@ def page(
         "## Where we lead, where we do not",
         "The best of ours and the best peer are those of the test rows: a look at who stands "
         "where, kinder to the side with more systems. Where a target above names no system of "
-        "ours, the best of ours counts there, too. For ratings `mtrec fused`, in cold start the "
-        "joint model is held against the best peer by paired differences. *Not told apart*: the "
-        "interval of the paired difference reaches zero; elsewhere the two intervals overlap, "
-        "which does not say that a paired test would not tell them apart.",
+        "ours, the best of ours counts there, too. Where a protocol has paired differences from "
+        "its peers, they decide. *Not told apart*: the interval of the paired difference "
+        "reaches zero; elsewhere the two intervals overlap, which does not say that a paired "
+        "test would not tell them apart.",
         _standing(rows),
         *_leads(rows),
         "## Cost against size" if "scaling" in figures else "",

@@ -36,10 +36,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models import topk
+from mtrec.bench.models import ranked_rows, topk
+from mtrec.bench.models.ranked_rows import Ranked
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
-from mtrec.bench.systems import Answer, ask
+from mtrec.bench.systems import ask
 
 Array = np.ndarray
 Settings = dict[str, Any]
@@ -80,8 +81,6 @@ OURS: list[Settings] = [
 ]
 MIN_BASKETS = 5
 MIN_BOUGHT = 10
-RESAMPLES = 200
-SEED = 42
 
 
 def transactions(root: Path) -> pd.DataFrame:
@@ -178,20 +177,20 @@ def measured(root: Path) -> tuple[Row, ...]:
     lines = transactions(root)
     split = frozen(root / "benchmarks" / "splits", "next_basket", lambda: last_two(lines))
     found = arrays(lines, split)
-    rows: list[Row] = []
-    for peer, (method, choices) in PEERS.items():
-        rows += peer_rows(root, split, found, peer, method, choices)
-    return tuple(rows + our_rows(root, split, found))
+    every = [run_peer(root, found, peer, *given) for peer, given in PEERS.items()]
+    every.append(ours(root, found))
+    return tuple(
+        row
+        for scope in SCOPES
+        for row in ranked_rows.rows(
+            f"next_basket_{scope}", split.sha256, [one[scope] for one in every]
+        )
+    )
 
 
-def peer_rows(
-    root: Path,
-    split: Split,
-    found: dict[str, Array],
-    peer: str,
-    method: str,
-    choices: list[Settings],
-) -> list[Row]:
+def run_peer(
+    root: Path, found: dict[str, Array], peer: str, method: str, choices: list[Settings]
+) -> dict[str, Ranked]:
     """Choose a peer's settings for each protocol on validation; measure it on the test."""
     chosen = dict.fromkeys(SCOPES, choices[0])
     if len(choices) > 1:
@@ -206,15 +205,18 @@ def peer_rows(
     jobs = [choice for choice in choices if choice in chosen.values()]
     final = ask(root, "mtrec", "basket_peers", known(found, 2),
                 jobs=[(method, choice) for choice in jobs])  # fmt: skip
-    rows = []
-    for scope, choice in chosen.items():
-        run = measure(final.arrays[f"{scope}_{jobs.index(choice)}"], scope, found, 2)
-        note = f"{json.dumps(choice)}; best of {len(choices)} on validation"
-        rows += summary(scope, split, peer, final, [run], final.seconds / len(jobs), note)
-    return rows
+    return {
+        scope: Ranked(
+            peer, final.version,
+            [measure(final.arrays[f"{scope}_{jobs.index(choice)}"], scope, found, 2)],
+            final.seconds / len(jobs), final.peak_mb,
+            f"{json.dumps(choice)}; best of {len(choices)} on validation",
+        )
+        for scope, choice in chosen.items()
+    }  # fmt: skip
 
 
-def our_rows(root: Path, split: Split, found: dict[str, Array]) -> list[Row]:
+def ours(root: Path, found: dict[str, Array]) -> dict[str, Ranked]:
     """Ours: the script chooses on the last known baskets and trains a network a protocol."""
     test = found["part"] == 2
     day = np.zeros(int(found["household"].max()) + 1, dtype="int32")
@@ -222,7 +224,7 @@ def our_rows(root: Path, split: Split, found: dict[str, Array]) -> list[Row]:
     final = ask(root, "mtrec", "basket_mtrec",
                 {**known(found, 2), "next_day": day, "group": groups(root, found)},
                 settings=OURS, seeds=SEEDS, folds=FOLDS)  # fmt: skip
-    rows = []
+    result = {}
     for scope in SCOPES:
         runs = [measure(final.arrays[f"{scope}_{seed}"], scope, found, 2) for seed in SEEDS]
         choice = OURS[int(final.arrays[f"trials_{scope}"].argmax())]
@@ -230,8 +232,10 @@ def our_rows(root: Path, split: Split, found: dict[str, Array]) -> list[Row]:
             "ranking network over repeat, recency, neighbour and product-type features; knows the "
             f"day; {json.dumps(choice)}; best of {len(OURS)} on validation"
         )
-        rows += summary(scope, split, "mtrec fused", final, runs, final.seconds, note)
-    return rows
+        result[scope] = Ranked(
+            ranked_rows.OURS, final.version, runs, final.seconds, final.peak_mb, note
+        )
+    return result
 
 
 def groups(root: Path, found: dict[str, Array]) -> Array:
@@ -242,27 +246,6 @@ def groups(root: Path, found: dict[str, Array]) -> Array:
     items, first = np.unique(found["item"], return_index=True)
     names = kind.reindex(found["product_id"][first]).fillna("unknown")
     return np.unique(names.to_numpy(str), return_inverse=True)[1][np.argsort(items)]
-
-
-def summary(
-    scope: str,
-    split: Split,
-    system: str,
-    answer: Answer,
-    runs: Sequence[dict[str, Array]],
-    seconds: float,
-    note: str,
-) -> list[Row]:
-    """One row a metric; value and interval are means over seeds."""
-    rows = []
-    for metric in runs[0]:
-        value, low, high = np.mean(
-            [topk.interval(run[metric], RESAMPLES, SEED) for run in runs], axis=0
-        )
-        rows.append(Row(f"next_basket_{scope}", split.sha256, system, answer.version, metric,
-                        float(value), float(low), float(high), len(runs), round(seconds, 2),
-                        answer.peak_mb, note))  # fmt: skip
-    return rows
 
 
 def protocol(scope: str, root: Path) -> list[Row]:

@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models import topk
+from mtrec.bench.models import ranked_rows, topk
+from mtrec.bench.models.ranked_rows import Ranked
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
 from mtrec.bench.systems import ask
@@ -39,7 +40,6 @@ Array = np.ndarray
 Settings = dict[str, Any]
 SEED = 42
 SEEDS = (0, 1, 2)
-RESAMPLES = 200
 RANDOM = ("ials", "bpr", "sasrec")
 PEERS: dict[str, list[Settings]] = {
     "popularity": [{}],
@@ -147,10 +147,8 @@ def protocol(name: str, root: Path) -> list[Row]:
     )
     split = frozen(root / "benchmarks" / "splits", name, make)
     chosen = choose(root, events, split)
-    rows: list[Row] = []
-    for peer, settings in chosen.items():
-        rows += peer_rows(name, root, events, split, peer, settings)
-    return rows + our_rows(name, root, events, split)
+    found = [run_peer(root, events, split, peer, settings) for peer, settings in chosen.items()]
+    return ranked_rows.rows(name, split.sha256, [*found, ours(name, root, events, split)])
 
 
 def choose(root: Path, events: pd.DataFrame, split: Split) -> dict[str, Settings]:
@@ -170,9 +168,7 @@ def choose(root: Path, events: pd.DataFrame, split: Split) -> dict[str, Settings
     return best
 
 
-def peer_rows(
-    name: str, root: Path, events: pd.DataFrame, split: Split, peer: str, chosen: Settings
-) -> list[Row]:
+def run_peer(root: Path, events: pd.DataFrame, split: Split, peer: str, chosen: Settings) -> Ranked:
     """Train a peer on training and validation events and measure it on the test."""
     both = np.concatenate([split.rows["train"], split.rows["validation"]])
     seeds = SEEDS if peer in RANDOM else SEEDS[:1]
@@ -183,8 +179,7 @@ def peer_rows(
         for k in range(len(seeds))
     ]
     note = f"{json.dumps(chosen)}; best of {len(PEERS[peer])} on validation"
-    return summary(name, split, peer, final.version, runs, final.seconds / len(seeds),
-                   final.peak_mb, note)  # fmt: skip
+    return Ranked(peer, final.version, runs, final.seconds / len(seeds), final.peak_mb, note)
 
 
 def seeded(peer: str, settings: Settings, seed: int) -> Settings:
@@ -192,7 +187,7 @@ def seeded(peer: str, settings: Settings, seed: int) -> Settings:
     return {**settings, "seed": seed} if peer in RANDOM else settings
 
 
-def our_rows(name: str, root: Path, events: pd.DataFrame, split: Split) -> list[Row]:
+def ours(name: str, root: Path, events: pd.DataFrame, split: Split) -> Ranked:
     """Ours: the script chooses by the validation events that it is given, and trains."""
     train, validation = split.rows["train"], split.rows["validation"]
     both = np.sort(np.concatenate([train, validation]))
@@ -207,29 +202,7 @@ def our_rows(name: str, root: Path, events: pd.DataFrame, split: Split) -> list[
         f"ranking network over item regressions, graph filter, sequence and time members; "
         f"{json.dumps(chosen)}; best of {len(OURS)} on validation"
     )
-    return summary(name, split, "mtrec fused", final.version, runs, final.seconds,
-                   final.peak_mb, note)  # fmt: skip
-
-
-def summary(
-    name: str,
-    split: Split,
-    system: str,
-    version: str,
-    runs: Sequence[Mapping[str, Array]],
-    seconds: float,
-    peak_mb: float,
-    note: str,
-) -> list[Row]:
-    """One row a metric; value and interval are means over seeds."""
-    rows = []
-    for metric in runs[0]:
-        value, low, high = np.mean(
-            [topk.interval(run[metric], RESAMPLES, SEED) for run in runs], axis=0
-        )
-        rows.append(Row(name, split.sha256, system, version, metric, float(value), float(low),
-                        float(high), len(runs), round(seconds, 2), peak_mb, note))  # fmt: skip
-    return rows
+    return Ranked(ranked_rows.OURS, final.version, runs, final.seconds, final.peak_mb, note)
 
 
 PROTOCOLS: dict[str, Callable[[Path], Sequence[Row]]] = {
