@@ -53,8 +53,8 @@ SEEN = {
     "later, as this split allows. Trials: four to twelve per peer; the last choice of ours is "
     "among four, and designs before it were not counted. Differences are paired, and positive is "
     "better.",
-    "leave_last_out": "Given: as under 8:1:1. Trials: as there. Differences are paired, and positive "
-    "is better.",
+    "leave_last_out": "Given: as under 8:1:1. Trials: as there. Differences are paired, and "
+    "positive is better.",
     "ecommerce_*": "Given: ours also reads texts and the last sixteen purchases; peers read the "
     "same columns without texts, and the history's length and last event, which is what tables "
     "hold. Where our heads start from running means (category, basket), LightGBM's trees do, "
