@@ -175,6 +175,14 @@ def test_in_cold_start_paired_differences_from_the_best_peer_decide():
     assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
 
 
+def test_differences_have_a_line_among_the_notes_only_if_there_is_something_to_tell():
+    rows = frame(
+        row("topn_811", "mtrec fused - ease", "ndcg@10", 0.1, note=""),
+        row("joint_video", "mtrec joint - single", "rating rmse", 0.1, note="by seed: 0.1"),
+    )
+    assert report._notes(rows).count("\n- ") == 0 and "by seed: 0.1" in report._notes(rows)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [(0.005, 0.015, "we lead"), (-0.001, 0.02, "not told apart"), (-0.02, -0.01, "**we do not**")],

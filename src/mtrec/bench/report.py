@@ -317,6 +317,8 @@ def _notes(rows: pd.DataFrame) -> str:
     lines = []
     for system, part in rows.sort_values("system", kind="stable").groupby("system"):
         for note, some in part.groupby("note", sort=False):
+            if DIFFERENCE in system and not note:
+                continue  # nothing was run for it
             row = some.iloc[0]
             facts = [f"{row['seeds']} run{'s' if row['seeds'] != 1 else ''}"]
             if some["seconds"].nunique() == 1:

@@ -51,7 +51,6 @@ FOLDS, SIZE = 5, 20_000
 SHARE = 10  # one training row in so many is for validation
 SEEDS = (0, 1, 2)
 FUSED = "mtrec fused"
-PAIRED_NOTE = "how far ours is below, on the same resamples of users"
 
 PEERS = (
     System("bias (Surprise)", "factorization", "ratings_surprise", {"model": "bias"}, False,
@@ -243,7 +242,7 @@ def scored(
         gain = interval(float(gains[0].mean()), gains[1])
         found.append(Row(
             "", "", f"{FUSED}{DIFFERENCE}{system.name}", "", metric, gain["value"], gain["low"],
-            gain["high"], len(SEEDS) * len(numbers), float("nan"), float("nan"), PAIRED_NOTE,
+            gain["high"], len(SEEDS) * len(numbers), float("nan"), float("nan"),
         ))  # fmt: skip
     return found
 
