@@ -76,8 +76,8 @@ REASONS: dict[tuple[str, str], str] = {
     "LightGBM is ahead of the joint model in spend and MMoE in purchase, by points whose "
     "intervals overlap; our single-task twin is ahead of MMoE in purchase. In category no model "
     "of ours is told apart from running means; LightGBM whose trees start from these has the "
-    "lower log loss and the lower accuracy. Not tried for ours: the higher "
-    "rate and wider embeddings that MMoE chose. Kept: static weights, a penalty, averaged "
+    "lower log loss and the lower accuracy. Not tried for ours: the higher rate and wider "
+    "embeddings that MMoE chose. Kept: static weights, a penalty, averaged "
     "weights, less dropout, heads that start from running means, twins as teachers, a shift of "
     "purchase to the rate of the validation rows (peers are shifted alike). Tried: other weights "
     "of tasks, past shares as features, numbers cut into quantiles, more decay, a lower learning "
@@ -95,9 +95,8 @@ REASONS: dict[tuple[str, str], str] = {
     "per core; what is left are matrix products and Adam's passes over the tables, which both "
     "sides have. Tried without effect: an Adam of one pass, one backward pass for all weights.",
     ("train_speed", "ratio_to_torch_loop"): "the loop's Adam is torch's fused one, which saves "
-    "passes over the tables. "
-    "Beside it: both in bfloat16. Tried without effect: an Adam of one pass of TensorFlow's "
-    "operations, one backward pass for all weights.",
+    "passes over the tables. Beside it: both in bfloat16. Tried without effect: an Adam of one "
+    "pass of TensorFlow's operations, one backward pass for all weights.",
     ("embed_speed", "*"): "both sides run the same matrix products in bfloat16, and ours has only "
     "padding and the cost per batch to save: texts of like length are batched by number of tokens.",
     ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; the rows' "
