@@ -11,7 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from mtrec.training.objective import training_losses
-from mtrec.training.step import gradients_of, gram_matrix, split_variables
+from mtrec.training.step import complete, gram_matrix, split_variables
 from mtrec.training.workbench import Workbench, fit
 
 
@@ -89,7 +89,7 @@ class GradientWatch:
             with tf.GradientTape(persistent=True) as tape:
                 means, _ = losses(batch, model(batch["inputs"], training=False))
             before = tf.stack(means)
-            gradients = [gradients_of(tape, [mean], shared) for mean in means]
+            gradients = [complete(tape.gradient(mean, shared), shared) for mean in means]
             original = [tf.identity(tf.convert_to_tensor(variable)) for variable in shared]
             affinities = []
             for own in gradients:

