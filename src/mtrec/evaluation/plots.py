@@ -109,7 +109,7 @@ def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figur
     figure, axes = plt.subplots()
     sns.histplot(
         timed, x="timestamp", hue="split", hue_order=list(SPLIT_COLOURS), palette=SPLIT_COLOURS,
-        binwidth=7, multiple="stack", ax=axes, linewidth=0.3,
+        binwidth=7, multiple="stack", alpha=1, ax=axes, linewidth=0.3,
     )  # fmt: skip
     axes.set(title=title, xlabel="week", ylabel="examples per week")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -127,7 +127,7 @@ def histogram(counts: pd.Series, title: str, label: str) -> Figure | NotDrawn:
     if values.nunique() <= FEW:
         sns.countplot(x=values, ax=axes, color=COLOURS[0], saturation=1)
     else:
-        edges = np.geomspace(values.min(), values.max() + 1, 40)
+        edges = np.geomspace(values.min(), values.max() + 1, 30)
         bins = np.unique(np.floor(edges)) - 0.5  # between whole numbers, so that no bar is empty
         axes.hist(values, bins=list(bins), color=COLOURS[0], edgecolor="white", linewidth=0.5)
         axes.set_xscale("log")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,6 +12,10 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from mtrec.evaluation.plots import COLOURS, NotDrawn
 
 MARKERS = {"truncation": "o", "layer": "s", "precision": "D", "bucketing": "^"}
+BESIDE: tuple[dict[str, Any], ...] = (  # shorter texts are named left below their mark
+    {"xytext": (4, 5)},
+    {"xytext": (-5, -11), "ha": "right"},
+)
 
 
 def cost_and_loss(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
@@ -31,8 +37,7 @@ def cost_and_loss(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
         for row in own.itertuples():
             axes.vlines(row.cpu_minutes, row.log_loss_low, row.log_loss_high, colour, alpha=0.35)
             axes.annotate(row.setting, (row.cpu_minutes, row.log_loss), fontsize=8,
-                          xytext=(4, -11 if part == "truncation" else 4),
-                          textcoords="offset points")  # fmt: skip
+                          textcoords="offset points", **BESIDE[part == "truncation"])  # fmt: skip
     axes.plot(default["cpu_minutes"], default["log_loss"], "*", color="black", markersize=13,
               label="default")  # fmt: skip
     axes.axhline(frame["constant_log_loss"].iloc[0], color="black", linewidth=1, linestyle=":")
