@@ -80,7 +80,10 @@ def test_what_is_not_drawn_says_why_and_leaves_no_file_of_an_earlier_run(tmp_pat
     ("found", "why"),
     [
         (plots.split_timeline(EXAMPLES, "t", False), "no dates"),
-        (plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"), "events per user: 1 for"),
+        (
+            plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"),
+            "events per user are 1 for",
+        ),
         (plots.label_presence({"a": np.ones(30, bool)}, EXAMPLES["split"], "t"), "every label"),
         (plots.embedding_map(NO_TEXT, pd.Series(list("aabbb")), "t"), "no texts"),
         (plots.embedding_map(np.ones((5, 1)), pd.Series(list("aabbb")), "t"), "no texts"),

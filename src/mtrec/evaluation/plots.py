@@ -122,7 +122,7 @@ def histogram(counts: pd.Series, title: str, label: str) -> Figure | NotDrawn:
     """How many users have each count; many different counts share bars of a logarithmic axis."""
     values = counts.dropna()
     if values.nunique() < 2:
-        return NotDrawn(f"{label}: {values.iloc[0] if len(values) else 'none'} for everyone.")
+        return NotDrawn(f"{label} are {values.iloc[0] if len(values) else 0} for everyone.")
     figure, axes = plt.subplots()
     if values.nunique() <= FEW:
         sns.countplot(x=values, ax=axes, color=COLOURS[0], saturation=1)
