@@ -13,7 +13,6 @@ export PATH := $(BIN):$(PATH)
 export PYTHONHASHSEED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 export DVC_NO_ANALYTICS := 1
-export MPLBACKEND := agg
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help

@@ -1,10 +1,15 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 
 from mtrec import notebooks, report
+
+SOURCES = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def executed(path, start, end):
@@ -74,3 +79,22 @@ def test_pieces_of_one_stream_are_joined_and_others_stay_apart(tmp_path):
         ("stderr", "c"),
         ("stdout", "d"),
     ]
+
+
+def test_notebooks_that_say_that_they_need_no_tensorflow_import_none():
+    imports = set()
+    for path in SOURCES.glob("*.ipynb"):
+        lines = [
+            line.strip()
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+            for line in cell["source"]
+        ]
+        if "notebooks.setup(tensorflow=False)" in lines:
+            imports |= {line for line in lines if line.startswith("from mtrec")}
+    code = [
+        *sorted(imports),
+        "import sys",
+        "sys.exit(len({'keras', 'tensorflow'} & {*sys.modules}))",
+    ]
+    assert len(imports) > 5
+    subprocess.run([sys.executable, "-c", "\n".join(code)], check=True, stderr=subprocess.DEVNULL)

@@ -10,18 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import HTML
 from tqdm import TqdmWarning
 
 
-def setup() -> None:
-    """Import TensorFlow without its banner, set one figure style; every notebook's first call.
+def setup(tensorflow: bool = True) -> None:
+    """Show figures in the notebook, in one style; every notebook's first call.
 
-    TensorFlow writes its banner to the process's standard error before any logger exists, so
-    that is turned away while it is imported.
+    Args:
+        tensorflow: import it, too, without its banner; False saves seconds where no model is
+            needed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=TqdmWarning)  # bars are off in notebooks
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.enable_matplotlib("inline")  # whatever MPLBACKEND says
+    if tensorflow:
+        _import_tensorflow()
+    from mtrec.evaluation import plots
+
+    plots.style()
+
+
+def _import_tensorflow() -> None:
+    """TensorFlow writes its banner to the process's standard error before any logger exists."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -33,9 +47,6 @@ def setup() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-    from mtrec.evaluation import plots
-
-    plots.style()
 
 
 def show(frame: pd.DataFrame, decimals: int = 3) -> HTML:

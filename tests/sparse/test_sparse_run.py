@@ -7,17 +7,8 @@ import pytest
 from mtrec.data.impute import IMPUTERS
 from mtrec.settings import Sparse
 from mtrec.sparse import run as module
-from mtrec.sparse.run import (
-    Setting,
-    fingerprint,
-    fit_whole,
-    keys,
-    plan,
-    prepare,
-    study,
-    train,
-    with_step,
-)
+from mtrec.sparse.plan import Setting, fingerprint, keys, plan, results, results_file
+from mtrec.sparse.run import fit_whole, prepare, study, train, with_step
 from mtrec.training import ledger
 from tests.conftest import DOMAIN
 
@@ -108,15 +99,15 @@ def test_results_of_other_settings_are_shown_until_there_are_own(sparse_run, wor
     names = keys(run, world)
     assert [len(names[part]) for part in ("none", "factors")] == [2 * 2, 3 * 2 * 2]
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=sparse_data`"):
-        module.results(run, names)
+        results(run, names)
     row = {"level": 0.5, "part": "none", "method": "none", "task": "like", "seed": 0}
-    ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": "other"}]))
-    assert module.results(run, names)["key"].tolist() == ["other"]
-    ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
-    assert module.results(run, names)["key"].tolist() == ["other"]
+    ledger.add(results_file(run), pd.DataFrame([{**row, "key": "other"}]))
+    assert results(run, names)["key"].tolist() == ["other"]
+    ledger.add(results_file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
+    assert results(run, names)["key"].tolist() == ["other"]
     for part in ("factors", "imputation"):
-        ledger.add(module.results_file(run), pd.DataFrame([{**row, "key": names[part][0]}]))
-    assert module.results(run, names)["key"].tolist() == [part[0] for part in names.values()]
+        ledger.add(results_file(run), pd.DataFrame([{**row, "key": names[part][0]}]))
+    assert results(run, names)["key"].tolist() == [part[0] for part in names.values()]
 
 
 def test_more_levels_and_seeds_leave_trainings_valid_and_other_settings_do_not(sparse_run):

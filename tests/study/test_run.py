@@ -9,9 +9,10 @@ from mtrec import config
 from mtrec.paths import Paths
 from mtrec.study import report
 from mtrec.study import run as module
+from mtrec.study import score as scoring
 from mtrec.study.plan import Setting
 from mtrec.study.run import fingerprint, keys, main, plan, train_setting
-from mtrec.training import ledger
+from mtrec.training import ledger, loop, workbench
 from mtrec.training.loop import Outcome
 
 SETTING = Setting("joint", "star", "static", (), ("rating", "like"), 2)
@@ -46,11 +47,11 @@ def study(run, bench, monkeypatch, tmp_path):
     run = study["run"]
     common = SimpleNamespace(training=run.training, model_building=run.model_building)
     monkeypatch.setattr(config, "read_params", lambda path: common)
-    monkeypatch.setattr(module, "make_deterministic", lambda *arguments: None)
-    monkeypatch.setattr(module.workbench, "prepare", prepare)
-    monkeypatch.setattr(module.workbench, "fit", fit)
-    monkeypatch.setattr(module.workbench, "with_head", lambda bench, task, change: bench)
-    monkeypatch.setattr(module, "score", lambda b, m, names: {name: ("auc", 0.5) for name in names})
+    monkeypatch.setattr(loop, "make_deterministic", lambda *arguments: None)
+    monkeypatch.setattr(workbench, "prepare", prepare)
+    monkeypatch.setattr(workbench, "fit", fit)
+    monkeypatch.setattr(workbench, "with_head", lambda bench, task, change: bench)
+    monkeypatch.setattr(scoring, "score", lambda b, m, names: dict.fromkeys(names, ("auc", 0.5)))
     return study
 
 

@@ -1,7 +1,7 @@
 """Data sets by their name in ``params.yaml``; another one is one module and one line here.
 
-A module has ``Settings`` (pydantic), ``load_raw(folder)``, with the folder of its raw files, and
-``make_tables(raw, settings, seed)``.
+A module has ``Settings`` (pydantic; ``has_clock`` says whether times are those of the data),
+``load_raw(folder)``, with the folder of its raw files, and ``make_tables(raw, settings, seed)``.
 """
 
 from types import ModuleType

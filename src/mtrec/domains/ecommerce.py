@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ class Settings(BaseModel):
     """``domains.ecommerce.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    has_clock: ClassVar[bool] = True  # purchases have times
 
     first_week: int = Field(9, ge=2, le=40, description="first week with examples, after a warm-up")
     last_training_week: int = Field(44, ge=10, le=50, description="train up to this week")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,7 @@ class Settings(BaseModel):
     """``domains.education_mastery.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    has_clock: ClassVar[bool] = False  # only the school year is known; the day is made up
 
     validation_share: float = Field(
         0.1, gt=0, lt=0.5, description="share of children that validate"

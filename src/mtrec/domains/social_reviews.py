@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ class Settings(BaseModel):
     """``domains.social_reviews.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    has_clock: ClassVar[bool] = False  # posts have no times; a shuffle orders them
 
     validation_share: float = Field(0.1, gt=0, lt=0.5, description="share of posts that validate")
     test_share: float = Field(0.1, gt=0, lt=0.5, description="share of posts that test")

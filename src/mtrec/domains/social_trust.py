@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ class Settings(BaseModel):
     """``domains.social_trust.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    has_clock: ClassVar[bool] = False  # a shuffle orders ratings and links
 
     validation_share: float = Field(0.1, gt=0, lt=0.5, description="share of rows that validate")
     test_share: float = Field(0.2, gt=0, lt=0.5, description="share of rows that test")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ class Settings(BaseModel):
     """``domains.video.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    has_clock: ClassVar[bool] = True  # ratings have times
 
     split: Literal["temporal", "random", "leave_last_out", "folds"] = Field(
         "temporal", description="how ratings are split"

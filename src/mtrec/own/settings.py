@@ -53,6 +53,11 @@ class Settings(Strict):
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
 
+    @property
+    def has_clock(self) -> bool:
+        """Whether the events file has times; otherwise a shuffle orders the events."""
+        return self.events.timestamp is not None
+
     @model_validator(mode="after")
     def _goes_together(self) -> Settings:
         if self.events.timestamp is None and self.split != "random":

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mtrec.evaluation.plots import COLOURS
+from mtrec.evaluation.plots import COLOURS, NotDrawn
 
 
-def gains(found: pd.DataFrame, title: str) -> Figure:
+def gains(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Mean gain by level of thinning, a panel per step, a line per method; bars are intervals.
 
     Args:
@@ -17,8 +17,10 @@ def gains(found: pd.DataFrame, title: str) -> Figure:
         title: of the figure.
     """
     parts = list(dict.fromkeys(found["part"]))
+    if not parts:
+        return NotDrawn("no result is known yet; run `make study`.")
     figure, panels = plt.subplots(
-        1, len(parts), figsize=(4.2 * len(parts), 3.6), sharey=True, squeeze=False
+        1, len(parts), figsize=(3.8 * len(parts), 3.6), sharey=True, squeeze=False
     )
     for axes, part in zip(panels[0], parts, strict=True):
         chosen = found[found["part"] == part]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mtrec.evaluation.intervals import mean_interval
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER
-from mtrec.sparse.run import NONE
+from mtrec.sparse.plan import NONE
 from mtrec.study.report import show, verdict
 
 KEYS = ["level", "task", "seed"]

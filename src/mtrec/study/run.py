@@ -1,21 +1,24 @@
-"""Train every setting of the comparison; what is done already is not done again."""
+"""Train every setting of the comparison; what is done already is not done again.
+
+TensorFlow is imported only by what trains, so that a page of results need not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mtrec.data.dataset import relevant
 from mtrec.study.plan import Setting, settings
 from mtrec.study.resume import resume
-from mtrec.study.score import score
-from mtrec.training import ledger, workbench
-from mtrec.training.loop import make_deterministic
-from mtrec.training.workbench import Workbench
+from mtrec.training import ledger
+
+if TYPE_CHECKING:
+    from mtrec.training.workbench import Workbench
 
 NOT_HERE: dict[str, float] = {  # what came after the first results
     "l2": 0.0, "ema_momentum": 0.0, "distillation": 0.0, "recalibrate": False,
@@ -33,6 +36,8 @@ def main(domain: str, minutes: float | None = None) -> bool:
         Whether nothing is missing any more.
     """
     from mtrec.config import experiment
+    from mtrec.training import workbench
+    from mtrec.training.loop import make_deterministic
 
     run = plain(without_graph(experiment(domain)))
     make_deterministic(run.seed, run.training.deterministic)
@@ -58,6 +63,9 @@ def train_setting(
     bench: Workbench, setting: Setting, seeds: Sequence[int]
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     """One training per seed: a row per task with validation loss and main test metric."""
+    from mtrec.study.score import score
+    from mtrec.training import workbench
+
     if setting.head:
         bench = workbench.with_head(bench, setting.tasks[0], dict(setting.head))
     bench = workbench.with_layer(bench, setting.layer, setting.balancing)
