@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec import progress
 from mtrec.data.dataset import Dataset
 from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
 from mtrec.models.store import load_model, save_model
@@ -60,7 +61,7 @@ def train_models(
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
     joint, outcomes = (JOINT, *ablations(assembly)), {}
-    for name in (*assembly.types, *joint):
+    for name in progress.over((*assembly.types, *joint), "training", "model"):
         twin = name in assembly.types
         model = load_model(untrained / f"{name}.keras")
         own = {name: assembly.types[name]} if twin else assembly.types
