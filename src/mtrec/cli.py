@@ -23,7 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("fetch", help="fetch and verify the raw data and the model's weights")
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
-    commands.add_parser("readme", help="write results and graph into README.md")
+    repro = commands.add_parser("repro", help="run the pipeline of one domain, or of several")
+    repro.add_argument("domain", nargs="*", help="video if none is named; all for every one")
+    repro.add_argument(
+        "--jobs", type=int, help="domains side by side (two, if there are two cores)"
+    )
+    readme = commands.add_parser("readme", help="write results and graph into README.md")
+    readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser("study", help="train what notebooks 07 to 10 lack of a domain")
     study.add_argument("domain")
     study.add_argument("--part", choices=STUDIES, help="one study only")
@@ -62,10 +68,14 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.notebooks import tidy
 
         tidy(chosen.notebook)
+    elif chosen.command == "repro":
+        from mtrec.pipeline.run import repro
+
+        return repro(chosen.domain, chosen.jobs)
     elif chosen.command == "readme":
         from mtrec.report import main as report
 
-        report()
+        report(chosen.domain)
     elif chosen.command == "study":
         from mtrec.notebooks import setup
 
