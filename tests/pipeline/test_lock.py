@@ -4,7 +4,14 @@ import sys
 
 import pytest
 
-from mtrec.pipeline.lock import BusyError, clear_dvc, finished, only_run
+from mtrec.pipeline.lock import (
+    BusyError,
+    clear_dvc,
+    finished,
+    keep_dvc_lock,
+    mend_dvc_lock,
+    only_run,
+)
 
 HOLD = """
 import sys
@@ -63,3 +70,21 @@ def test_a_dvc_command_that_still_runs_is_named(tmp_path, in_use):
     with pytest.raises(BusyError, match=f"still running in this clone .process {other.pid}."):
         clear_dvc(tmp_path)
     other.communicate(b"\n")
+
+
+def test_a_dvc_lock_that_a_full_disk_cut_short_is_put_back(tmp_path):
+    mend_dvc_lock(tmp_path)
+    file = tmp_path / "dvc.lock"
+    (tmp_path / "build").mkdir()
+    whole = "schema: '2.0'\nstages:\n  a: {cmd: b}\n"
+    file.write_text(whole)
+    keep_dvc_lock(tmp_path)
+    newer = whole + "  c: {cmd: d}\n"
+    file.write_text(newer)
+    mend_dvc_lock(tmp_path)
+    assert file.read_text() == newer
+    for cut in (newer[:-2], "schema: '2.0'", ""):
+        file.write_text(cut)
+        mend_dvc_lock(tmp_path)
+        assert file.read_text() == whole
+        keep_dvc_lock(tmp_path)

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from mtrec import cli
 from mtrec.config import ConfigError
 from mtrec.pipeline import run, stages
 
@@ -142,6 +143,8 @@ def test_a_readme_that_an_interruption_left_unwritten_is_written_next_time(repro
     monkeypatch.setattr(run, "_run_all", interrupted)
     assert repro("video") == run.INTERRUPTED
     monkeypatch.setattr(run, "_run_all", lambda due, jobs, root: [])
+    assert repro("video", until="training") == 0
+    assert repro.written == []
     assert repro("video") == 0
     assert repro.written == ["video"]
     assert repro("video") == 0
@@ -163,3 +166,13 @@ def test_broken_settings_stop_the_run_before_anything_else(project, repro):
     with pytest.raises(ConfigError, match="params.yaml: no such file"):
         repro()
     assert project.ran() == []
+
+
+def test_the_command_ends_with_one_sentence_and_status_1(project, monkeypatch, capsys):
+    monkeypatch.chdir(project.folder)
+    (project.folder / "params.yaml").write_text("seed: 1")
+    assert cli.main(["repro", "video"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("mtrec repro: params.yaml: ")
+    assert said.err.count("\n") == 1

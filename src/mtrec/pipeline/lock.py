@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import psutil
+import yaml
 
 
 class BusyError(OSError):
@@ -81,6 +83,31 @@ def clear_dvc(root: Path) -> None:
             f"stop it with `kill {alive[0]}`; then run this command again."
         )
     file.unlink(missing_ok=True)
+
+
+def keep_dvc_lock(root: Path) -> None:
+    """Keep a copy of dvc.lock, which DVC writes in place, so a full disk can cut it short."""
+    if (root / "dvc.lock").is_file():
+        partial = _kept(root).with_suffix(".partial")
+        shutil.copyfile(root / "dvc.lock", partial)
+        os.replace(partial, _kept(root))
+
+
+def mend_dvc_lock(root: Path) -> None:
+    """Put the copy back if dvc.lock is damaged; what ran since then comes from DVC's cache."""
+    file = root / "dvc.lock"
+    if not file.is_file() or not _kept(root).is_file():
+        return
+    try:
+        whole = "stages" in yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeError, TypeError):
+        whole = False
+    if not whole:
+        os.replace(_kept(root), file)
+
+
+def _kept(root: Path) -> Path:
+    return root / "build" / "dvc.lock.kept"
 
 
 def _is_dvc(pid: int) -> bool:

@@ -17,7 +17,7 @@ from mtrec.config import find_root, read_params
 from mtrec.data.fetch import settle
 from mtrec.pipeline import stages
 from mtrec.pipeline.domain import DomainRun, environment
-from mtrec.pipeline.lock import clear_dvc, finished, only_run
+from mtrec.pipeline.lock import clear_dvc, finished, keep_dvc_lock, mend_dvc_lock, only_run
 from mtrec.pipeline.screen import Screen
 from mtrec.pipeline.stages import Plan
 
@@ -53,8 +53,10 @@ def repro(
             lock = root / "build" / "repro.lock"
             with only_run(lock) as unfinished:
                 clear_dvc(root)
+                if unfinished:
+                    mend_dvc_lock(root)
                 status = _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch, unfinished)
-                if not status:
+                if not status and not (unfinished and until):  # or the README is still due
                     finished(lock)
                 return status
         except KeyboardInterrupt:
@@ -86,8 +88,11 @@ def _repro(
     if changed & set(raw):  # recorded once, before domains that read it run side by side
         _call(stages.dvc("repro", "--quiet", stages.RAW), root)
     began = time.monotonic()
+    keep_dvc_lock(root)
     runs = _run_all(due, jobs, root)
     failed = [run for run in runs if run.failed]
+    if failed:
+        mend_dvc_lock(root)
     if until is None:
         domains = [plan.domain for plan in plans]
         print(_call([sys.executable, "-m", "mtrec.cli", "readme", *domains], root), flush=True)
