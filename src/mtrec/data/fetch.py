@@ -201,8 +201,8 @@ def _archive(
                     f"(PIP_INDEX_URL), or put the file into {cache}; then run again, it resumes."
                 ) from error
             print(
-                f"{distribution.file}: no connection ({type(error).__name__}); attempt {attempt + 2} of {ATTEMPTS} "
-                f"in {2**attempt} s",
+                f"{distribution.file}: no connection ({type(error).__name__}); attempt "
+                f"{attempt + 2} of {ATTEMPTS} in {2**attempt} s",
                 file=sys.stderr,
                 flush=True,
             )
