@@ -87,7 +87,7 @@ def test_without_a_terminal_a_line_comes_every_half_minute(capsys):
 
 
 def test_in_a_terminal_a_bar_shows_the_loop_and_lines_stay_above_it(monkeypatch, capsys):
-    monkeypatch.setattr(screen.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(screen, "_terminal", lambda: True)
     shown = Screen()
     shown.show({"video": status(20, State("training", 8, 4, "model", "like", time.time() - 20))})
     shown.line("[1/2] preprocessing ecommerce: done in 8 s")

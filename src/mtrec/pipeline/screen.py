@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -39,7 +40,7 @@ class Screen:
     """Bars in a terminal, a line every half minute elsewhere."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+        self._terminal = _terminal()
         self._bars: dict[str, tqdm] = {}
         self._said: dict[str, float] = {}
 
@@ -82,3 +83,11 @@ class Screen:
             ncols=shutil.get_terminal_size().columns - 1, prefix=f"{status.label}{note}",
             unit=loop.unit, unit_scale=loop.unit == "B",
         )  # fmt: skip
+
+
+def _terminal() -> bool:
+    """Whether there is a terminal with room for bars; some have no size at all."""
+    try:
+        return sys.stdout.isatty() and min(os.get_terminal_size(sys.stdout.fileno())) > 0
+    except OSError:
+        return False
