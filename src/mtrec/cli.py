@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
     repro = commands.add_parser("repro", help="run the pipeline of one domain, or of several")
-    repro.add_argument("domain", nargs="*", help="video if none is named; all for every one")
+    repro.add_argument(
+        "domain", nargs="*", help="the default one if none is named; all for every one"
+    )
     repro.add_argument(
         "--jobs", type=int, help="domains side by side (two, if there are two cores)"
     )

@@ -1,5 +1,6 @@
 """``mtrec repro`` on a tiny project with the real DVC."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from mtrec import cli
 from mtrec.config import ConfigError
 from mtrec.pipeline import run, stages
+from mtrec.pipeline.lock import BusyError
 
 BOTH = ("preprocessing", "training")
 COMMAND = """
@@ -85,6 +87,7 @@ def test_one_domain_then_nothing_then_all_with_a_failure_that_stops_no_other(
     ]  # fmt: skip
     assert {(workers, threads) for _, workers, threads in ran} == {(1, 1)}  # side by side
     said = capsys.readouterr()
+    assert "\nvideo, bookshop: done in " in said.out
     assert (
         "[1/2] preprocessing ecommerce: failed: ValueError: column 'title' is missing. The "
         "notebook as it stopped: reports/ecommerce/01_preprocessing.ipynb. All that was said: "
@@ -105,10 +108,8 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on(project, repro):
     project.wish("training@video", "hang")
     command = start(project, "video")
     kernel = int(wait_for(project.folder / "kernel.pid"))
-    busy = start(project, "video")
-    _, errors = busy.communicate(timeout=60)
-    assert busy.returncode == 1
-    assert f"another run is under way in this clone (process {command.pid}, since " in errors
+    with pytest.raises(BusyError, match=f"under way in this clone .process {command.pid}, since "):
+        repro("video")
     began = time.monotonic()
     command.send_signal(signal.SIGTERM)
     _, errors = command.communicate(timeout=60)
@@ -166,6 +167,15 @@ def test_broken_settings_stop_the_run_before_anything_else(project, repro):
     with pytest.raises(ConfigError, match="params.yaml: no such file"):
         repro()
     assert project.ran() == []
+
+
+def test_a_full_disk_is_one_sentence_even_if_no_stage_ran(project, repro, monkeypatch):
+    def full(root):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run, "clear_dvc", full)
+    with pytest.raises(OSError, match="no space left on the disk. Free 2 GB, then run the same"):
+        repro("video")
 
 
 def test_the_command_ends_with_one_sentence_and_status_1(project, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -46,6 +47,7 @@ def repro(
         ConfigError: params.yaml, dvc.yaml or a domain's name is wrong.
         FetchError: the raw data cannot be fetched, or are not what they should be.
         BusyError: another run is under way in this clone.
+        OSError: the disk is full.
     """
     root = root or find_root()
     with _signals():
@@ -62,6 +64,12 @@ def repro(
         except KeyboardInterrupt:
             print("interrupted; run the same command to go on", file=sys.stderr)
             return INTERRUPTED
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                f"{root}: no space left on the disk. Free 2 GB, then run the same command again."
+            ) from error
 
 
 def _repro(
@@ -96,7 +104,8 @@ def _repro(
     if until is None:
         domains = [plan.domain for plan in plans]
         print(_call([sys.executable, "-m", "mtrec.cli", "readme", *domains], root), flush=True)
-        _say_where(domains, time.monotonic() - began)
+        bad = {run.plan.domain for run in failed}
+        _say_where([name for name in domains if name not in bad], time.monotonic() - began)
     for run in failed:
         print(
             f"failed: {run.failed} {run.plan.domain}: {run.why} Again: make repro "
@@ -150,8 +159,10 @@ def _nothing(plans: Sequence[Plan]) -> str:
 
 
 def _say_where(domains: Sequence[str], seconds: float) -> None:
+    if not domains:
+        return
     folder = f"reports/{domains[0] if len(domains) == 1 else '<domain>'}"
-    print(f"\ndone in {stages.duration(seconds)}. Where to look:")
+    print(f"\n{', '.join(domains)}: done in {stages.duration(seconds)}. Where to look:")
     print(f"- executed notebooks: {folder}/*.ipynb, in order (README.md says what each asks)")
     print(f"- figures: {folder}/figures, and in the notebooks")
     print("- results in words and tables: README.md, section 'What it found'", flush=True)
