@@ -20,42 +20,32 @@ class BusyError(OSError):
 
 
 @contextmanager
-def only_run(file: Path) -> Iterator[bool]:
+def only_run(file: Path) -> Iterator[None]:
     """Hold the lock of this clone while the block runs.
 
-    The operating system lets go of the lock when its process ends, however it ends. The file
-    keeps the holder's process id; it is emptied by :func:`finished` only, so a later run knows
-    that one before it did not come to its end.
+    The operating system lets go of the lock when its process ends, however it ends.
 
     Args:
-        file: the lock, made if need be.
-
-    Yields:
-        True if the run before this one did not finish.
+        file: the lock, made if need be; it says who holds it.
 
     Raises:
         BusyError: another run holds the lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as handle:
-        handle.seek(0)
-        said = handle.read().strip()
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            handle.seek(0)
+            said = handle.read().strip() or "it has just begun"
             raise BusyError(
-                f"another run is under way in this clone ({said or 'it has just begun'}). Wait "
-                "for it, or stop it and run this command again: it goes on where that one stopped."
+                f"another run is under way in this clone ({said}). Wait for it, or stop it and "
+                "run this command again: it goes on where that one stopped."
             ) from None
         handle.truncate(0)
         handle.write(f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M}\n")
         handle.flush()
-        yield bool(said)
-
-
-def finished(file: Path) -> None:
-    """Note that the run which holds the lock did everything."""
-    file.write_text("", encoding="utf-8")
+        yield
 
 
 def clear_dvc(root: Path) -> None:
@@ -95,15 +85,17 @@ def keep_dvc_lock(root: Path) -> None:
 
 def mend_dvc_lock(root: Path) -> None:
     """Put the copy back if dvc.lock is damaged; what ran since then comes from DVC's cache."""
-    file = root / "dvc.lock"
-    if not file.is_file() or not _kept(root).is_file():
+    file, kept = root / "dvc.lock", _kept(root)
+    if not kept.is_file():
         return
     try:
         whole = "stages" in yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeError, TypeError):
+    except (yaml.YAMLError, UnicodeError, TypeError, FileNotFoundError):
         whole = False
-    if not whole:
-        os.replace(_kept(root), file)
+    if whole:
+        kept.unlink()
+    else:
+        os.replace(kept, file)
 
 
 def _kept(root: Path) -> Path:

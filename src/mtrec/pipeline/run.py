@@ -18,7 +18,7 @@ from mtrec.config import find_root, read_params
 from mtrec.data.fetch import settle
 from mtrec.pipeline import stages
 from mtrec.pipeline.domain import DomainRun, environment
-from mtrec.pipeline.lock import clear_dvc, finished, keep_dvc_lock, mend_dvc_lock, only_run
+from mtrec.pipeline.lock import clear_dvc, keep_dvc_lock, mend_dvc_lock, only_run
 from mtrec.pipeline.screen import Screen
 from mtrec.pipeline.stages import Plan
 
@@ -52,15 +52,10 @@ def repro(
     root = root or find_root()
     with _signals():
         try:
-            lock = root / "build" / "repro.lock"
-            with only_run(lock) as unfinished:
+            with only_run(root / "build" / "repro.lock"):
                 clear_dvc(root)
-                if unfinished:
-                    mend_dvc_lock(root)
-                status = _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch, unfinished)
-                if not status and not (unfinished and until):  # or the README is still due
-                    finished(lock)
-                return status
+                mend_dvc_lock(root)
+                return _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch)
         except KeyboardInterrupt:
             print("interrupted; run the same command to go on", file=sys.stderr)
             return INTERRUPTED
@@ -78,7 +73,6 @@ def _repro(
     until: str | None,
     root: Path,
     fetch: Callable[[Path], str],
-    unfinished: bool,
 ) -> int:
     config = read_params(root / "params.yaml")
     listing = stages.start_listing(root)
@@ -89,7 +83,8 @@ def _repro(
     names = [name for plan in plans for name in plan.names()]
     changed = stages.changed(root, [*raw, *names])
     due = [plan for plan in plans if changed & set(plan.names())]
-    if not due and not (unfinished and until is None):
+    readme_due = root / "build" / "readme.due"
+    if not due and not (readme_due.exists() and until is None):
         if until is None:
             print(_nothing(plans))
         return 0
@@ -97,13 +92,13 @@ def _repro(
         _call(stages.dvc("repro", "--quiet", stages.RAW), root)
     began = time.monotonic()
     keep_dvc_lock(root)
-    runs = _run_all(due, jobs, root)
-    failed = [run for run in runs if run.failed]
-    if failed:
-        mend_dvc_lock(root)
+    readme_due.touch()
+    failed = [run for run in _run_all(due, jobs, root) if run.failed]
+    mend_dvc_lock(root)
     if until is None:
         domains = [plan.domain for plan in plans]
         print(_call([sys.executable, "-m", "mtrec.cli", "readme", *domains], root), flush=True)
+        readme_due.unlink()
         bad = {run.plan.domain for run in failed}
         _say_where([name for name in domains if name not in bad], time.monotonic() - began)
     for run in failed:
