@@ -1,4 +1,4 @@
-# make repro | test | bench | setup | lab | lint | nbval | clean   (make repro DOMAIN=video; make setup GPU=1)
+# make repro | test | study | bench | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -16,13 +16,14 @@ export DVC_NO_ANALYTICS := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro patient stages study bench test fast lint nbval lab lock clean
+.PHONY: help setup fetch repro study bench test lint types fast nbval lab lock clean
 
 help:
-	@echo "make repro   fetch the data, run the pipeline, write reports/ and the results in README.md"
+	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
 	@echo "make study   train what notebooks 07 to 10 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
-	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro"
-	@echo "make test    everything CI runs: lint, types, fast tests, notebooks of one domain"
+	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
+	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
+	@echo "             or one of them: make lint | types | fast | nbval"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
 	@echo "make lock    pin dependencies anew after a change of pyproject.toml"
@@ -41,50 +42,22 @@ $(STAMP): $(LOCK) pyproject.toml
 	@touch $@
 
 fetch: setup
-	@$(BIN)/mtrec fetch
+	@"$(BIN)/mtrec" fetch
 
-# Domains share no stage but the raw data, settled first, and training keeps one core busy: two run
-# at a time, the one with most text first, each TensorFlow on its share of the cores (the same
-# numbers, sooner). What that leaves undone, or what failed, is for the last command to report.
-JOBS ?= 2
-SHARE = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) / $(JOBS))))
-FIRST := social_reviews
-STAGES = $(filter %@$(DOMAIN),$(shell $(BIN)/dvc stage list --name-only))
-
-repro: fetch
-	@$(if $(DOMAIN),,$(BIN)/dvc status --quiet || { $(BIN)/dvc repro --quiet data.dvc && \
-	  $(BIN)/dvc stage list --name-only | sed -n 's/.*@//p' | \
-	  awk '!seen[$$0]++ {print $$0 != "$(FIRST)", $$0}' | sort -s -n -k 1,1 | cut -d ' ' -f 2 | \
-	  TF_NUM_INTRAOP_THREADS=$(SHARE) \
-	  xargs -P $(JOBS) -I '{}' $(MAKE) --no-print-directory patient DOMAIN='{}'; })
-	@$(MAKE) --no-print-directory stages
-	@$(BIN)/mtrec readme
-
-# DVC gives up when another process holds its lock for three seconds; here it comes back. Stages one
-# by one, in their order: to look at what they depend on, DVC would have to own the raw data.
-patient:
-	@said=$$(mktemp); \
-	until $(BIN)/dvc repro --single-item $(STAGES) 2>$$said; do \
-	  grep -q 'Unable to acquire lock' $$said || { cat $$said >&2; break; }; \
-	  sleep 3; \
-	done; rm -f $$said
-
-stages:
-	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(STAGES),evaluation@$(DOMAIN)))
+# Which domain if none is named, how many side by side: src/mtrec/pipeline/.
+repro: setup
+	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS))
 
 # The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
-study: fetch $(VENV)/.lightfm
-	@for domain in $(or $(DOMAIN),video ecommerce social_reviews social_trust education_courses education_mastery); do \
-	  $(BIN)/dvc repro task_embedding@$$domain && \
-	  $(BIN)/mtrec study $$domain $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
-	done
+study: setup $(VENV)/.lightfm
+	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # Peers of the benchmarks, each set in an environment of its own.
 PEERS := $(patsubst benchmarks/environments/%.lock,$(VENV)/bench/%/.installed,\
   $(wildcard benchmarks/environments/*.lock))
 
 bench: fetch $(PEERS)
-	@$(BIN)/mtrec bench $(if $(ONLY),--only '$(ONLY)')
+	@"$(BIN)/mtrec" bench $(if $(ONLY),--only '$(ONLY)')
 
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
@@ -95,9 +68,14 @@ $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	@$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
-# Tests and notebooks side by side, each TensorFlow on its share of the cores.
-test: lint fetch $(VENV)/.lightfm
-	@TF_NUM_INTRAOP_THREADS=$(SHARE) $(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=line fast nbval
+# Notebooks beside types and unit tests, each TensorFlow on its share of the cores. A part that
+# fails stops no other, and the whole then fails.
+SHARE = $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) / 2)); echo $$((n > 0 ? n : 1)))
+
+test: lint
+	@TF_NUM_INTRAOP_THREADS=$(SHARE) MTREC_WORKERS=$(SHARE) \
+	  $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line nbval types fast \
+	  && echo "make test: all passed"
 
 # A peer of the cold-start study that is compiled from source; without a C compiler it is left out.
 $(VENV)/.lightfm: requirements-lightfm.lock | setup
@@ -106,19 +84,24 @@ $(VENV)/.lightfm: requirements-lightfm.lock | setup
 	  && touch $@ || echo "LightFM was not built (no C compiler?); it is left out of the cold-start study"
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@echo "lint: ruff"
+	@"$(BIN)/ruff" check --quiet .
+	@"$(BIN)/ruff" format --check --quiet .
+
+types: setup
+	@echo "types: mypy"
+	@"$(BIN)/mypy"
 
 fast: fetch $(VENV)/.lightfm
-	$(BIN)/python -m pytest tests src --doctest-modules
+	@echo "fast: unit tests and the examples of docstrings"
+	@"$(BIN)/python" -m pytest tests src --doctest-modules
 
-# Executed notebooks of one domain, run again in a copy of the tracked files.
+# Executed notebooks, run again in a copy of the tracked files.
 nbval: fetch
-	@$(BIN)/python tests/run_nbval.py $(or $(DOMAIN),video)
+	@"$(BIN)/python" tests/run_nbval.py $(DOMAIN)
 
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	@"$(BIN)/jupyter" lab notebooks
 
 # torch comes first and from its own file (NAME.torch), with or without these.
 CUDA := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \

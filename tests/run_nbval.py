@@ -1,13 +1,20 @@
-"""Run the executed notebooks of one domain again, in a copy of the tracked files, and compare.
+"""Run executed notebooks again, in a copy of the tracked files, and compare what they show.
 
 The copy keeps the pipeline's own outputs out of reach: a rerun must not change what is being
-checked, nor find what an earlier stage left behind.
+checked, nor find what an earlier stage left behind. Domains share nothing there: with ``all``, two
+are checked side by side.
 """
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from mtrec.pipeline.domain import environment
+from mtrec.pipeline.stages import ALL, DEFAULT
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,21 +32,65 @@ def copy_tracked(target: Path) -> None:
     (target / "data").symlink_to(ROOT / "data")
 
 
-def run(target: Path, notebooks: list[str]) -> int:
-    """Run nbval on notebooks below ``target``; 0 if every compared output is the same."""
+def notebooks(root: Path, wanted: Sequence[str]) -> dict[str, list[str]]:
+    """The executed notebooks of the wanted domains, in order.
+
+    Raises:
+        ValueError: a domain has none.
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted((root / "reports").glob("*/[0-9][0-9]_*.ipynb")):
+        found.setdefault(path.parent.name, []).append(path.relative_to(root).as_posix())
+    if ALL in wanted:
+        return found
+    for domain in wanted:
+        if domain not in found:
+            raise ValueError(
+                f"no executed notebooks of domain '{domain}'. reports/ has those of "
+                f"{', '.join(found)}; '{ALL}' checks every one."
+            )
+    return {domain: found[domain] for domain in wanted}
+
+
+def run(target: Path, paths: Sequence[str], share: int = 1, alone: bool = True) -> int:
+    """Run nbval on notebooks below ``target``; 0 if every compared output is the same.
+
+    Args:
+        target: the copy.
+        paths: notebooks below it, in order.
+        share: cores to keep busy.
+        alone: show what happens as it happens; else all at once, when it is over.
+    """
     options = ["--nbval", "--nbval-kernel-name", "python3", "--nbval-cell-timeout", "3600"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    return subprocess.run([*command, *notebooks], cwd=target, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *paths]
+    done = subprocess.run(
+        command, cwd=target, env=environment(share), text=True, check=False,
+        stdout=None if alone else subprocess.PIPE, stderr=None if alone else subprocess.STDOUT,
+    )  # fmt: skip
+    print(done.stdout or "", end="", flush=True)
+    return done.returncode
 
 
-def main(domain: str) -> int:
-    """Check all notebooks of ``domain``, in order."""
+def main(wanted: Sequence[str]) -> int:
+    """Check the notebooks of one domain, or of several; 0 if all are as they were."""
+    chosen = notebooks(ROOT, wanted or [DEFAULT])
     target = ROOT / "build" / "nbval"
     copy_tracked(target)
-    folder = ROOT / "reports" / domain
-    notebooks = sorted(f"reports/{domain}/{path.name}" for path in folder.glob("*.ipynb"))
-    return run(target, notebooks)
+    cores = os.cpu_count() or 1
+    side = max(1, min(2, cores, len(chosen)))
+
+    def check(domain: str) -> int:
+        print(f"nbval: {len(chosen[domain])} notebooks of {domain}", flush=True)
+        status = run(target, chosen[domain], max(1, cores // side), alone=len(chosen) == 1)
+        print(f"nbval: {domain}: {'something differs' if status else 'as it was'}", flush=True)
+        return status
+
+    with ThreadPoolExecutor(side) as pool:
+        return max(pool.map(check, chosen))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(f"run_nbval: {error}")

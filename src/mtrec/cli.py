@@ -23,9 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("fetch", help="fetch and verify the raw data and the model's weights")
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
-    commands.add_parser("readme", help="write results and graph into README.md")
+    repro = commands.add_parser("repro", help="run the pipeline of one domain, or of several")
+    repro.add_argument(
+        "domain", nargs="*", help="the default one if none is named; all for every one"
+    )
+    repro.add_argument(
+        "--jobs", type=int, help="domains side by side (two, if there are two cores)"
+    )
+    readme = commands.add_parser("readme", help="write results and graph into README.md")
+    readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser("study", help="train what notebooks 07 to 10 lack of a domain")
-    study.add_argument("domain")
+    study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
     bench = commands.add_parser("bench", help="run the benchmarks and write reports/benchmarks")
@@ -62,19 +70,16 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.notebooks import tidy
 
         tidy(chosen.notebook)
+    elif chosen.command == "repro":
+        from mtrec.pipeline.run import repro
+
+        return repro(chosen.domain, chosen.jobs)
     elif chosen.command == "readme":
         from mtrec.report import main as report
 
-        report()
+        report(chosen.domain)
     elif chosen.command == "study":
-        from mtrec.notebooks import setup
-
-        setup()
-        for part, domains in STUDIES.items():
-            if chosen.part in (None, part) and (not domains or chosen.domain in domains):
-                _study(part, chosen.domain, chosen.minutes)
-            elif chosen.part == part:
-                print(f"{chosen.domain}: study '{part}' is one of {', '.join(domains)} alone")
+        return _studies(chosen.domain, chosen.part, chosen.minutes)
     elif chosen.command == "bench":
         from mtrec.bench.main import main as bench
         from mtrec.config import find_root
@@ -97,6 +102,27 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.evaluation.reference import update
 
         print(f"wrote {update(chosen.domain)}; commit it")
+    return 0
+
+
+def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
+    """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
+    from mtrec.config import find_root, read_params
+    from mtrec.notebooks import setup
+    from mtrec.pipeline.run import repro
+    from mtrec.pipeline.stages import ALL
+
+    known = tuple(read_params(find_root() / "params.yaml").domains)
+    for domain in known if wanted == ALL else (wanted,):
+        parts = [part for part in STUDIES if domain in (STUDIES[part] or known)]
+        if only and only not in parts:
+            print(f"{domain}: study '{only}' is one of {', '.join(STUDIES[only])} alone")
+            continue
+        if status := repro((domain,), until="task_embedding"):
+            return status
+        setup()
+        for part in [only] if only else parts:
+            _study(part, domain, minutes)
     return 0
 
 

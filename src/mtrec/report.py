@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,12 @@ ORDER = (
 )  # fmt: skip
 
 
-def main(root: Path | None = None) -> None:
+def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     """Write the sections and print the headline figures; the file changes only if they did.
+
+    Args:
+        shown: domains whose figures are printed; all if none. The file holds every domain's.
+        root: of the repository.
 
     Raises:
         ValueError: README.md lacks a pair of markers.
@@ -44,6 +48,8 @@ def main(root: Path | None = None) -> None:
         temporary.write_text(new, encoding="utf-8")
         os.replace(temporary, readme)
     for domain, found in metrics.items():
+        if shown and domain not in shown:
+            continue
         print(f"\n{domain}: {seconds_line(found)}")
         print(tables.results_table(found).to_string(index=False))
 

@@ -104,6 +104,24 @@ def test_files_that_are_right_are_left_alone(folders, index):
     assert run(folders, index) == 0
 
 
+def test_data_that_are_there_need_no_network(folders, index):
+    run(folders, index)
+    assert fetch(*folders, (distribution(),), "http://127.0.0.1:9/simple/") == 0
+
+
+def test_a_network_that_goes_away_is_told_at_each_attempt_and_the_next_run_goes_on(
+    folders, index, capsys
+):
+    index.state["breaks"] = 99
+    with pytest.raises(FetchError, match="download failed 5 times.*then run again, it resumes"):
+        run(folders, index)
+    assert "attempt 2 of 5 in 1 s" in capsys.readouterr().err
+    assert not folders[0].exists()  # nothing half-written where the pipeline reads
+    index.state["breaks"] = 0
+    assert run(folders, index) == 1
+    assert index.state["requests"][-1][1] is not None  # from where it stopped
+
+
 def test_broken_connection_is_resumed_where_it_ended(folders, index):
     index.state["breaks"] = 2
     assert run(folders, index) == 1

