@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; none for all
+    "task_analysis": ("video", "ecommerce"),
     "comparison": ("video", "ecommerce"),
     "cold_start": (),
     "sparse_data": ("video", "education_mastery"),
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
-    study = commands.add_parser("study", help="train what notebooks 07 to 10 lack of a domain")
+    study = commands.add_parser("study", help="train what notebooks 06 to 10 lack of a domain")
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
@@ -128,7 +129,11 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
 
 def _study(part: str, domain: str, minutes: float | None) -> None:
     """Add to ``reports/study`` what a study lacks."""
-    if part == "comparison":
+    if part == "task_analysis":
+        from mtrec.analysis.run import main as analysis
+
+        analysis(domain, minutes)
+    elif part == "comparison":
         from mtrec.study import cost, run
 
         if run.main(domain, minutes):

@@ -71,11 +71,6 @@ class Paths:
         return self.artifacts / "analysis"
 
     @property
-    def transfers(self) -> Path:
-        """Trainings of an interrupted analysis; not an output, so that DVC leaves it alone."""
-        return self.root / "build" / "analysis" / f"{self.domain}.csv"
-
-    @property
     def cost(self) -> Path:
         """Time per step of layers and balancers, committed."""
         return self.study.with_name(f"{self.domain}_cost.csv")

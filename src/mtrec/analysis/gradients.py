@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from mtrec.analysis.known import GRADIENTS
 from mtrec.training.objective import training_losses
-from mtrec.training.step import complete, gram_matrix, split_variables
+from mtrec.training.parts import complete, divide
+from mtrec.training.step import gram_matrix
 from mtrec.training.workbench import Workbench, fit
 
 
@@ -61,13 +63,7 @@ class GradientWatch:
 
     def table(self) -> pd.DataFrame:
         """``epoch``, ``probe``, ``task``, ``other``, ``cosine``, ``affinity``."""
-        columns = ["epoch", "probe", "task", "other", "cosine", "affinity"]
-        return pd.DataFrame(self.rows, columns=columns)
-
-    def matrix(self, column: str) -> pd.DataFrame:
-        """Mean over epochs and probes, ``(tasks, tasks)``."""
-        found = self.table().pivot_table(index="task", columns="other", values=column)
-        return found.reindex(index=self.names, columns=self.names)
+        return pd.DataFrame(self.rows, columns=GRADIENTS)
 
     def _compile(self, model: keras.Model) -> Any:
         bench = self.bench
@@ -75,7 +71,7 @@ class GradientWatch:
         losses = training_losses(
             types, bench.assembly.scales, dict.fromkeys(self.names, 1.0), {}, bench.training
         )
-        shared, _ = split_variables(model)
+        shared = divide(model).shared
         rate = bench.settings.learning_rate
         part = bench.training
         masks = {name: mask.astype("float32") for name, mask in part.masks.items()}

@@ -12,31 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mtrec.training import checkpoint
-from mtrec.training.workbench import Workbench
-
-
-def bench_table(bench: Workbench) -> pd.DataFrame:
-    """Rows, steps and epochs of every training of the analysis."""
-    steps = max(1, len(bench.training) // bench.settings.batch_size)
-    return pd.DataFrame(
-        [{"training rows": len(bench.training), "validation rows": len(bench.validation),
-          "steps per epoch": steps, "epochs, at most": bench.settings.epochs,
-          "past events": bench.sizes.history.length, "shared layer": bench.sizes.shared.layer,
-          "balancing": bench.settings.balancing}]
-    )  # fmt: skip
-
-
-def identity(bench: Workbench) -> str:
-    """What the trainings depend on, as a hash."""
-    return checkpoint.fingerprint(
-        bench.settings.model_dump(mode="json"), bench.sizes.model_dump(mode="json"),
-        {name: task.model_dump(mode="json") for name, task in bench.domain.tasks.items()},
-        bench.domain.features.model_dump(mode="json"), dict(bench.vectors),
-        bench.training.inputs, bench.training.labels, bench.training.masks,
-        bench.validation.inputs, bench.validation.labels, bench.validation.masks,
-    )  # fmt: skip
-
 
 def relative_affinity(affinity: pd.DataFrame) -> pd.DataFrame:
     """Affinity in percent of what a step for the column's own task does, ``(tasks, tasks)``."""

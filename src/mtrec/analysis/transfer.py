@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.evaluation.intervals import mean_interval
-from mtrec.training import ledger, workbench
-from mtrec.training.workbench import Workbench
-
-Sets = Iterable[tuple[str, ...]]
 
 
 def small_sets(tasks: Sequence[str]) -> list[tuple[str, ...]]:
@@ -26,37 +20,6 @@ def small_sets(tasks: Sequence[str]) -> list[tuple[str, ...]]:
     """
     found = [(task,) for task in tasks] + list(combinations(tasks, 2)) + [tuple(tasks)]
     return list(dict.fromkeys(found))
-
-
-def train_sets(
-    bench: Workbench, sets: Sets, seeds: Sequence[int], file: Path, identity: Any
-) -> pd.DataFrame:
-    """Train a model for each set of tasks and seed.
-
-    Args:
-        bench: shared parts.
-        sets: sets of tasks, in the domain's order.
-        seeds: a training per set and seed.
-        file: results so far; a finished training is not repeated.
-        identity: JSON value that stands for everything the trainings depend on.
-
-    Returns:
-        ``tasks`` (names joined by ``+``), ``seed``, ``task``, ``val_loss`` (normalised).
-    """
-    sets = list(sets)
-    keys: dict[tuple, str] = {}
-    for names in sets:
-        keys |= {(names, seed): ledger.key(identity, names, seed) for seed in seeds}
-        done = set(ledger.read(file)["key"])
-        missing = [seed for seed in seeds if keys[names, seed] not in done]
-        for seed, _, outcome in workbench.fit(bench, names, missing):
-            losses = workbench.validation_loss(outcome)
-            rows = pd.DataFrame({"task": losses.keys(), "val_loss": losses.values()}).round(6)
-            more = {"tasks": "+".join(names), "seed": seed, "key": keys[names, seed]}
-            ledger.add(file, rows.assign(**more))
-    found = ledger.read(file)
-    found = found[found["key"].isin(keys.values())].drop(columns="key")
-    return found.sort_values(["seed", "tasks"], kind="stable", ignore_index=True)
 
 
 def gains(results: pd.DataFrame) -> pd.DataFrame:

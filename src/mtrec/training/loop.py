@@ -20,12 +20,8 @@ from mtrec.tasks import TaskType
 from mtrec.training import checkpoint
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
-from mtrec.training.step import (
-    compile_evaluation,
-    compile_step,
-    compile_steps,
-    split_variables,
-)
+from mtrec.training.parts import divide
+from mtrec.training.step import compile_evaluation, compile_step, compile_steps
 
 OPTIMIZERS: dict[str, Any] = {
     "adamw": keras.optimizers.AdamW,
@@ -111,8 +107,8 @@ class Trainer:
             settings.optimizer, settings.learning_rate, settings.weight_decay,
             fading(settings.ema_momentum, steps * settings.epochs),
         )  # fmt: skip
-        shared, owned = split_variables(model)
-        self._trained = [*shared, *owned]
+        variables = divide(model)
+        self._trained = [*variables.shared, *variables.owned]
         self.optimizer.build(self._trained)
         self._optimizer_start = [np.asarray(variable) for variable in self.optimizer.variables]
         self.balancing = settings.balancing if len(tasks) > 1 else "static"

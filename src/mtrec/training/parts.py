@@ -1,0 +1,222 @@
+"""A model in three parts: below, in and above the shared layer.
+
+TensorFlow traces a gradient through all that a tape has recorded, whatever is asked for. With a
+tape for each part, the gradient of a task is traced through its own tower and head, once, and from
+there on through what it shares, once for each combination of tasks that a balancer wants to know.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtrec.data.offsets import input_name
+
+
+class Part(keras.layers.Layer):
+    """What lies between some tensors of a functional model.
+
+    Not a ``keras.Model``, which would copy nodes into the layers that the whole model then finds.
+
+    Args:
+        inputs: symbolic tensors of the model.
+        outputs: symbolic tensors that follow from them alone.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any):
+        super().__init__(autocast=False)
+        self.function = keras.Function(inputs, outputs)
+        operations = self.function.operations
+        self.parts = [part for part in operations if isinstance(part, keras.layers.Layer)]
+
+    def call(self, inputs, training=None):
+        """Outputs, in the structure that was given."""
+
+        def told(operation: Any) -> Any:
+            """The operation, which knows whether the whole is being trained."""
+            if "training" not in inspect.signature(operation.call).parameters:
+                return operation
+            return lambda *given, **more: operation(*given, **{**more, "training": training})
+
+        return self.function._run_through_graph(inputs, told)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a model, which together compute what it computes.
+
+    Attributes:
+        below: inputs -> the representation, which is the shared layer's input, and the states of
+            the catalogue that each ranking head reads.
+        shared: representation -> the towers' inputs.
+        above: the towers' inputs, the catalogues and the offsets -> logits by task.
+        offsets: names of the inputs that are added to logits.
+    """
+
+    below: Part
+    shared: Part
+    above: Part
+    offsets: tuple[str, ...]
+
+
+def cut(model: keras.Model) -> Parts:
+    """Cut a model of :func:`mtrec.models.build.build`; its layers are the same objects."""
+    tasks = list(model.output)
+    towers = [model.get_layer(f"{task}_tower").input for task in tasks]
+    heads = [model.get_layer(f"{task}_head").input for task in tasks]
+    catalogues = [head[1] for head in heads if isinstance(head, list | tuple)]
+    offsets = tuple(name for name in map(input_name, tasks) if name in model.input)
+    representation = model.get_layer("shared").input
+    seam = [*towers, *catalogues]
+    return Parts(
+        Part(model.input, [representation, *catalogues]),
+        Part(representation, towers),
+        Part([*seam, *(model.input[name] for name in offsets)], model.output),
+        offsets,
+    )
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Trainable variables by the part of a model that they are in.
+
+    Attributes:
+        below: of what lies below the shared layer.
+        middle: of the shared layer, without
+        private: those of its variables each of whose rows serves one task.
+        above: of towers and heads.
+    """
+
+    below: list
+    middle: list
+    private: list
+    above: list
+
+    @property
+    def shared(self) -> list:
+        """What several tasks share."""
+        return [*self.below, *self.middle]
+
+    @property
+    def owned(self) -> list:
+        """What one task owns."""
+        return [*self.private, *self.above]
+
+
+def divide(model: keras.Model) -> Variables:
+    """Divide the variables of a model of :func:`mtrec.models.build.build`."""
+    layer = model.get_layer("shared")
+    tops = [model.get_layer(f"{task}_{top}") for task in model.output for top in ("tower", "head")]
+    above = [variable for top in tops for variable in top.trainable_variables]
+    private = [variable for variable in layer.private if variable.trainable]
+    middle = _without(layer.trainable_variables, private)
+    below = _without(model.trainable_variables, [*middle, *private, *above])
+    return Variables(below, middle, private, above)
+
+
+class Forward:
+    """One pass through a model in training, and the ways back.
+
+    Gradients at the seam are a list: one for each tower's input and each catalogue, None where a
+    task reads nothing there.
+
+    Args:
+        parts: of the model.
+        variables: of the model.
+        inputs: a batch.
+
+    Attributes:
+        logits: by task.
+        above: the tape of towers and heads; losses are computed under it.
+    """
+
+    def __init__(self, parts: Parts, variables: Variables, inputs: Mapping[str, Any]):
+        self._variables = variables
+        with tf.GradientTape(persistent=True) as self._below:
+            self._representation, *catalogues = parts.below(inputs, training=True)
+        with tf.GradientTape(persistent=True) as self._shared:
+            self._shared.watch(self._representation)
+            self._towers = parts.shared(self._representation, training=True)
+            self._extra = [*parts.shared.losses]  # such as the load balance of gates
+        self._catalogues = catalogues
+        with tf.GradientTape(persistent=True) as self.above:
+            self.above.watch([*self._towers, *catalogues])
+            given = [*self._towers, *catalogues, *(inputs[name] for name in parts.offsets)]
+            self.logits = parts.above(given, training=True)
+
+    def to_seam(self, loss: Any) -> tuple[list, list]:
+        """Gradients of a task's loss at the seam and on the variables above it."""
+        seam = [*self._towers, *self._catalogues]
+        found = self.above.gradient(loss, [*seam, *self._variables.above])
+        return found[: len(seam)], found[len(seam) :]
+
+    def to_representation(self, at_seam: list) -> list:
+        """Gradients at the seam carried on to the representation, one tensor."""
+        return complete(self._through(at_seam, [self._representation]), [self._representation])
+
+    def to_private(self, at_seam: list) -> list:
+        """Gradients at the seam, and of the layer's own losses, on its private variables."""
+        if not self._variables.private:
+            return []
+        found = self._through(at_seam, self._variables.private, self._extra)
+        return complete(found, self._variables.private)
+
+    def to_shared(self, at_seam: list, sparse: bool = False) -> list:
+        """Gradients at the seam, and of the layer's own losses, on the shared variables.
+
+        With ``sparse``, that of a table holds only the rows that were read
+        (``tf.IndexedSlices``).
+        """
+        sources = [self._representation, *self._variables.middle]
+        representation, *middle = self._through(at_seam, sources, self._extra)
+        targets = [self._representation, *self._catalogues]
+        gradients = [representation, *at_seam[len(self._towers) :]]
+        below = _back(self._below, targets, gradients, self._variables.below)
+        return complete(below, self._variables.below, sparse) + complete(
+            middle, self._variables.middle
+        )
+
+    def _through(self, at_seam: list, sources: list, extra: Sequence[Any] = ()) -> list:
+        """Gradients at the seam through the shared layer."""
+        gradients = [*at_seam[: len(self._towers)], *map(tf.ones_like, extra)]
+        return _back(self._shared, [*self._towers, *extra], gradients, sources)
+
+
+def complete(gradients: list, sources: list, sparse: bool = False) -> list:
+    """Zeros instead of None, and whole arrays instead of ``tf.IndexedSlices`` unless ``sparse``."""
+    return [
+        tf.zeros_like(source) if gradient is None
+        else gradient if sparse else tf.convert_to_tensor(gradient)
+        for gradient, source in zip(gradients, sources, strict=True)
+    ]  # fmt: skip
+
+
+def weighted(per_task: list[list], weights: Sequence[Any]) -> list:
+    """Weighted sum of the tasks' gradients, a list each; None where no task has one."""
+    sums: list[Any] = []
+    for parts in zip(*per_task, strict=True):
+        pairs = [pair for pair in zip(parts, weights, strict=True) if pair[0] is not None]
+        terms = [tf.cast(weight, gradient.dtype) * gradient for gradient, weight in pairs]
+        sums.append(sum(terms[1:], terms[0]) if terms else None)
+    return sums
+
+
+def _back(tape: Any, targets: Sequence[Any], gradients: Sequence[Any], sources: list) -> list:
+    """Gradients on ``sources`` from those at ``targets``; None where none reaches one."""
+    pairs = zip(targets, gradients, strict=True)
+    known = [(target, gradient) for target, gradient in pairs if gradient is not None]
+    if not known or not sources:
+        return [None] * len(sources)
+    at, outer = ([*part] for part in zip(*known, strict=True))
+    return tape.gradient(at, sources, output_gradients=outer)
+
+
+def _without(variables: list, others: list) -> list:
+    """Those of ``variables`` that are not among ``others``."""
+    names = {id(variable) for variable in others}
+    return [variable for variable in variables if id(variable) not in names]
