@@ -1,20 +1,22 @@
 # make repro | test | bench | setup | lab | lint | nbval | clean   (make repro DOMAIN=video; make setup GPU=1)
 
-PYTHON ?= python3.11
+# A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
+PYTHON ?=
 VENV := .venv
-BIN := $(abspath $(VENV))/bin
-# An environment made with GPU=1 stays one.
+BIN := $(VENV)/bin# relative: make splits a path at its spaces
+# An environment made with GPU=1 stays one; GPU= makes it one without.
 GPU ?= $(if $(wildcard $(VENV)/.installed-requirements-gpu.lock),1)
 LOCK := requirements$(if $(GPU),-gpu).lock
-STAMP := $(VENV)/.installed-$(LOCK)
 
 # Quiet, the same on every machine, and never waiting for an answer.
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONHASHSEED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 export DVC_NO_ANALYTICS := 1
 export MPLBACKEND := agg
 export PIP_NO_INPUT := 1
+# Modules are compiled when they are first imported, and then never again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fetch repro patient stages study bench test fast lint nbval lab lock clean
@@ -29,17 +31,10 @@ help:
 	@echo "make lock    pin dependencies anew after a change of pyproject.toml"
 	@echo "make clean   remove the environment and everything the pipeline made; data/ stays"
 
-setup: $(STAMP)
-
-# The locks hold every package with its hash; mtrec itself is installed in place.
-$(STAMP): $(LOCK) pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || \
-	  { echo "$(PYTHON) is not Python 3.11. Install it, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@git config filter.nbstripout.clean "$(BIN)/nbstripout" && git config filter.nbstripout.smudge cat || true
-	@touch $@
+# Does nothing when the environment is that of the lock, of the project and of the Python named.
+setup:
+	@python=$$(sh tools/find_python.sh '$(PYTHON)' $(BIN)/python) && "$$python" -I tools/install.py $(VENV) $(LOCK)
+	@git config filter.nbstripout.clean $(BIN)/nbstripout && git config filter.nbstripout.smudge cat || true
 
 fetch: setup
 	@$(BIN)/mtrec fetch
@@ -74,7 +69,7 @@ stages:
 	@$(BIN)/dvc repro $(if $(DOMAIN),$(or $(STAGES),evaluation@$(DOMAIN)))
 
 # The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
-study: fetch $(VENV)/.lightfm
+study: fetch $(VENV)/.peers
 	@for domain in $(or $(DOMAIN),video ecommerce social_reviews social_trust education_courses education_mastery); do \
 	  $(BIN)/dvc repro task_embedding@$$domain && \
 	  $(BIN)/mtrec study $$domain $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES)) || exit 1; \
@@ -90,28 +85,32 @@ bench: fetch $(PEERS)
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	@echo "making $(@D)"
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(if $(wildcard benchmarks/environments/$*.torch),\
-	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch)
-	@$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $<
-	@touch $@
+	@python=$$(sh tools/find_python.sh python3.11 2>/dev/null || echo $(BIN)/python); \
+	"$$python" -m venv --clear $(@D) && \
+	$(if $(wildcard benchmarks/environments/$*.torch),\
+	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch &&) \
+	$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $< && \
+	touch $@ || echo "benchmarks/environments/$*.lock, pinned for Python 3.11, cannot be installed: its peers are left out"
 
 # Tests and notebooks side by side, each TensorFlow on its share of the cores.
-test: lint fetch $(VENV)/.lightfm
+test: lint fetch
 	@TF_NUM_INTRAOP_THREADS=$(SHARE) $(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=line fast nbval
 
-# A peer of the cold-start study that is compiled from source; without a C compiler it is left out.
-$(VENV)/.lightfm: requirements-lightfm.lock | setup
+# Peers of the cold-start study. LightFM is compiled from source: without a C compiler, or where its
+# source does not suit this Python, it is left out.
+$(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-peers.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps \
-	  --requirement requirements-lightfm.lock \
-	  && touch $@ || echo "LightFM was not built (no C compiler?); it is left out of the cold-start study"
+	  --requirement requirements-lightfm.lock 2>$(VENV)/lightfm.log \
+	  || echo "LightFM was not built ($(VENV)/lightfm.log) and is left out of the cold-start study"
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fast: fetch $(VENV)/.lightfm
+fast: fetch
 	$(BIN)/python -m pytest tests src --doctest-modules
 
 # Executed notebooks of one domain, run again in a copy of the tracked files.
@@ -127,17 +126,20 @@ CUDA := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nv
   nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
   nvidia-nvshmem-cu13 nvidia-nvtx
 
-lock:
-	uv pip compile pyproject.toml --extra dev --extra peers --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra peers --extra gpu --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements-gpu.lock
-	echo lightfm-next | uv pip compile - --no-deps --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements-lightfm.lock
+# One resolution for every Python, so that all of them compute with the same packages.
+COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes \
+  --no-emit-index-url --no-header --quiet
 
+lock:
+	$(COMPILE) pyproject.toml requirements-cpu.in --extra dev --overrides requirements-cpu.in \
+	  --fork-strategy fewest --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --extra gpu --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-gpu.lock
+	echo catboost | $(COMPILE) - --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
+	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock
 	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
-	  uv pip compile benchmarks/environments/$$name.in --python-version 3.11 --universal --generate-hashes \
-	    --no-emit-index-url --no-header --quiet $(addprefix --no-emit-package ,$(CUDA)) \
+	  $(COMPILE) benchmarks/environments/$$name.in $(addprefix --no-emit-package ,$(CUDA)) \
 	    --output-file benchmarks/environments/$$name.lock || exit 1; \
 	done
 
