@@ -105,7 +105,9 @@ def alone() -> Iterator[int]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            print("Another command makes the environment of this clone; waiting for it.", flush=True)
+            print(
+                "Another command makes the environment of this clone; waiting for it.", flush=True
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
