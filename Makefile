@@ -96,8 +96,8 @@ $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 test: lint fetch
 	@TF_NUM_INTRAOP_THREADS=$(SHARE) $(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=line fast nbval
 
-# Peers of the cold-start study. LightFM is compiled from source: without a C compiler, or where its
-# source does not suit this Python, it is left out.
+# Peers of the cold-start study. For Python 3.11 LightFM is compiled from source; without a C
+# compiler it is left out.
 $(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-peers.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps \
