@@ -152,7 +152,7 @@ def test_interrupted_environment_does_not_count_as_made(install, monkeypatch, ca
     with monkeypatch.context() as patch:
         patch.setattr(install, "pip", interrupted)
         assert make(install) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command again" in capsys.readouterr().err
     assert not list(Path(".venv").glob(".installed-*"))
     assert make(install) == 0
     assert list(Path(".venv").glob(".installed-*"))

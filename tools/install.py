@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("The environment is not made yet; the same command goes on.", file=sys.stderr)
+        print("The environment is not made yet: run the same command again.", file=sys.stderr)
         return 130
     return 0
 
