@@ -90,7 +90,7 @@ $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	$(if $(wildcard benchmarks/environments/$*.torch),\
 	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch &&) \
 	$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $< && \
-	touch $@ || echo "benchmarks/environments/$*.lock, pinned for Python 3.11, cannot be installed: its peers are left out"
+	touch $@ || { rm -rf $(@D); echo "$< is pinned for Python 3.11 and was not installed: what needs it is left out"; }
 
 # Tests and notebooks side by side, each TensorFlow on its share of the cores.
 test: lint fetch
