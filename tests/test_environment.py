@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -47,7 +48,8 @@ def script(path, text):
 def find(path, *arguments):
     done = subprocess.run(
         ["/bin/sh", str(FIND), *arguments], capture_output=True, text=True, check=False,
-        env={"PATH": f"{path}:/usr/bin:/bin" if arguments else str(path), "HOME": str(path)},
+        env={**os.environ, "PATH": f"{path}:/usr/bin:/bin" if arguments else str(path),
+             "PYENV_ROOT": str(path)},
     )  # fmt: skip
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
