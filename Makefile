@@ -1,19 +1,21 @@
 # make repro | test | study | bench | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
-PYTHON ?= python3.11
+# A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
+PYTHON ?=
 VENV := .venv
-BIN := $(abspath $(VENV))/bin
-# An environment made with GPU=1 stays one.
+BIN := $(VENV)/bin# relative: make splits a path at its spaces
+# An environment made with GPU=1 stays one; GPU= makes it one without.
 GPU ?= $(if $(wildcard $(VENV)/.installed-requirements-gpu.lock),1)
 LOCK := requirements$(if $(GPU),-gpu).lock
-STAMP := $(VENV)/.installed-$(LOCK)
 
 # Quiet, the same on every machine, and never waiting for an answer.
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONHASHSEED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 export DVC_NO_ANALYTICS := 1
 export PIP_NO_INPUT := 1
+# Modules are compiled when they are first imported, and then never again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fetch repro study bench test lint types fast nbval lab lock clean
@@ -29,17 +31,10 @@ help:
 	@echo "make lock    pin dependencies anew after a change of pyproject.toml"
 	@echo "make clean   remove the environment and everything the pipeline made; data/ stays"
 
-setup: $(STAMP)
-
-# The locks hold every package with its hash; mtrec itself is installed in place.
-$(STAMP): $(LOCK) pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || \
-	  { echo "$(PYTHON) is not Python 3.11. Install it, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@git config filter.nbstripout.clean "$(BIN)/nbstripout" && git config filter.nbstripout.smudge cat || true
-	@touch $@
+# Does nothing when the environment is that of the lock, of the project and of the Python named.
+setup:
+	@python=$$(sh tools/find_python.sh '$(PYTHON)' $(BIN)/python) && "$$python" -I tools/install.py $(VENV) $(LOCK)
+	@git config filter.nbstripout.clean $(BIN)/nbstripout && git config filter.nbstripout.smudge cat || true
 
 fetch: setup
 	@"$(BIN)/mtrec" fetch
@@ -49,7 +44,7 @@ repro: setup
 	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS))
 
 # The studies behind notebooks 07 to 10. What reports/study/ holds already is not trained again.
-study: setup $(VENV)/.lightfm
+study: setup $(VENV)/.peers
 	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # Peers of the benchmarks, each set in an environment of its own.
@@ -62,11 +57,12 @@ bench: fetch $(PEERS)
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	@echo "making $(@D)"
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(if $(wildcard benchmarks/environments/$*.torch),\
-	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch)
-	@$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $<
-	@touch $@
+	@python=$$(sh tools/find_python.sh python3.11 2>/dev/null || echo $(BIN)/python); \
+	"$$python" -m venv --clear $(@D) && \
+	$(if $(wildcard benchmarks/environments/$*.torch),\
+	  $(@D)/bin/python -m pip install --quiet --requirement benchmarks/environments/$*.torch &&) \
+	$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $< && \
+	touch $@ || { rm -rf $(@D); echo "$< is pinned for Python 3.11 and was not installed: what needs it is left out"; }
 
 # Notebooks beside types and unit tests, each TensorFlow on its share of the cores. A part that
 # fails stops no other, and the whole then fails.
@@ -77,11 +73,14 @@ test: lint
 	  $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line nbval types fast \
 	  && echo "make test: all passed"
 
-# A peer of the cold-start study that is compiled from source; without a C compiler it is left out.
-$(VENV)/.lightfm: requirements-lightfm.lock | setup
+# Peers of the cold-start study. For Python 3.11 LightFM is compiled from source; without a C
+# compiler it is left out.
+$(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-peers.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps \
-	  --requirement requirements-lightfm.lock \
-	  && touch $@ || echo "LightFM was not built (no C compiler?); it is left out of the cold-start study"
+	  --requirement requirements-lightfm.lock 2>$(VENV)/lightfm.log \
+	  || echo "LightFM was not built ($(VENV)/lightfm.log) and is left out of the cold-start study"
+	@touch $@
 
 lint: setup
 	@echo "lint: ruff"
@@ -92,7 +91,7 @@ types: setup
 	@echo "types: mypy"
 	@"$(BIN)/mypy"
 
-fast: fetch $(VENV)/.lightfm
+fast: fetch
 	@echo "fast: unit tests and the examples of docstrings"
 	@"$(BIN)/python" -m pytest tests src --doctest-modules
 
@@ -109,17 +108,20 @@ CUDA := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nv
   nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
   nvidia-nvshmem-cu13 nvidia-nvtx
 
-lock:
-	uv pip compile pyproject.toml --extra dev --extra peers --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra peers --extra gpu --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements-gpu.lock
-	echo lightfm-next | uv pip compile - --no-deps --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements-lightfm.lock
+# One resolution for every Python, so that all of them compute with the same packages.
+COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes \
+  --no-emit-index-url --no-header --quiet
 
+lock:
+	$(COMPILE) pyproject.toml requirements-cpu.in --extra dev --overrides requirements-cpu.in \
+	  --fork-strategy fewest --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --extra gpu --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-gpu.lock
+	echo catboost | $(COMPILE) - --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
+	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock
 	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
-	  uv pip compile benchmarks/environments/$$name.in --python-version 3.11 --universal --generate-hashes \
-	    --no-emit-index-url --no-header --quiet $(addprefix --no-emit-package ,$(CUDA)) \
+	  $(COMPILE) benchmarks/environments/$$name.in $(addprefix --no-emit-package ,$(CUDA)) \
 	    --output-file benchmarks/environments/$$name.lock || exit 1; \
 	done
 

@@ -215,23 +215,39 @@ def test_executed_notebooks_are_of_the_current_sources(path):
         assert not [o for o in outputs if o.get("name") == "stderr"]
 
 
+def pins(lock):
+    """Name and version of the packages of a lock."""
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", (ROOT / lock).read_text(), re.M))
+
+
 def test_environment_project_and_lock_agree():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [
         *project["dependencies"],
-        *(name for extra in ("dev", "peers") for name in project["optional-dependencies"][extra]),
+        *project["optional-dependencies"]["dev"],
+        "tensorflow-cpu==2.21.*",  # TensorFlow without CUDA kernels
     ]
-    lock = (ROOT / "requirements.lock").read_text()
-    pinned = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", lock, re.M))
+    pinned = pins("requirements.lock")
     for requirement in wanted:
         name, _, version = requirement.partition("==")
         assert name in pinned, f"{name} is not in requirements.lock; run `make lock`"
         assert pinned[name].startswith(version.rstrip("*")), requirement
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert "python=3.11" in conda
-    assert {"pip": ["-r requirements.lock"]} in conda
-    assert project["requires-python"] == ">=3.11,<3.12"
-    assert "nvidia-cudnn" in (ROOT / "requirements-gpu.lock").read_text()
+    assert project["requires-python"] == ">=3.11,<3.14"
+    assert f"python{project['requires-python']}" in conda
+
+
+def test_every_python_gets_the_same_version_of_a_package():
+    names = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements.lock").read_text(), re.M)
+    assert len(names) == len(set(names))
+
+
+def test_gpu_and_peers_add_to_the_lock_and_change_nothing_in_it():
+    cpu, gpu, peers = (pins(f"requirements{kind}.lock") for kind in ("", "-gpu", "-peers"))
+    assert {name for name in cpu if gpu.get(name) != cpu[name]} == {"tensorflow-cpu"}
+    assert any("cudnn" in name for name in gpu)
+    assert "catboost" in peers
+    assert not {name for name in peers if name in cpu and peers[name] != cpu[name]}
 
 
 def test_every_pinned_package_has_hashes_and_no_registry_is_named():
@@ -239,7 +255,7 @@ def test_every_pinned_package_has_hashes_and_no_registry_is_named():
     assert [path.stem for path in peers] == [
         "boosting", "factorization", "ranking", "recbole", "torch"
     ]  # fmt: skip
-    for path in (ROOT / "requirements.lock", ROOT / "requirements-gpu.lock", *peers):
+    for path in (*sorted(ROOT.glob("requirements*.lock")), *peers):
         text = path.read_text()
         packages = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.M)[1:]
         assert all("--hash=sha256:" in package for package in packages)

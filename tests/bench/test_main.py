@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mtrec.bench import main, report, results
+from mtrec.bench import main, report, results, systems
 from mtrec.bench.results import Row
 from tests.conftest import ROOT
 
@@ -51,3 +51,18 @@ def test_rows_are_written_before_the_next_protocol_runs_and_then_the_page(tmp_pa
     monkeypatch.setattr(report, "write", lambda root, rows: seen.append(len(rows)))
     main.main(tmp_path)
     assert seen == [1, 2]
+
+
+def test_what_needs_an_environment_that_is_not_there_is_left_out_and_the_rest_runs(
+    tmp_path, monkeypatch, capsys
+):
+    def row(root):
+        return [Row("b", "", "mtrec", "1", "auc", 0.8, None, None, 1, 1.0, 1.0)]
+
+    known = {"p/a": lambda root: systems.interpreter(root, "boosting"), "p/b": row}
+    written = []
+    monkeypatch.setattr(main, "protocols", lambda: known)
+    monkeypatch.setattr(report, "write", lambda root, rows: written.extend(rows["protocol"]))
+    main.main(tmp_path)
+    assert written == ["b"]
+    assert "p/a is left out" in capsys.readouterr().out

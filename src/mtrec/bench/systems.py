@@ -24,6 +24,10 @@ Array = np.ndarray
 OURS = "mtrec"  # the environment this runs in
 
 
+class NotMade(FileNotFoundError):
+    """An environment that a system needs is not there."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a system answered.
@@ -56,7 +60,7 @@ def ask(
 
     Raises:
         RuntimeError: the system fails; with its last words.
-        FileNotFoundError: its environment was not made.
+        NotMade: its environment is not there.
     """
     python = interpreter(root, environment)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +92,7 @@ def search(
         ``trials``, seconds are those of all processes together, memory that of the largest.
 
     Raises:
-        RuntimeError, FileNotFoundError: as :func:`ask`.
+        RuntimeError, NotMade: as :func:`ask`.
     """
     lanes = min(os.cpu_count() or 1, len(trials))
     with ThreadPoolExecutor(lanes) as pool:
@@ -114,13 +118,13 @@ def interpreter(root: Path, environment: str) -> Path:
     """Python of an environment.
 
     Raises:
-        FileNotFoundError: it was not made.
+        NotMade: it is not there.
     """
     if environment == OURS:
         return Path(sys.executable)
     python = root / ".venv" / "bench" / environment / "bin" / "python"
     if not python.is_file():
-        raise FileNotFoundError(
+        raise NotMade(
             f"{python}: no such environment; `make bench` makes it from "
             f"benchmarks/environments/{environment}.lock."
         )
