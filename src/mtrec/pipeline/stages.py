@@ -22,7 +22,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "model_building": "builds the joint model, its ablations and a model for each of {tasks} tasks",
     "training": "trains the joint model, its ablations and a model for each of {tasks} tasks",
     "evaluation": "scores all models on the test rows, beside peers and baselines",
-    "task_analysis": "which tasks should learn together",
+    "task_analysis": "reads the study of tasks trained together and alone",
     "comparison": "reads the study of layers, balancers and heads",
     "cold_start": "reads the study of new items and users",
     "sparse_data": "reads the study of thinned pasts",
