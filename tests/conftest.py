@@ -234,6 +234,14 @@ def run(world, vectors, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def few_run(world, vectors, tmp_path_factory):
+    """What ``run`` is, of the tasks of ``FEW``."""
+    own = {**vectors, "tasks": vectors["tasks"][: len(FEW)]}
+    domain = DOMAIN.model_copy(update={"tasks": FEW})
+    return make_run(tmp_path_factory.mktemp("few"), world, own, domain)
+
+
+@pytest.fixture(scope="session")
 def bench(run):
     from mtrec.training import workbench
 
