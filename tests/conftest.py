@@ -43,10 +43,10 @@ TASKS = {
 # Some of them, which see no history: a model of a third of the time to trace.
 FEW = {
     **{
-        name: TASKS[name].model_copy(update={"features": ("age", "item_id", "year")})
+        name: TASKS[name].model_copy(update={"features": ("user_id", "age", "item_id", "year")})
         for name in ("rating", "like")
     },
-    "mood": TASKS["mood"].model_copy(update={"features": ("age",)}),
+    "mood": TASKS["mood"].model_copy(update={"features": ("user_id", "age")}),
     "kind": TASKS["kind"],
 }
 SIZES = ModelBuilding(
