@@ -1,6 +1,7 @@
 """A tiny world with every task type, and the real raw data."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,15 @@ TASKS = {
     "mood": Task(type="multiclass", view="user", label="mood", text="Which mood next?"),
     "next_item": Task(type="ranking", view="user", label="next_item", text="Which film next?"),
     "kind": Task(type="multilabel", view="item", label="kind", features=("text",), text="Kinds?"),
+}
+# Some of them, which see no history: a model of a third of the time to trace.
+FEW = {
+    **{
+        name: TASKS[name].model_copy(update={"features": ("user_id", "age", "item_id", "year")})
+        for name in ("rating", "like")
+    },
+    "mood": TASKS["mood"].model_copy(update={"features": ("user_id", "age")}),
+    "kind": TASKS["kind"],
 }
 SIZES = ModelBuilding(
     width=8, min_count=1, history=History(length=4, units=8), shared=Shared(experts=3, units=8),
@@ -139,6 +149,65 @@ def models(assembly, vectors):
     return build_models(assembly, vectors["tasks"], SIZES, seed=3)
 
 
+class Ready(NamedTuple):
+    """What a training needs but the model and its settings."""
+
+    assembly: Any
+    vectors: dict[str, np.ndarray]
+    training: Any
+    validation: Any
+
+    def model(self, *names: str) -> Any:
+        """An untrained model of the named tasks, or of all."""
+        from mtrec.models.assemble import build_some
+
+        names = names or tuple(self.assembly.types)
+        return build_some(self.assembly, names, self.vectors["tasks"], SIZES, seed=3)
+
+
+def halves(assembly, vectors, data, tables) -> Ready:
+    """Training and validation rows of ``data``."""
+    split = tables.examples["split"]
+    parts = [data.take((split == part).to_numpy()) for part in ("train", "validation")]
+    return Ready(assembly, vectors, *parts)
+
+
+@pytest.fixture(scope="session")
+def everything(assembly, vectors, data, world) -> Ready:
+    """All tasks and features."""
+    return halves(assembly, vectors, data, world)
+
+
+@pytest.fixture(scope="session")
+def few_data(few_assembly, world):
+    from mtrec.models.assemble import dataset
+
+    return dataset(few_assembly, world, FEW)
+
+
+@pytest.fixture(scope="session")
+def few_assembly(world, vectors):
+    from mtrec.models.assemble import assemble
+
+    return assemble(world, vectors, DOMAIN.model_copy(update={"tasks": FEW}), SIZES)
+
+
+@pytest.fixture(scope="session")
+def few(few_assembly, vectors, few_data, world) -> Ready:
+    """The tasks of ``FEW``, for tests that hold whatever the tasks and the features."""
+    return halves(few_assembly, vectors, few_data, world)
+
+
+@pytest.fixture
+def eagerly():
+    """Compiled functions run as Python, which is quicker than to compile one for a single call."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 SHORT = Short(share=1.0, history=4, batch_size=64, epochs=1, seeds=2)
 
 
@@ -162,6 +231,14 @@ def make_run(root: Path, tables: Tables, vectors: dict, domain: Domain = DOMAIN)
 @pytest.fixture(scope="session")
 def run(world, vectors, tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("run"), world, vectors)
+
+
+@pytest.fixture(scope="session")
+def few_run(world, vectors, tmp_path_factory):
+    """What ``run`` is, of the tasks of ``FEW``."""
+    own = {**vectors, "tasks": vectors["tasks"][: len(FEW)]}
+    domain = DOMAIN.model_copy(update={"tasks": FEW})
+    return make_run(tmp_path_factory.mktemp("few"), world, own, domain)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from mtrec.bench.models import retrained
 from mtrec.bench.models.retrained import Domain, Trained
 from mtrec.bench.protocols import cold, joint, step_cost
 from mtrec.cold.run import results_file
-from tests.conftest import TASKS
+from tests.conftest import FEW
 
 
 def domain(kind, labels, joint, single):
@@ -63,17 +63,17 @@ def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
     np.testing.assert_allclose(found["cost_ratio_per_row"], [0.6 / 0.6, 0.8 / 0.85])
 
 
-def test_cost_is_timed_on_the_models_of_the_pipeline(run, monkeypatch):
-    training = run.training.model_copy(update={"distillation": 0.5})
-    made = replace(run, training=training)
+def test_cost_is_timed_on_the_models_of_the_pipeline(few_run, monkeypatch):
+    training = few_run.training.model_copy(update={"distillation": 0.5})
+    made = replace(few_run, training=training)
     trainers = step_cost.all_trainers(retrained.whole(made))
-    assert list(trainers) == [*TASKS, "joint"]
-    assert set(trainers["joint"]._data["taught"]) == set(TASKS)
+    assert list(trainers) == [*FEW, "joint"]
+    assert set(trainers["joint"]._data["taught"]) == set(FEW)
     assert trainers["joint"].batch > max(trainers[name].batch for name in ("kind", "like"))
     few = {name: trainers[name] for name in ("like", "joint")}  # each is compiled
     monkeypatch.setattr(step_cost, "experiment", lambda domain, root: made)
     monkeypatch.setattr(step_cost, "all_trainers", lambda bench: few)
-    rows = {row.metric: row for row in step_cost.run(run.paths.root, ["tiny"], 1)}
+    rows = {row.metric: row for row in step_cost.run(few_run.paths.root, ["tiny"], 1)}
     names = ("cost_ratio", "cost_ratio_all", "cost_ratio_per_row")
     assert set(rows) == {f"tiny {name}" for name in names}
     assert all(row.low <= row.value <= row.high for row in rows.values())

@@ -13,10 +13,9 @@ from mtrec.training import checkpoint, distillation, experiment
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer, predict
 from mtrec.training.objective import training_losses
-from tests.conftest import SIZES, TASKS, TRAINING
+from tests.conftest import FEW, SIZES, TASKS, TRAINING
 
 LAMBDA = 0.3
-ONES = dict.fromkeys(TASKS, 1.0)
 WEIGHTS = {name: 1.0 + 0.5 * number for number, name in enumerate(TASKS)}
 
 
@@ -117,12 +116,23 @@ def test_teacher_of_a_task_with_a_condition_is_heard_on_the_rows_of_the_task_its
     assert mixed == pytest.approx((1 - LAMBDA) * buy + LAMBDA * soft, rel=1e-4)
 
 
+def pupil(few, taught, settings):
+    """A trainer of a taught model; it is judged on the rows it is trained on."""
+    rows = replace(few.training, taught=taught)
+    parts = (few.assembly.types, few.assembly.scales, dict.fromkeys(FEW, 1.0), rows, few.training)
+    return Trainer(few.model(), *parts, settings, 5)
+
+
+def weights(trainer):
+    return [np.array(variable) for variable in trainer.model.variables]
+
+
 def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
-    assembly, vectors, training, tmp_path, monkeypatch
+    few, tmp_path, monkeypatch
 ):
-    rows = replace(training, taught=teachers(assembly, training))
+    taught = teachers(few.assembly, few.training)
     settings = TRAINING.model_copy(update={"epochs": 3, "patience": 3, "distillation": LAMBDA})
-    save, calls, ended = checkpoint.save, [], []
+    save, calls = checkpoint.save, []
 
     def interrupt(*arguments):
         save(*arguments)
@@ -130,40 +140,40 @@ def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    def run(file):
-        model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=3)
-        parts = (assembly.types, assembly.scales, ONES, rows, training, settings, 5)
-        Trainer(model, *parts).run(0, file)
-        ended.append([np.array(v) for v in model.variables])
-
-    run(None)
+    trainer = pupil(few, taught, settings)
+    start = weights(trainer)
+    trainer.run(0)
+    expected = weights(trainer)
+    for variable, value in zip(trainer.model.variables, start, strict=True):
+        variable.assign(value)
     monkeypatch.setattr(checkpoint, "save", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "joint.npz")
+        trainer.run(0, tmp_path / "joint.npz")
     monkeypatch.setattr(checkpoint, "save", save)
-    run(tmp_path / "joint.npz")
-    for one, other in zip(*ended, strict=True):
+    resumed = pupil(few, taught, settings)
+    resumed.run(0, tmp_path / "joint.npz")
+    for one, other in zip(weights(resumed), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_a_teacher_says_of_a_masked_row_has_no_influence(assembly, vectors, training):
-    said, odd = teachers(assembly, training), teachers(assembly, training)
-    for name, mask in training.masks.items():
+def test_what_a_teacher_says_of_a_masked_row_has_no_influence(few):
+    said, odd = (teachers(few.assembly, few.training) for _ in range(2))
+    for name, mask in few.training.masks.items():
         odd[name][~mask] = 1000.0
     ended = []
     for taught in (said, odd):
-        model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=3)
-        rows = replace(training, taught=taught)
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": LAMBDA})
-        Trainer(model, assembly.types, assembly.scales, ONES, rows, training, settings, 5).run(0)
-        ended.append([np.array(v) for v in model.variables])
+        trainer = pupil(few, taught, settings)
+        trainer.run(0)
+        ended.append(weights(trainer))
     for one, other in zip(*ended, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_only_the_joint_models_are_taught_and_by_the_trained_twins(
-    assembly, data, world, models, tmp_path, training, monkeypatch
+    few, few_data, world, tmp_path, monkeypatch
 ):
+    models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
     heard = {}
 
     class Listener(Trainer):
@@ -178,16 +188,16 @@ def test_only_the_joint_models_are_taught_and_by_the_trained_twins(
         keras.utils.set_random_seed(0)
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
         outcomes = experiment.train_models(
-            assembly, data, world.examples["split"], TASKS, settings, 0,
+            few.assembly, few_data, world.examples["split"], FEW, settings, 0,
             tmp_path / "untrained", tmp_path / str(share), tmp_path / "checkpoints" / str(share),
         )  # fmt: skip
         found[share] = {n: load_model(tmp_path / str(share) / f"{n}.keras") for n in models}
     assert next(iter(outcomes)) == "joint"
     for name, model in found[0.5].items():
         pairs = zip(model.variables, found[0.0][name].variables, strict=True)
-        assert all(np.array_equal(one, other) for one, other in pairs) == (name in TASKS)
+        assert all(np.array_equal(one, other) for one, other in pairs) == (name in FEW)
     assert all(not taught for _, taught in list(heard.values())[: len(models)])
     for names, taught in list(heard.values())[len(models) :]:
-        assert set(taught) == (set() if len(names) == 1 else set(TASKS))
+        assert set(taught) == (set() if len(names) == 1 else set(FEW))
         for name, logits in taught.items():
-            np.testing.assert_array_equal(logits, teach(found[0.5][name], name, training)[name])
+            np.testing.assert_array_equal(logits, teach(found[0.5][name], name, few.training)[name])

@@ -6,7 +6,7 @@ import tensorflow as tf
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.step import split_variables
 from tests.conftest import TRAINING
-from tests.training.test_loop import fresh, make, parts  # noqa: F401 (a fixture)
+from tests.training.test_loop import make
 
 SETTINGS = {"learning_rate": 0.1, "weight_decay": 0.05}
 
@@ -60,9 +60,9 @@ def test_rows_that_are_not_read_keep_their_value_and_moments(start):
     np.testing.assert_array_equal(found[3], start[3])
 
 
-def test_the_compiled_step_leaves_other_users_and_items_alone(assembly, vectors, parts):  # noqa: F811
+def test_the_compiled_step_leaves_other_users_and_items_alone(few, eagerly):
     settings = TRAINING.model_copy(update={"optimizer": "lazy_adamw", "weight_decay": 0.1})
-    trainer = make(fresh(assembly, vectors), assembly, parts, settings)
+    trainer = make(few.model(), few, settings)
     shared, _ = split_variables(trainer.model)
     (ids,) = [v for v in shared if v.path.startswith("user") and "user_id" in v.path]
     before = np.array(ids)

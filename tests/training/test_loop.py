@@ -9,55 +9,58 @@ from mtrec.training import checkpoint, loop
 from mtrec.training.experiment import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
 from mtrec.training.step import compile_step, split_variables
-from tests.conftest import SIZES, TASKS, TRAINING
+from tests.conftest import FEW, SIZES, TRAINING
 
 
-@pytest.fixture
-def parts(data, world):
-    split = world.examples["split"]
-    return data.take((split == "train").to_numpy()), data.take((split == "validation").to_numpy())
+def make(model, ready, settings=TRAINING, **weights):
+    kinds, weights = ready.assembly.types, {**dict.fromkeys(ready.assembly.types, 1.0), **weights}
+    return loop.Trainer(
+        model, kinds, ready.assembly.scales, weights, ready.training, ready.validation, settings,
+        steps=5,
+    )  # fmt: skip
 
 
-def fresh(assembly, vectors):
-    return assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["joint"]
-
-
-def make(model, assembly, parts, settings=TRAINING, **weights):
-    weights = {**dict.fromkeys(TASKS, 1.0), **weights}
-    return loop.Trainer(model, assembly.types, assembly.scales, weights, *parts, settings, steps=5)
-
-
-def fit(model, assembly, parts, file=None, settings=TRAINING, **weights):
-    return make(model, assembly, parts, settings, **weights).run(0, file)
+def fit(model, ready, file=None, settings=TRAINING, **weights):
+    return make(model, ready, settings, **weights).run(0, file)
 
 
 def weights(model):
     return [np.array(v) for v in model.variables]
 
 
-def test_training_lowers_the_loss_of_every_task_that_can_be_learnt(assembly, vectors, parts):
-    curve = fit(fresh(assembly, vectors), assembly, parts).curve.pivot(
+def restart(model, values):
+    for variable, value in zip(model.variables, values, strict=True):
+        variable.assign(value)
+
+
+def few_losses(few):
+    ones = dict.fromkeys(FEW, 1.0)
+    return training_losses(few.assembly.types, few.assembly.scales, ones, {}, few.training)
+
+
+def test_training_lowers_the_loss_of_every_task_that_can_be_learnt(everything):
+    curve = fit(everything.model(), everything).curve.pivot(
         index="epoch", columns="task", values="loss"
     )
     assert curve.iloc[0].between(0.9, 1.1).all()  # starts at the constant prediction
     assert (curve.iloc[-1] < curve.iloc[0]).all()
 
 
-def test_same_seed_gives_the_same_weights(assembly, vectors, parts):
-    runs = [fresh(assembly, vectors) for _ in range(2)]
+def test_same_seed_gives_the_same_weights(few):
+    runs = [few.model() for _ in range(2)]
     for model in runs:
         keras.utils.set_random_seed(0)
-        fit(model, assembly, parts)
+        fit(model, few)
     for a, b in zip(*(weights(model) for model in runs), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_steps_in_one_graph_are_single_steps_bit_by_bit(assembly, vectors, parts, monkeypatch):
+def test_steps_in_one_graph_are_single_steps_bit_by_bit(few, monkeypatch):
     monkeypatch.setattr(loop, "UNBROKEN", 3)  # a graph that is called twice, the second time for 2
     found = []
     for together in (True, False):
-        model = fresh(assembly, vectors)
-        trainer = make(model, assembly, parts)
+        model = few.model()
+        trainer = make(model, few)
         keras.utils.set_random_seed(0)
         order = np.random.default_rng(1).integers(0, trainer.rows, (5, trainer.batch), "int32")
         losses = trainer.take(order) if together else [trainer.step(rows) for rows in order]
@@ -68,11 +71,13 @@ def test_steps_in_one_graph_are_single_steps_bit_by_bit(assembly, vectors, parts
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    assembly, vectors, parts, tmp_path, monkeypatch, momentum
+    few, tmp_path, monkeypatch, momentum
 ):
     settings = TRAINING.model_copy(update={"ema_momentum": momentum})
-    whole = fresh(assembly, vectors)
-    expected = fit(whole, assembly, parts, settings=settings)
+    model = few.model()
+    trainer, start = make(model, few, settings), weights(model)
+    expected, whole = trainer.run(0), weights(model)
+    restart(model, start)
     save, saved = checkpoint.save, []
 
     def interrupt(*arguments):
@@ -82,22 +87,22 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint, "save", interrupt)
-    broken, file = fresh(assembly, vectors), tmp_path / "joint.npz"
+    file = tmp_path / "joint.npz"
     with pytest.raises(KeyboardInterrupt):
-        fit(broken, assembly, parts, file, settings)
+        trainer.run(0, file)
     monkeypatch.setattr(checkpoint, "save", save)
-    resumed = fresh(assembly, vectors)
-    found = fit(resumed, assembly, parts, file, settings)
+    resumed = few.model()
+    found = fit(resumed, few, file, settings)
     assert found.curve.equals(expected.curve)
-    for a, b in zip(weights(resumed), weights(whole), strict=True):
+    for a, b in zip(weights(resumed), whole, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_checkpoint_of_another_run_is_not_used(assembly, vectors, parts, tmp_path):
+def test_checkpoint_of_another_run_is_not_used(few, tmp_path):
     file = tmp_path / "joint.npz"
-    fit(fresh(assembly, vectors), assembly, parts, file)
+    fit(few.model(), few, file)
     other = TRAINING.model_copy(update={"learning_rate": 0.02, "epochs": 2})
-    assert fit(fresh(assembly, vectors), assembly, parts, file, other).curve["epoch"].max() == 2
+    assert fit(few.model(), few, file, other).curve["epoch"].max() == 2
 
 
 def test_fingerprints_tell_names_types_and_shapes_apart():
@@ -110,46 +115,52 @@ def test_fingerprints_tell_names_types_and_shapes_apart():
     assert len({checkpoint.fingerprint(*part) for part in parts}) == len(parts)
 
 
-def test_damaged_checkpoint_is_not_used(assembly, vectors, parts, tmp_path):
-    file = tmp_path / "joint.npz"
-    fit(fresh(assembly, vectors), assembly, parts, file)
+def test_damaged_checkpoint_is_not_used(few, tmp_path):
+    file, model = tmp_path / "joint.npz", few.model()
+    trainer, start = make(model, few), weights(model)
+    trainer.run(0, file)
+    restart(model, start)
+    assert trainer.run(0, file).rows_per_second == 0
     file.write_bytes(file.read_bytes()[:1000])
-    assert fit(fresh(assembly, vectors), assembly, parts, file).curve["epoch"].max() == 4
+    restart(model, start)
+    outcome = trainer.run(0, file)
+    assert outcome.curve["epoch"].max() == 4
+    assert outcome.rows_per_second > 0
 
 
-def test_checkpoint_of_other_weights_is_not_used(assembly, vectors, parts, tmp_path):
+def test_checkpoint_of_other_weights_is_not_used(few, tmp_path):
     file, settings = tmp_path / "joint.npz", TRAINING.model_copy(update={"epochs": 2})
-    fit(fresh(assembly, vectors), assembly, parts, file, settings)
-    outcome = fit(fresh(assembly, vectors), assembly, parts, file, settings, like=5.0)
+    fit(few.model(), few, file, settings)
+    outcome = fit(few.model(), few, file, settings, like=5.0)
     assert outcome.rows_per_second > 0  # it was trained, not restored
 
 
-def test_best_epoch_is_kept_and_patience_stops(assembly, vectors, parts):
+def test_best_epoch_is_kept_and_patience_stops(few):
     settings = TRAINING.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.05})
-    outcome = fit(fresh(assembly, vectors), assembly, parts, settings=settings)
+    outcome = fit(few.model(), few, settings=settings)
     mean = outcome.curve.groupby("epoch")["val_loss"].mean()
     assert outcome.best_epoch == mean.idxmin()
     assert mean.index.max() == min(30, outcome.best_epoch + 2)
 
 
-def test_nan_stops_with_the_tasks_name(assembly, vectors, parts):
-    training, validation = parts
+def test_nan_stops_with_the_tasks_name(few):
+    training = few.training
     labels = {**training.labels, "rating": training.labels["rating"] * np.nan}
     broken = type(training)(training.inputs, labels, training.masks)
     with pytest.raises(loop.TrainingError, match="task 'rating': .* NaN or infinite in epoch 1"):
-        fit(fresh(assembly, vectors), assembly, (broken, validation))
+        fit(few.model(), few._replace(training=broken))
 
 
-def test_nan_in_validation_stops_too(assembly, vectors, parts):
-    training, validation = parts
+def test_nan_in_validation_stops_too(few):
+    validation = few.validation
     labels = {**validation.labels, "like": validation.labels["like"] * np.nan}
     broken = type(validation)(validation.inputs, labels, validation.masks)
     with pytest.raises(loop.TrainingError, match="task 'like'"):
-        fit(fresh(assembly, vectors), assembly, (training, broken))
+        fit(few.model(), few._replace(validation=broken))
 
 
-def test_label_of_a_masked_row_has_no_influence(assembly, vectors, parts):
-    training, validation = parts
+def test_label_of_a_masked_row_has_no_influence(few):
+    training = few.training
     labels = {
         name: np.where(training.masks[name].reshape(-1, *[1] * (v.ndim - 1)), v, 1).astype(v.dtype)
         for name, v in training.labels.items()
@@ -157,9 +168,9 @@ def test_label_of_a_masked_row_has_no_influence(assembly, vectors, parts):
     other = type(training)(training.inputs, labels, training.masks)
     runs = []
     for part in (training, other):
-        model = fresh(assembly, vectors)
+        model = few.model()
         keras.utils.set_random_seed(0)
-        fit(model, assembly, (part, validation))
+        fit(model, few._replace(training=part))
         runs.append(weights(model))
     for a, b in zip(*runs, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -169,82 +180,69 @@ def test_label_of_a_masked_row_has_no_influence(assembly, vectors, parts):
     ("balancing", "gradients_on"),
     [*((name, "representation") for name in BALANCERS), ("pcgrad", "weights"), ("mgda", "weights")],
 )
-def test_every_balancer_lowers_the_losses_of_the_joint_model(
-    assembly, vectors, parts, balancing, gradients_on
-):
+def test_every_balancer_lowers_the_losses_of_the_joint_model(few, balancing, gradients_on):
     changes = {"balancing": balancing, "gradients_on": gradients_on, "learning_rate": 0.02}
     settings = TRAINING.model_copy(update={**changes, "epochs": 3})
-    outcome = fit(fresh(assembly, vectors), assembly, parts, settings=settings)
+    outcome = fit(few.model(), few, settings=settings)
     curve = outcome.curve.pivot(index="epoch", columns="task", values="loss")
     assert np.isfinite(curve.to_numpy()).all()
-    assert (curve.iloc[-1] < curve.iloc[0]).sum() >= len(TASKS) - 1
+    assert (curve.iloc[-1] < curve.iloc[0]).sum() >= len(FEW) - 1
 
 
 @pytest.mark.parametrize("optimizer", loop.OPTIMIZERS)
-def test_every_optimiser_trains_with_masked_tasks(assembly, vectors, parts, optimizer):
+def test_every_optimiser_trains_with_masked_tasks(few, optimizer):
     settings = TRAINING.model_copy(update={"optimizer": optimizer, "balancing": "pcgrad"})
-    curve = fit(fresh(assembly, vectors), assembly, parts, settings=settings).curve
+    curve = fit(few.model(), few, settings=settings).curve
     assert np.isfinite(curve["loss"]).all()
 
 
-def test_gram_matrix_on_all_shared_weights_is_that_of_separate_backward_passes(
-    assembly, vectors, parts
-):
-    model, settings = fresh(assembly, vectors), {"balancing": "mgda", "gradients_on": "weights"}
+def test_gram_matrix_on_all_shared_weights_is_that_of_separate_backward_passes(few, eagerly):
+    model, settings = few.model(), {"balancing": "mgda", "gradients_on": "weights"}
     for variable in model.trainable_variables:  # heads of zeros have no gradient below them
         variable.assign(variable + np.random.default_rng(0).normal(size=variable.shape) * 0.1)
-    trainer = make(model, assembly, parts, TRAINING.model_copy(update=settings))
+    trainer = make(model, few, TRAINING.model_copy(update=settings))
     found = []
     weigh = trainer.balancer.weigh
     trainer.balancer.weigh = lambda losses, gram, present: (
         found.append(gram), weigh(losses, gram, present))[1]  # fmt: skip
-    tf.config.run_functions_eagerly(True)
-    try:
-        keras.utils.set_random_seed(0)
-        rows = tf.range(60)
-        state = [np.asarray(v) for v in model.variables]
-        trainer._step(trainer._data, rows)
-        for variable, value in zip(model.variables, state, strict=True):
-            variable.assign(value)
-        shared, _ = split_variables(model)
-        losses = training_losses(
-            assembly.types, assembly.scales, dict.fromkeys(TASKS, 1.0), {}, parts[0]
-        )
-        batch = tf.nest.map_structure(lambda v: tf.gather(v, rows), trainer._data)
-        flat = []
-        for number in range(len(TASKS)):
-            for variable, value in zip(model.variables, state, strict=True):
-                variable.assign(value)
-            with tf.GradientTape() as tape:
-                loss = losses(batch, model(batch["inputs"], training=True))[0][number]
-            gradients = tape.gradient(loss, shared)
-            flat.append(
-                np.concatenate(
-                    [np.zeros(np.prod(v.shape)) if g is None else np.ravel(tf.convert_to_tensor(g))
-                     for g, v in zip(gradients, shared, strict=True)]
-                )
-            )  # fmt: skip
-    finally:
-        tf.config.run_functions_eagerly(False)
+    keras.utils.set_random_seed(0)
+    rows = tf.range(60)
+    state = [np.asarray(v) for v in model.variables]
+    trainer._step(trainer._data, rows)
+    restart(model, state)
+    shared, _ = split_variables(model)
+    losses = few_losses(few)
+    batch = tf.nest.map_structure(lambda v: tf.gather(v, rows), trainer._data)
+    flat = []
+    for number in range(len(FEW)):
+        restart(model, state)
+        with tf.GradientTape() as tape:
+            loss = losses(batch, model(batch["inputs"], training=True))[0][number]
+        gradients = tape.gradient(loss, shared)
+        flat.append(
+            np.concatenate(
+                [np.zeros(np.prod(v.shape)) if g is None else np.ravel(tf.convert_to_tensor(g))
+                 for g, v in zip(gradients, shared, strict=True)]
+            )
+        )  # fmt: skip
     expected = np.stack(flat) @ np.stack(flat).T
     np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_methods_that_combine_gradients_leave_heads_to_their_own_losses(assembly, vectors, parts):
+def test_methods_that_combine_gradients_leave_heads_to_their_own_losses(few, eagerly):
     class Silence(BALANCERS["static"]):
         needs, weighs_heads = "gradients", False
 
         def weigh(self, losses, gram, present):
             return tf.zeros_like(losses)
 
-    model = fresh(assembly, vectors)
+    model = few.model()
     settings = TRAINING.model_copy(update={"optimizer": "sgd", "weight_decay": 0.0})
-    trainer = make(model, assembly, parts, settings)
+    trainer = make(model, few, settings)
     shared, owned = split_variables(model)
     step = compile_step(
-        model, trainer.optimizer, Silence(len(TASKS)),
-        training_losses(assembly.types, assembly.scales, dict.fromkeys(TASKS, 1.0), {}, parts[0]),
-        "representation",
+        model, trainer.optimizer, Silence(len(FEW)),
+        few_losses(few), "representation",
     )  # fmt: skip
     before = [np.array(v) for v in shared], [np.array(v) for v in owned]
     step(trainer._data, tf.range(64))
@@ -252,43 +250,41 @@ def test_methods_that_combine_gradients_leave_heads_to_their_own_losses(assembly
     assert not all(np.array_equal(a, b) for a, b in zip(before[1], owned, strict=True))
 
 
-def test_a_second_run_from_the_same_weights_is_the_same_run(assembly, vectors, parts):
-    model = fresh(assembly, vectors)
+def test_a_second_run_from_the_same_weights_is_the_same_run(few):
+    model = few.model()
     settings = TRAINING.model_copy(update={"balancing": "pcgrad"})
-    trainer, start = make(model, assembly, parts, settings), weights(model)
+    trainer, start = make(model, few, settings), weights(model)
     first = trainer.run(0)
     ends = weights(model)
-    for variable, value in zip(model.variables, start, strict=True):
-        variable.assign(value)
+    restart(model, start)
     second = trainer.run(0)
     assert first.curve.equals(second.curve)
     for a, b in zip(ends, weights(model), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_batch_without_any_label_stops_with_a_sentence(assembly, vectors, parts):
-    training, validation = parts
+def test_batch_without_any_label_stops_with_a_sentence(few):
+    training = few.training
     masks = {name: mask & (np.arange(len(mask)) < 3) for name, mask in training.masks.items()}
     bare = type(training)(training.inputs, training.labels, masks)
     with pytest.raises(loop.TrainingError, match="no row of the batch has a label of any task"):
-        fit(fresh(assembly, vectors), assembly, (bare, validation))
+        fit(few.model(), few._replace(training=bare))
 
 
-def test_unknown_optimiser_and_balancer_are_named(assembly, vectors, parts):
+def test_unknown_optimiser_and_balancer_are_named(few):
     for change, message in (
         ({"optimizer": "magic"}, "training.optimizer: 'magic' is unknown"),
         ({"balancing": "magic"}, "'magic' is not a known method"),
     ):
         with pytest.raises(ValueError, match=message):
-            make(fresh(assembly, vectors), assembly, parts, TRAINING.model_copy(update=change))
+            make(few.model(), few, TRAINING.model_copy(update=change))
 
 
-def test_all_models_are_trained_with_equal_steps_and_written(
-    assembly, vectors, data, world, models, tmp_path
-):
+def test_all_models_are_trained_with_equal_steps_and_written(few, few_data, world, tmp_path):
+    models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
     assemble.save_models(models, tmp_path / "untrained")
     outcomes = train_models(
-        assembly, data, world.examples["split"], TASKS,
+        few.assembly, few_data, world.examples["split"], FEW,
         TRAINING.model_copy(update={"epochs": 1}), 0, tmp_path / "untrained",
         tmp_path / "trained", tmp_path / "checkpoints",
     )  # fmt: skip
@@ -298,7 +294,7 @@ def test_all_models_are_trained_with_equal_steps_and_written(
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, -1.0])
-def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors, parts, scale):
+def test_penalty_adds_its_share_of_each_weight_to_the_gradient(few, eagerly, scale):
     class Scaled(BALANCERS["static"]):
         def weigh(self, losses, gram, present):
             return scale * tf.ones_like(losses)
@@ -306,12 +302,12 @@ def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors
     settings = TRAINING.model_copy(update={"optimizer": "sgd", "weight_decay": 0.0})
     after, start = [], None
     for l2 in (0.0, 0.5):
-        model = fresh(assembly, vectors)
-        trainer = make(model, assembly, parts, settings)
-        ones = dict.fromkeys(TASKS, 1.0)
-        losses = training_losses(assembly.types, assembly.scales, ones, {}, parts[0])
-        balancer = Scaled(len(TASKS))
-        step = compile_step(model, trainer.optimizer, balancer, losses, "representation", l2)
+        model = few.model()
+        trainer = make(model, few, settings)
+        balancer = Scaled(len(FEW))
+        step = compile_step(
+            model, trainer.optimizer, balancer, few_losses(few), "representation", l2
+        )
         start = [np.array(v) for v in model.trainable_variables]
         keras.utils.set_random_seed(0)
         step(trainer._data, tf.range(64))
@@ -321,11 +317,11 @@ def test_penalty_adds_its_share_of_each_weight_to_the_gradient(assembly, vectors
         np.testing.assert_allclose(with_l2, pulled, rtol=1e-4, atol=1e-6)
 
 
-def test_kept_weights_are_their_average_over_the_steps(assembly, vectors, parts):
+def test_kept_weights_are_their_average_over_the_steps(few):
     momentum, means, averages = 0.8, [], []
     keras.utils.set_random_seed(0)
-    model = fresh(assembly, vectors)
-    trainer = make(model, assembly, parts)
+    model = few.model()
+    trainer = make(model, few)
     for epoch in (1, 2):  # steps go on from the last weights, not from their average
         for rows in loop._order(0, epoch, trainer.rows, (trainer.steps, trainer.batch)):
             trainer.step(rows)
@@ -334,9 +330,9 @@ def test_kept_weights_are_their_average_over_the_steps(assembly, vectors, parts)
             pairs = zip(old, now, strict=True)
             means.append([momentum * a + (1 - momentum) * b for a, b in pairs])
     keras.utils.set_random_seed(0)
-    kept = fresh(assembly, vectors)
+    kept = few.model()
     settings = TRAINING.model_copy(update={"epochs": 10, "ema_momentum": momentum})
-    trainer = make(kept, assembly, parts, settings)
+    trainer = make(kept, few, settings)
     trainer.settings = settings.model_copy(update={"epochs": 2})
     trainer.run(0, watch=lambda _: averages.append([np.array(v) for v in kept.trainable_variables]))
     for mean, average in zip(means[trainer.steps - 1 :: trainer.steps], averages, strict=True):

@@ -11,20 +11,20 @@ from mtrec.tasks.base import smoothed_rate
 from mtrec.training import experiment
 from mtrec.training.loop import predict
 from mtrec.training.recalibration import recalibrate, shift
-from tests.conftest import SIZES, TASKS, TRAINING
+from tests.conftest import FEW, SIZES, TRAINING
 
 
 @pytest.fixture
-def parts(data, world):
+def parts(few_data, world):
     split = world.examples["split"]
-    return {part: data.take((split == part).to_numpy()) for part in ("train", "validation")}
+    return {part: few_data.take((split == part).to_numpy()) for part in ("train", "validation")}
 
 
 @pytest.fixture
-def model(assembly, vectors):
+def model(few_assembly, vectors):
     """A joint model whose logits depend on the row."""
-    model = build_some(assembly, tuple(TASKS), vectors["tasks"], SIZES, seed=1)
-    for name in TASKS:
+    model = build_some(few_assembly, tuple(FEW), vectors["tasks"], SIZES, seed=1)
+    for name in FEW:
         for variable in model.get_layer(f"{name}_head").trainable_variables:
             variable.assign(keras.random.normal(variable.shape, seed=7))
     return model
@@ -61,38 +61,46 @@ def test_labels_that_are_all_alike_are_no_certainty(label):
     assert abs(label - moved.mean()) == pytest.approx(1 / (len(labels) + 2), rel=1e-3)
 
 
-def test_only_binary_heads_move_and_all_their_logits_alike(model, assembly, parts):
+def test_only_binary_heads_move_and_all_their_logits_alike(model, few_assembly, parts):
     held = parts["validation"]
     before = predict(model, held.inputs)
-    shifts = recalibrate(model, assembly.types, held)
+    shifts = recalibrate(model, few_assembly.types, held)
     after = predict(model, held.inputs)
     assert list(shifts) == ["like"]
     assert abs(shifts["like"]) > 0.1
     np.testing.assert_allclose(after["like"], before["like"] + shifts["like"], atol=1e-5)
-    for name in set(TASKS) - {"like"}:
+    for name in set(FEW) - {"like"}:
         np.testing.assert_array_equal(after[name], before[name])
     known = held.masks["like"]
     rate = smoothed_rate(held.labels["like"][known])
     assert expit(after["like"][known]).mean() == pytest.approx(rate, abs=1e-5)
 
 
-def test_task_without_validation_labels_is_left_alone(model, assembly, parts):
+def test_task_without_validation_labels_is_left_alone(model, few_assembly, parts):
     empty = parts["validation"].take(np.flatnonzero(~parts["validation"].masks["like"]))
-    assert recalibrate(model, assembly.types, empty) == {}
+    assert recalibrate(model, few_assembly.types, empty) == {}
 
 
 @pytest.mark.parametrize("asked", [False, True])
 def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
-    assembly, vectors, data, world, parts, tmp_path, asked
+    few_assembly, vectors, few_data, world, parts, tmp_path, asked
 ):
     settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": asked})
     untrained, trained = tmp_path / "untrained", tmp_path / "trained"
     for folder in (untrained, trained):
         folder.mkdir()
-    models = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)
+    models = assemble.build_models(few_assembly, vectors["tasks"], SIZES, seed=3)
     assemble.save_models(models, untrained)
     experiment.train_models(
-        assembly, data, world.examples["split"], TASKS, settings, 0, untrained, trained, tmp_path
+        few_assembly,
+        few_data,
+        world.examples["split"],
+        FEW,
+        settings,
+        0,
+        untrained,
+        trained,
+        tmp_path,
     )
     held = parts["validation"]
     known = held.masks["like"]
@@ -103,7 +111,7 @@ def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
 
 
 def test_twin_teaches_what_it_said_before_the_shift(
-    assembly, vectors, data, world, tmp_path, monkeypatch
+    few_assembly, vectors, few_data, world, tmp_path, monkeypatch
 ):
     heard, teach = {}, experiment.teach
 
@@ -113,9 +121,17 @@ def test_twin_teaches_what_it_said_before_the_shift(
 
     monkeypatch.setattr(experiment, "teach", listen)
     settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": True, "distillation": 0.5})
-    assemble.save_models(assemble.build_models(assembly, vectors["tasks"], SIZES, 3), tmp_path)
+    assemble.save_models(assemble.build_models(few_assembly, vectors["tasks"], SIZES, 3), tmp_path)
     experiment.train_models(
-        assembly, data, world.examples["split"], TASKS, settings, 0, tmp_path, tmp_path, tmp_path
+        few_assembly,
+        few_data,
+        world.examples["split"],
+        FEW,
+        settings,
+        0,
+        tmp_path,
+        tmp_path,
+        tmp_path,
     )
     kept = load_model(tmp_path / "like.keras").get_layer("like_head").bias.numpy()
     assert abs(kept - heard["like"]) > 1e-3
