@@ -24,13 +24,3 @@ def test_files_hold_every_frame_and_missing_values_are_null(tmp_path):
     assert plain["one"]["data"] == [[1.0], [None]]
     assert pd.read_csv(tmp_path / "analysis" / "one.csv", index_col=0).loc["a", "x"] == 1.0
     assert not list((tmp_path / "analysis").glob("*.partial"))
-
-
-def test_identity_changes_with_rows_and_settings(bench):
-    from dataclasses import replace
-
-    other = replace(bench, training=bench.training.take(np.arange(10)))
-    settings = replace(bench, settings=bench.settings.model_copy(update={"epochs": 9}))
-    vectors = replace(bench, vectors={**bench.vectors, "items": 2 * bench.vectors["items"]})
-    assert len({report.identity(b) for b in (bench, other, settings, vectors)}) == 4
-    assert report.identity(bench) == report.identity(bench)

@@ -4,6 +4,7 @@ import tensorflow as tf
 from scipy.special import expit
 
 from mtrec.analysis.gradients import GradientWatch
+from mtrec.analysis.known import matrix
 from mtrec.data.schema import with_examples
 from mtrec.models.assemble import build_some
 from mtrec.settings import Task
@@ -133,7 +134,10 @@ def test_affinity_is_that_of_an_explicit_step_on_a_copy_of_the_weights(bench, wa
 
 
 def test_task_agrees_with_its_copy_and_disagrees_with_its_negation(watched):
-    cosine, affinity = watched[1].matrix("cosine"), watched[1].matrix("affinity")
+    cosine, affinity = (
+        matrix(watched[1].table(), "cosine", NAMES),
+        matrix(watched[1].table(), "affinity", NAMES),
+    )
     assert cosine.loc["like", "again"] == pytest.approx(1.0, abs=1e-5)
     assert affinity.loc["like", "again"] == pytest.approx(affinity.loc["like", "like"])
     assert affinity.loc["like", "again"] > 0
@@ -144,8 +148,10 @@ def test_task_agrees_with_its_copy_and_disagrees_with_its_negation(watched):
 def test_rows_are_the_tasks_that_step_and_columns_those_that_are_measured(watched):
     table = watched[1].table()
     found = table[(table["task"] == "rating") & (table["other"] == "like")]["affinity"].mean()
-    assert watched[1].matrix("affinity").loc["rating", "like"] == pytest.approx(found)
-    assert list(watched[1].matrix("affinity").index) == list(NAMES)
+    assert matrix(watched[1].table(), "affinity", NAMES).loc["rating", "like"] == pytest.approx(
+        found
+    )
+    assert list(matrix(watched[1].table(), "affinity", NAMES).index) == list(NAMES)
     assert len(table) == 2 * 25
 
 

@@ -11,7 +11,7 @@ from mtrec.models.store import load_model, save_model
 from mtrec.settings import Shared, Task
 from mtrec.tasks import Binary
 from mtrec.training.loop import Trainer, predict
-from mtrec.training.step import split_variables
+from mtrec.training.parts import divide
 from tests.conftest import DOMAIN, SIZES, TASKS, TRAINING
 
 OLD = {
@@ -228,7 +228,7 @@ def test_tuning_a_task_trains_its_tower_and_head_and_nobodys_gate(old_assembly, 
     model = assemble.build_some(old_assembly, tuple(OLD), table, sizes, seed=3)
     assert model.get_layer("shared").private
     with tuning(model, "loved") as part:
-        shared, owned = split_variables(part)
+        shared, owned = divide(part).shared, divide(part).owned
         own = [model.get_layer(f"loved_{kind}").trainable_variables for kind in ("tower", "head")]
     assert not shared
     assert [id(variable) for variable in owned] == [id(v) for group in own for v in group]

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mtrec.training.lazy import LazyAdamW
-from mtrec.training.step import split_variables
+from mtrec.training.parts import divide
 from tests.conftest import TRAINING
 from tests.training.test_loop import make
 
@@ -63,7 +63,7 @@ def test_rows_that_are_not_read_keep_their_value_and_moments(start):
 def test_the_compiled_step_leaves_other_users_and_items_alone(few, eagerly):
     settings = TRAINING.model_copy(update={"optimizer": "lazy_adamw", "weight_decay": 0.1})
     trainer = make(few.model(), few, settings)
-    shared, _ = split_variables(trainer.model)
+    shared = divide(trainer.model).shared
     (ids,) = [v for v in shared if v.path.startswith("user") and "user_id" in v.path]
     before = np.array(ids)
     trainer.step(tf.range(2))

@@ -8,7 +8,8 @@ from mtrec.models import assemble
 from mtrec.training import checkpoint, loop
 from mtrec.training.experiment import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
-from mtrec.training.step import compile_step, split_variables
+from mtrec.training.parts import divide
+from mtrec.training.step import compile_step
 from tests.conftest import FEW, SIZES, TRAINING
 
 
@@ -210,7 +211,7 @@ def test_gram_matrix_on_all_shared_weights_is_that_of_separate_backward_passes(f
     state = [np.asarray(v) for v in model.variables]
     trainer._step(trainer._data, rows)
     restart(model, state)
-    shared, _ = split_variables(model)
+    shared = divide(model).shared
     losses = few_losses(few)
     batch = tf.nest.map_structure(lambda v: tf.gather(v, rows), trainer._data)
     flat = []
@@ -239,7 +240,7 @@ def test_methods_that_combine_gradients_leave_heads_to_their_own_losses(few, eag
     model = few.model()
     settings = TRAINING.model_copy(update={"optimizer": "sgd", "weight_decay": 0.0})
     trainer = make(model, few, settings)
-    shared, owned = split_variables(model)
+    shared, owned = divide(model).shared, divide(model).owned
     step = compile_step(
         model, trainer.optimizer, Silence(len(FEW)),
         few_losses(few), "representation",
