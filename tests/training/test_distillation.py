@@ -170,7 +170,7 @@ def test_what_a_teacher_says_of_a_masked_row_has_no_influence(few):
         np.testing.assert_array_equal(one, other)
 
 
-def test_only_the_joint_models_are_taught_and_by_the_trained_twins(
+def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side_by_side(
     few, few_data, world, tmp_path, monkeypatch
 ):
     models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
@@ -184,7 +184,8 @@ def test_only_the_joint_models_are_taught_and_by_the_trained_twins(
     monkeypatch.setattr(experiment, "Trainer", Listener)
     assemble.save_models(models, tmp_path / "untrained")
     found = {}
-    for share in (0.0, 0.5):
+    for share, cores in ((0.0, "1"), (0.5, "2")):  # one by one, then several at a time
+        monkeypatch.setenv("MTREC_WORKERS", cores)
         keras.utils.set_random_seed(0)
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
         outcomes = experiment.train_models(
