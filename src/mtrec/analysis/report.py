@@ -13,6 +13,20 @@ import pandas as pd
 from scipy import stats
 
 
+def settings_table(run: Any) -> pd.DataFrame:
+    """How short every training behind the analysis is, and what it shares.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+    """
+    short = run.analysis
+    return pd.DataFrame(
+        [{"share of training rows [%]": round(100 * short.share), "batch": short.batch_size,
+          "epochs, at most": short.epochs, "past events": short.history, "seeds": short.seeds,
+          "shared layer": run.model_building.shared.layer, "balancing": run.training.balancing}]
+    )  # fmt: skip
+
+
 def relative_affinity(affinity: pd.DataFrame) -> pd.DataFrame:
     """Affinity in percent of what a step for the column's own task does, ``(tasks, tasks)``."""
     return 100 * affinity / np.diag(affinity)
