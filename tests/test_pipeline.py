@@ -66,28 +66,29 @@ def stage_of(name, domain, params):
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
+    """A project of stubs per domain; no stage of one depends on a stage of another."""
+    return [stubs(tmp_path_factory.mktemp(domain), domain) for domain in DOMAINS]
+
+
+def stubs(folder, domain):
     """dvc.yaml with its real deps, params and outs, and a stub in place of each notebook.
 
     The stub's outputs depend on its inputs and declared parameters, as a real stage's do. Params
     are JSON here: DVC reads the file anew for every stage, and takes half a second for the YAML.
     """
-    folder = tmp_path_factory.mktemp("pipeline")
     (folder / "stub.py").write_text(STUB)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (folder / "params.json").write_text(json.dumps(params))
     stages = {}
     for name in STAGES:
-        for domain in DOMAINS:
-            one = stage_of(name, domain, params)
-            outs = [next(iter(o)) if isinstance(o, dict) else o for o in one["outs"]]
-            values = f"values/{name}-{domain}.json"
-            deps = [d for d in one["deps"] if not d.startswith("reports/")]
-            one["cmd"] = f"python stub.py {','.join(outs)} {' '.join(deps)} {values}"
-            stages[f"{name}-{domain}"] = one
+        one = stage_of(name, domain, params)
+        outs = [next(iter(o)) if isinstance(o, dict) else o for o in one["outs"]]
+        values = f"values/{name}-{domain}.json"
+        deps = [d for d in one["deps"] if not d.startswith("reports/")]
+        one["cmd"] = f"python stub.py {','.join(outs)} {' '.join(deps)} {values}"
+        stages[f"{name}-{domain}"] = one
     written = {
-        name: {**stage, "params": [{"params.json": stage["params"]}]}
-        if "params" in stage
-        else stage
+        name: stage | {"params": [{"params.json": stage["params"]}] if "params" in stage else []}
         for name, stage in stages.items()
     }
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": written}))
@@ -106,7 +107,10 @@ def pipeline(tmp_path_factory):
 
 def repro(pipeline, change=None):
     """Change a parameter and return the stages that ran."""
-    folder, stages = pipeline
+    return {name for project in pipeline for name in repro_one(*project, change)}
+
+
+def repro_one(folder, stages, change):
     params = json.loads((folder / "params.json").read_text())
     if change:
         *path, last = change[0].split(".")
@@ -158,10 +162,10 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
 
 def test_what_python_caches_beside_the_sources_reruns_nothing(pipeline):
     repro(pipeline)
-    folder, _ = pipeline
-    cache = folder / "src" / "mtrec" / "data" / "__pycache__"
-    cache.mkdir()
-    (cache / "file.cpython-311.pyc").write_bytes(b"compiled")
+    for folder, _ in pipeline:
+        cache = folder / "src" / "mtrec" / "data" / "__pycache__"
+        cache.mkdir()
+        (cache / "file.cpython-311.pyc").write_bytes(b"compiled")
     assert repro(pipeline) == set()
 
 

@@ -13,6 +13,7 @@ from tests.conftest import FEW
 SEEDS = (0, 1)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(few_run, monkeypatch, share):
     made, twins = [], {}
@@ -47,6 +48,7 @@ def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(few_run, monkey
     assert all(not np.array_equal(*by_seed) for by_seed in twins.values())
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_probabilities_have_the_validation_rate_if_training_recalibrates(few_run):
     training = few_run.training.model_copy(update={"epochs": 1, "recalibrate": True})
     bench = retrained.whole(replace(few_run, training=training))

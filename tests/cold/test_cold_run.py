@@ -132,6 +132,7 @@ def test_changed_setting_makes_results_new(cold_run, more):
     assert fingerprint(cold_run, "cold_items", 1) != first
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_every_system_of_every_task_is_scored_on_the_same_rows(cold_run, cold_world, cold_vectors):
     run = replace(cold_run, domain=cold_run.domain.model_copy(update={"tasks": FEW}))
     found = pd.concat(

@@ -84,14 +84,15 @@ def constant_in(values):
     return np.ptp(values, axis=0).max() == 0.0
 
 
-def test_old_tasks_keep_their_predictions_bit_by_bit(add, trained, rows):
+def test_old_tasks_keep_their_predictions_to_the_last_digits(add, trained, rows):
     before = [np.array(v) for v in trained.variables]
     model, _ = add()
     found, expected = predict(model, rows[2].inputs), predict(trained, rows[2].inputs)
     assert list(found) == [*expected, "hated"]
     for name, logits in expected.items():
         assert not constant_in(logits)
-        np.testing.assert_array_equal(found[name], logits)
+        # bit by bit with AVX-512; with AVX2 a wider product is summed in another order
+        np.testing.assert_allclose(found[name], logits, rtol=1e-6, atol=1e-6)
     for variable, value in zip(trained.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 

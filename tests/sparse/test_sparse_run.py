@@ -50,6 +50,7 @@ def test_setting_brings_its_own_step_and_no_other(sparse_run):
     assert (found.factors, found.imputation) == (None, "knn")
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", ["none", "svd", "iterative"])
 def test_setting_is_really_trained_with_its_step_on_thinned_rows(
     sparse_run, world, vectors, method

@@ -191,6 +191,7 @@ def test_fingerprint_tells_settings_and_seeds_apart(run):
     assert len(found | {fingerprint(run, SETTING, 1)}) == 7
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_setting_is_really_trained_with_its_head_and_layer(bench):
     setting = Setting("heads", "star", "static", (), ("rating",), 1, (("type", "ordinal"),))
     ((seed, rows),) = train_setting(bench, setting, [4])

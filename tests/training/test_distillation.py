@@ -47,6 +47,7 @@ def measure(assembly, data, logits, share):
     return dict(zip(assembly.types, map(float, means), strict=True)), list(map(float, counts))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_teacher_says_its_logits_where_the_label_is_known_and_zero_elsewhere(
     assembly, vectors, training
 ):
@@ -156,6 +157,7 @@ def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_what_a_teacher_says_of_a_masked_row_has_no_influence(few):
     said, odd = (teachers(few.assembly, few.training) for _ in range(2))
     for name, mask in few.training.masks.items():

@@ -144,6 +144,7 @@ def test_best_epoch_is_kept_and_patience_stops(few):
     assert mean.index.max() == min(30, outcome.best_epoch + 2)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_nan_stops_with_the_tasks_name(few):
     training = few.training
     labels = {**training.labels, "rating": training.labels["rating"] * np.nan}
@@ -152,6 +153,7 @@ def test_nan_stops_with_the_tasks_name(few):
         fit(few.model(), few._replace(training=broken))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_nan_in_validation_stops_too(few):
     validation = few.validation
     labels = {**validation.labels, "like": validation.labels["like"] * np.nan}
@@ -160,6 +162,7 @@ def test_nan_in_validation_stops_too(few):
         fit(few.model(), few._replace(validation=broken))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_label_of_a_masked_row_has_no_influence(few):
     training = few.training
     labels = {
@@ -167,11 +170,11 @@ def test_label_of_a_masked_row_has_no_influence(few):
         for name, v in training.labels.items()
     }
     other = type(training)(training.inputs, labels, training.masks)
-    runs = []
+    runs, once = [], TRAINING.model_copy(update={"epochs": 1})
     for part in (training, other):
         model = few.model()
         keras.utils.set_random_seed(0)
-        fit(model, few._replace(training=part))
+        fit(model, few._replace(training=part), settings=once)
         runs.append(weights(model))
     for a, b in zip(*runs, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -264,6 +267,7 @@ def test_a_second_run_from_the_same_weights_is_the_same_run(few):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_batch_without_any_label_stops_with_a_sentence(few):
     training = few.training
     masks = {name: mask & (np.arange(len(mask)) < 3) for name, mask in training.masks.items()}
@@ -281,6 +285,7 @@ def test_unknown_optimiser_and_balancer_are_named(few):
             make(few.model(), few, TRAINING.model_copy(update=change))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_all_models_are_trained_with_equal_steps_and_written(few, few_data, world, tmp_path):
     models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
     assemble.save_models(models, tmp_path / "untrained")

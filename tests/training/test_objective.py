@@ -204,6 +204,7 @@ def counted_rows(shop):
     return (click == 0) | ((click == 1) & ~np.isnan(buy)), (click == 1) & (buy == 1)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_untrained_model_has_the_loss_of_its_constants_in_the_trainer(shop):
     parents = dependent(shop.assembly.types, shop.domain.tasks)
     curve = trainer_of(shop, shop.training, parents).run(0).curve.set_index("task")
@@ -215,6 +216,7 @@ def test_untrained_model_has_the_loss_of_its_constants_in_the_trainer(shop):
     assert curve.loc["buy", "loss"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_planted_labels_of_masked_rows_do_not_move_a_weight(shop):
     parents = dependent(shop.assembly.types, shop.domain.tasks)
     part, ends = shop.training, []

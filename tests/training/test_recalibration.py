@@ -81,6 +81,7 @@ def test_task_without_validation_labels_is_left_alone(model, few_assembly, parts
     assert recalibrate(model, few_assembly.types, empty) == {}
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("asked", [False, True])
 def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
     few_assembly, vectors, few_data, world, parts, tmp_path, asked
@@ -110,6 +111,7 @@ def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
         assert (abs(said.mean() - rate) < 1e-4) == asked
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_twin_teaches_what_it_said_before_the_shift(
     few_assembly, vectors, few_data, world, tmp_path, monkeypatch
 ):
