@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -32,7 +32,7 @@ EPOCHS, PATIENCE = 60, 3
 DENSE = 2**24  # cells up to which the matrix of rated items is a plain array, at four bytes each
 
 
-Seen = csr_matrix | Array
+Seen: TypeAlias = csr_matrix | Array
 
 
 @dataclass(frozen=True)
