@@ -93,7 +93,8 @@ types: setup
 
 fast: fetch
 	@echo "fast: unit tests and the examples of docstrings"
-	@"$(BIN)/python" -m pytest tests src --doctest-modules
+	@"$(BIN)/python" -m pytest tests src --doctest-modules \
+	  --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.
 nbval: fetch

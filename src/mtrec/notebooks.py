@@ -15,12 +15,14 @@ from IPython.display import HTML
 from tqdm import TqdmWarning
 
 
-def setup(tensorflow: bool = True) -> None:
+def setup(tensorflow: bool = True, side_by_side: bool = False) -> None:
     """Show figures in the notebook, in one style; every notebook's first call.
 
     Args:
         tensorflow: import it, too, without its banner; False saves seconds where no model is
             needed.
+        side_by_side: several trainings will run at once, and none may take more than half the
+            cores for one operation.
     """
     warnings.filterwarnings("ignore", category=TqdmWarning)  # bars are off in notebooks
     shell = get_ipython()
@@ -28,6 +30,10 @@ def setup(tensorflow: bool = True) -> None:
         shell.enable_matplotlib("inline")  # whatever MPLBACKEND says
     if tensorflow:
         _import_tensorflow()
+    if side_by_side:
+        from mtrec.training import together
+
+        together.halve_cores()
     from mtrec.evaluation import plots
 
     plots.style()

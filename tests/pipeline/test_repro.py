@@ -29,7 +29,7 @@ sys.exit(run.repro(sys.argv[1:], fetch=lambda root: ""))
 def repro(project, monkeypatch):
     """The command in this process, on two cores, without the README's other inputs."""
     written = []
-    monkeypatch.setattr(run, "_cores", lambda: 2)
+    monkeypatch.setattr(run.cores, "available", lambda: 2)
     monkeypatch.setattr(run, "_call", lambda command, root: written.append(command[-1]) or "")
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)

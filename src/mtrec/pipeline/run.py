@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from mtrec import cores
 from mtrec.config import find_root, read_params
 from mtrec.data.fetch import settle
 from mtrec.pipeline import stages
@@ -112,9 +112,9 @@ def _repro(
 
 def _run_all(due: Sequence[Plan], jobs: int | None, root: Path) -> list[DomainRun]:
     """Run domains, some side by side; a free slot takes the next. Stop them all on the way out."""
-    cores = _cores()
-    slots = max(1, min(jobs or min(2, cores), len(due)))
-    given = environment(max(1, cores // slots))
+    available = cores.available()
+    slots = max(1, min(jobs or min(2, available), len(due)))
+    given = environment(max(1, available // slots))
     waiting, running, over = deque(due), list[DomainRun](), list[DomainRun]()
     screen = Screen()
     try:
@@ -175,13 +175,6 @@ def _call(command: Sequence[str], root: Path) -> str:
     if done.returncode:
         raise OSError(stages.last_line(done.stderr or done.stdout))
     return done.stdout.rstrip()
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

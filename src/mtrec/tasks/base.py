@@ -145,7 +145,7 @@ def soft_classes(taught: Any, logits: Any) -> Any:
     Source: Hinton et al. 2015, https://arxiv.org/abs/1503.02531, section 2, temperature 1.
     """
     shares = ops.softmax(ops.cast(taught, logits.dtype))
-    return -ops.sum(shares * ops.log_softmax(logits), axis=-1)
+    return ops.logsumexp(logits, axis=-1) - ops.sum(shares * logits, axis=-1)
 
 
 def class_index(labels: pd.Series, classes: tuple[str, ...]) -> tuple[Array, Array]:

@@ -7,13 +7,14 @@ random numbers: what comes out does not depend on what runs beside it.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from mtrec import progress
+import tensorflow as tf
+
+from mtrec import cores, progress
 from mtrec.training.loop import device
 
 T = TypeVar("T")
@@ -63,10 +64,14 @@ def run(
 def at_a_time() -> int:
     """Trainings at a time: one on a GPU or a single core, else one more than there are cores.
 
-    One more, because trainings differ in length and the last one should not leave a core idle.
-    The environment variable ``MTREC_WORKERS`` replaces the number of cores; ``make repro`` sets it
-    where several domains share the machine.
+    One more, because trainings differ in length and the last one should not leave a core idle."""
+    return cores.granted() + 1 if cores.granted() > 1 and device() == "CPU" else 1
+
+
+def halve_cores() -> None:
+    """Let one operation take half the cores at most, as trainings side by side want them all.
+
+    Raises:
+        RuntimeError: TensorFlow has computed something already.
     """
-    given = os.environ.get("MTREC_WORKERS", "")
-    cores = int(given) if given.isdigit() else len(os.sched_getaffinity(0))
-    return cores + 1 if cores > 1 and device() == "CPU" else 1
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores.granted() // 2))

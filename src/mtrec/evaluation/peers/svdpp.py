@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
 
 from mtrec.evaluation.peers.base import Array, PeerTask
 from mtrec.tasks import Binary, Regression
@@ -29,10 +30,6 @@ SPREAD = 0.1  # standard deviation of the initial factors
 FACTORS, PENALTIES = (10, 40), (0.02, 0.06, 0.15)
 RATE, BINARY_RATE = 0.007, 0.028  # the log loss is a quarter as curved as half the squared error
 EPOCHS, PATIENCE = 60, 3
-DENSE = 2**24  # cells up to which the matrix of rated items is a plain array, at four bytes each
-
-
-Seen: TypeAlias = csr_matrix | Array
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,13 @@ def svdpp(asked: PeerTask) -> Array:
     sizes = (len(encoder.user.ids) + 1, len(encoder.item.ids) + 1)
     binary = isinstance(asked.kind, Binary)
     best, least = np.zeros(len(examples)), np.inf
-    for factors, penalty in product(FACTORS, PENALTIES):
-        model, seen, loss = fit(
-            training, validation, sizes, factors, penalty, EPOCHS, asked.seed, binary
-        )
-        if loss < least:
-            best, least = predict(model, seen, rows, binary, training.value), loss
+    with threadpool_limits(1):  # products this small are slower on several cores
+        for factors, penalty in product(FACTORS, PENALTIES):
+            model, seen, loss = fit(
+                training, validation, sizes, factors, penalty, EPOCHS, asked.seed, binary
+            )
+            if loss < least:
+                best, least = predict(model, seen, rows, binary, training.value), loss
     return best
 
 
@@ -113,7 +111,7 @@ def fit(
     epochs: int,
     seed: int,
     binary: bool = False,
-) -> tuple[Factors, Seen, float]:
+) -> tuple[Factors, csr_matrix, float]:
     """Train by gradient descent over shuffled batches.
 
     Args:
@@ -130,9 +128,8 @@ def fit(
         Parameters, :math:`N` as of :func:`rated_items`, and the validation loss (NaN without).
     """
     rng, rate = np.random.default_rng(seed), BINARY_RATE if binary else RATE
-    sparse = rated_items(training, sizes).astype("float32")
-    seen = sparse.toarray() if sizes[0] * sizes[1] <= DENSE else sparse
-    model = _start(training, sparse, factors, rng, binary)
+    seen = rated_items(training, sizes).astype("float32")
+    model = _start(training, seen, factors, rng, binary)
     best, least, waited = model, np.inf, 0
     for _ in range(epochs):
         order = rng.permutation(len(training.value))
@@ -175,7 +172,7 @@ def _start(
 
 
 def step(
-    model: Factors, seen: Seen, batch: Ratings, rate: float, penalty: float, binary: bool
+    model: Factors, seen: csr_matrix, batch: Ratings, rate: float, penalty: float, binary: bool
 ) -> Factors:
     """One step along the summed gradients of the batch's rows, each row with its own penalty."""
     users, at = np.unique(batch.user, return_inverse=True)
@@ -215,7 +212,7 @@ def _with_column(values: Array, column: Array) -> Array:
     return np.column_stack([values, column.astype(values.dtype)])
 
 
-def predict(model: Factors, seen: Seen, rows: Ratings, binary: bool, labels: Array) -> Array:
+def predict(model: Factors, seen: csr_matrix, rows: Ratings, binary: bool, labels: Array) -> Array:
     """Values within the range of the training ``labels``, or probabilities; ``(n,)``."""
     profile = model.user + seen @ model.rated
     score = model.mean + model.user_bias[rows.user] + model.item_bias[rows.item]
