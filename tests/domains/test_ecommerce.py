@@ -69,6 +69,33 @@ def test_behaviour_of_a_pair_equals_brute_force(tables, bought):
         assert row.item_popularity == pytest.approx(np.log1p(len(recent)))
 
 
+def test_category_is_the_department_of_the_weeks_largest_sales_grocery_apart(tables, raw, bought):
+    departments = raw.products.set_index("product_id")["department"]
+    departments.index = departments.index.astype(str)
+    sold = bought.assign(department=bought["item_id"].map(departments))
+    others = [*ecommerce.NOT_PRODUCTS, "GROCERY"]
+    sold = sold[sold["item_id"].isin(tables.items["item_id"]) & ~sold["department"].isin(others)]
+    start = bought.groupby("week")["transaction_timestamp"].min().dt.date
+    week = pd.Series(start.index, index=start.to_numpy())
+    rows = tables.examples[tables.examples["purchase"].isna()].sample(150, random_state=0)
+    known = set(tables.examples["category"].dropna())
+    for row in rows.itertuples():
+        mine = sold[(sold["user_id"] == row.user_id) & (sold["week"] == week[row.timestamp.date()])]
+        spent = (mine["sales_value"] * 100).round().groupby(mine["department"]).sum()
+        if spent.empty:
+            assert pd.isna(row.category)
+        else:
+            best = set(spent.index[spent == spent.max()])
+            assert row.category in best or (row.category == "OTHER" and not best & known)
+    assert rows["category"].notna().mean() > 0.8
+
+
+def test_no_department_leads_in_half_of_the_weeks(tables):
+    shares = tables.examples["category"].value_counts(normalize=True)
+    assert shares.max() < 0.5
+    assert "GROCERY" not in shares
+
+
 def test_weeks_are_split_as_the_case_study_says(tables, bought):
     weeks = with_week(tables, bought).groupby("split")["week"].agg(["min", "max"])
     assert weeks.loc["train"].tolist() == [9, 44]
