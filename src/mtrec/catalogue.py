@@ -76,7 +76,7 @@ class Catalogue:
             frame = self.recommender.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
             for side in encoder.contexts:
                 inputs[f"{side}_context"] = encoder.context(side, frame)
-        inputs |= self.recommender.offset_inputs(inputs["user"], inputs["item"])
+        inputs |= self.recommender.head_inputs(inputs["user"], inputs["item"])
         return {name: tf.constant(values) for name, values in inputs.items()}
 
 

@@ -12,7 +12,7 @@ HEADS: dict[str, tuple[str, ...]] = {
     "ordinal": ("coral",),
     "regression": ("linear", "relu"),
     "multilabel": ("dense", "label_embedding"),
-    "ranking": ("catalogue",),
+    "ranking": ("catalogue", "linked_catalogue"),
 }
 LOSSES: dict[str, tuple[str, ...]] = {
     "binary": ("logistic", "focal"),

@@ -74,7 +74,7 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
             for name, subject in (
                 ("difference", "Joint training"),
                 ("text_difference", "The language model"),
-                ("graph_difference", "The knowledge graph"),
+                ("graph_difference", "The graph"),
                 ("baseline_difference", "The joint model, against the baseline,"),
             )
             if len(table := tables.difference_table(found, name))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mtrec.catalogue import Catalogue, open_catalogue
 from mtrec.config import find_root
+from mtrec.data import links
 from mtrec.data.archive import save_arrays
 from mtrec.data.encoder import usable_events
 from mtrec.data.events import Events
@@ -95,7 +96,7 @@ class Recommender:
                     "Add it; its values may be missing."
                 )
         inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
-        inputs |= self.offset_inputs(inputs["user"], inputs["item"])
+        inputs |= self.head_inputs(inputs["user"], inputs["item"])
         logits = predict(self.model, inputs, forward=self._forward)
         return {
             name: keras.ops.convert_to_numpy(kind.predict(logits[name]))
@@ -133,13 +134,15 @@ class Recommender:
         first, last = np.searchsorted(self.met[:, 0], [user, user + 1])
         return self.met[first:last, 1]
 
-    def offset_inputs(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
-        """Logits that heads add to for rows of users and items, by the model's input."""
+    def head_inputs(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
+        """What heads read directly for rows of users and items, by the model's input."""
         found = {}
         for name, (of_user, of_item) in self.offsets.items():
             means = self.assembly.offsets[name].total(of_item[item], of_user[user])
             logits = self.assembly.types[name].logits(means)
             found[input_name(name)] = logits.astype("float32")
+        for name in links.linked(self.assembly.types):  # a request is no training row
+            found[links.input_name(name)] = np.zeros(len(user), dtype="int32")
         return found
 
     def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:

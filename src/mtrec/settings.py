@@ -68,7 +68,7 @@ class Task(Settings):
         None, description="what the head adds to: the running means of its label"
     )
     candidates: Literal["items", "users"] = Field(
-        "items", description="what competes in a ranking task"
+        "items", validate_default=True, description="what competes in a ranking task"
     )
     peers: tuple[Peer, ...] = Field(
         (), description="systems of mtrec.evaluation.peers judged on the same test rows"
@@ -93,6 +93,9 @@ class Task(Settings):
         """Check that something is ranked."""
         if candidates != "items" and info.data.get("type") != "ranking":
             sentence = f"a {info.data.get('type')} task ranks nothing; leave candidates: out"
+            raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
+        if candidates != "users" and info.data.get("head") == "linked_catalogue":
+            sentence = "head linked_catalogue reads links among users; set candidates: users"
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
         return candidates
 

@@ -222,15 +222,19 @@ def test_numbers_are_counted_in_training_and_bounded_everywhere_where_they_count
     assert "lognormal" in names(zero, liked)
 
 
-def test_committed_results_differ_from_the_present_settings_in_how_texts_were_read_alone():
+def test_committed_results_differ_from_the_present_settings_in_texts_and_one_label_alone():
     from mtrec.config import experiment
     from mtrec.study.run import plain, without_graph
 
     then = {"layer": 16, "precision": "bfloat16"}  # until texts were read on any processor
+    label = "Which department does the household buy from next?"  # until grocery was set apart
     for domain in ("video", "ecommerce"):
         present = without_graph(plain(experiment(domain)))
         texts = present.task_embedding.model_copy(update=then)
-        earlier = replace(present, task_embedding=texts)
+        tasks = {name: task.model_copy(update={"text": label} if name == "category" else {})
+                 for name, task in present.domain.tasks.items()}  # fmt: skip
+        domain_then = present.domain.model_copy(update={"tasks": tasks})
+        earlier = replace(present, task_embedding=texts, domain=domain_then)
         done = set(ledger.read(present.paths.study)["key"])
         alone = [Setting("alone", present.study.layer, "static", (), (task,), 1)
                  for task in present.domain.tasks]  # fmt: skip

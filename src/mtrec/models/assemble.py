@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from mtrec.data import offsets
+from mtrec.data import links, offsets
 from mtrec.data.dataset import Dataset, encode_labels, fit_types, make_dataset, relevant
 from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder, without
 from mtrec.data.features import Kind
@@ -39,6 +39,7 @@ class Assembly:
         offsets: running means that the heads of some tasks add to; the constant is theirs.
         label_vectors: text vectors of the labels by task with head ``label_embedding``; only
             building reads them, a saved model holds its own.
+        links: who chose whom in training, by task whose head reads that; as for label vectors.
     """
 
     encoder: Encoder
@@ -48,6 +49,7 @@ class Assembly:
     scales: dict[str, float]
     offsets: dict[str, offsets.RunningMean] = field(default_factory=dict)
     label_vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    links: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes: Any) -> Assembly:
@@ -59,12 +61,13 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
         domain: :class:`mtrec.settings.Domain`.
         sizes: :class:`mtrec.settings.ModelBuilding`.
     """
-    links = _links(tables.examples, domain.tasks)
-    encoder = fit_encoder(tables, domain.features, sizes, vectors, links)
+    ends = _ends(tables.examples, domain.tasks)
+    encoder = fit_encoder(tables, domain.features, sizes, vectors, ends)
     types = fit_types(tables.examples, domain.tasks, encoder.catalogues)
     training = (tables.examples["split"] == "train").to_numpy()
     offset = [name for name, task in domain.tasks.items() if task.offset]
-    entities = encoder.entities(tables.examples) if offset else {}
+    linked = links.linked(types)
+    entities = encoder.entities(tables.examples) if offset or linked else {}
     data = Dataset(entities, *encode_labels(tables.examples, domain.tasks, types))
     known = {name: data.labels[name][data.masks[name] & training] for name in types}
     means = {
@@ -81,10 +84,16 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
         {name: kind.scale(known[name]) for name, kind in types.items()},
         means,
         {n: _label_vectors(n, k, vectors) for n, k in types.items() if k.head == "label_embedding"},
+        {
+            name: links.adjacency(
+                entities["user"][data.masks[name] & training], known[name], types[name].outputs
+            )
+            for name in linked
+        },
     )
 
 
-def _links(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> pd.Series:
+def _ends(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> pd.Series:
     """Users on either end of a training label that names a user."""
     training = examples[examples["split"] == "train"]
     ends = [pd.Series(dtype=object)]
@@ -117,7 +126,8 @@ def build_models(
             task: _without(kind, part, assembly.encoder) for task, part in assembly.seen.items()
         }
         vectors = None if name == WITHOUT_TEXT else task_vectors
-        models[name] = _build(assembly, without(kind, assembly.encoder), seen, vectors, sizes, seed)
+        part = replace(assembly, links={}) if name == WITHOUT_GRAPH else assembly
+        models[name] = _build(part, without(kind, assembly.encoder), seen, vectors, sizes, seed)
     for name in assembly.types:
         models[name] = build_some(assembly, (name,), task_vectors, sizes, seed)
     return models
@@ -126,9 +136,12 @@ def build_models(
 def ablations(assembly: Assembly) -> tuple[str, ...]:
     """Names of the joint models without some kind of feature; the one without text always is.
 
-    It also lacks the texts of tasks, which every domain has.
+    It also lacks the texts of tasks, which every domain has. Without its graph, a head that reads
+    links among users finds none.
     """
     kinds = {field.kind for side in assembly.encoder.sides for field in side.fields}
+    if links.linked(assembly.types):
+        kinds.add("graph")
     return tuple(n for n, kind in ABLATIONS.items() if n == WITHOUT_TEXT or kind in kinds)
 
 
@@ -162,13 +175,19 @@ def _build(
         if name in seen
     }
     starts = {name: assembly.types[name].outputs for name in assembly.offsets}
-    return build(encoder, types, seen, base, vectors, sizes, seed, labels, starts)
+    linked, known = links.linked(assembly.types), assembly.links
+    own = {name: known[name] for name in seen if name in known}
+    return build(encoder, types, seen, base, vectors, sizes, seed, labels, starts, linked, own)
 
 
 def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:
     """All examples as arrays, in the order of the examples table."""
     data = make_dataset(tables, assembly.encoder, tasks, assembly.types)
     inputs = offsets.add_inputs(data, assembly.offsets, assembly.types, tasks, tables)
+    training = (tables.examples["split"] == "train").to_numpy()
+    for name in links.linked(assembly.types):
+        own = links.own_links(data.labels[name], data.masks[name], training)
+        inputs[links.input_name(name)] = own
     return replace(data, inputs=inputs)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from mtrec.data import links as user_links
 from mtrec.data.encoder import Encoder
 from mtrec.data.offsets import input_name
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
@@ -31,6 +32,8 @@ def build(
     seed: int,
     label_vectors: Mapping[str, np.ndarray] | None = None,
     offsets: Mapping[str, int] | None = None,
+    linked: Sequence[str] = (),
+    links: Mapping[str, np.ndarray] | None = None,
 ) -> keras.Model:
     """Build the model of ``tasks``; a single-task twin is the same call with one task.
 
@@ -50,6 +53,9 @@ def build(
             with head ``label_embedding``.
         offsets: logits per row of the tasks that start from an offset, whether in this model or
             not: all of a domain's models have the same inputs.
+        linked: tasks whose head reads links among users, whether in this model or not.
+        links: those of training by task (:func:`mtrec.data.links.adjacency`); none for a model
+            that is to know no links.
 
     Returns:
         A functional model from a dict of index batches (:meth:`Encoder.inputs`) to a dict of
@@ -61,11 +67,11 @@ def build(
     keras.config.set_dtype_policy(sizes.precision)
     try:
         model = _connect(
-            encoder, tasks, seen, task_vectors, sizes, label_vectors or {}, offsets or {}
+            encoder, tasks, seen, task_vectors, sizes, label_vectors or {}, offsets or {}, linked
         )
     finally:
         keras.config.set_dtype_policy(before)
-    _fill(model, encoder, base_logits, task_vectors, label_vectors or {})
+    _fill(model, encoder, base_logits, task_vectors, label_vectors or {}, links or {})
     return model
 
 
@@ -77,8 +83,12 @@ def _connect(
     sizes: Any,
     label_vectors: Mapping[str, np.ndarray],
     offsets: Mapping[str, int],
+    linked: Sequence[str],
 ) -> keras.Model:
     inputs = _inputs(encoder)
+    for name in linked:
+        key = user_links.input_name(name)
+        inputs[key] = keras.Input((), dtype="int32", name=key)
     for name, width in offsets.items():
         key = input_name(name)
         inputs[key] = keras.Input((width,), dtype="float32", name=key)
@@ -98,7 +108,7 @@ def _connect(
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")
         components = label_vectors[name].shape[1] if name in label_vectors else 0
         head = make_head(name, kind, components)
-        outputs[name] = _head(head, kind, tower(state), catalogues)
+        outputs[name] = _head(name, head, kind, tower(state), catalogues, inputs)
         if name in offsets:
             outputs[name] = outputs[name] + inputs[input_name(name)]
     return keras.Model(inputs, outputs, name="joint" if len(tasks) > 1 else next(iter(tasks)))
@@ -176,12 +186,13 @@ def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) ->
     return layers[name](inputs[name], visible=list(columns))
 
 
-def _head(head: Any, kind: TaskType, tower: Any, catalogues: dict) -> Any:
-    return (
-        head(tower, catalogues[kind.candidates][1:, :])
-        if isinstance(kind, Ranking)
-        else head(tower)
-    )
+def _head(name: str, head: Any, kind: TaskType, tower: Any, catalogues: dict, inputs: dict) -> Any:
+    if not isinstance(kind, Ranking):
+        return head(tower)
+    states = catalogues[kind.candidates][1:, :]
+    if kind.head == user_links.HEAD:
+        return head(tower, states, inputs["user"], inputs[user_links.input_name(name)])
+    return head(tower, states)
 
 
 def _fill(
@@ -190,6 +201,7 @@ def _fill(
     base_logits: Mapping[str, np.ndarray],
     task_vectors: np.ndarray | None,
     label_vectors: Mapping[str, np.ndarray],
+    links: Mapping[str, np.ndarray],
 ) -> None:
     model.get_layer("user_encoder").fill(encoder.user.fields)
     model.get_layer("item_encoder").fill(encoder.item.fields)
@@ -198,6 +210,8 @@ def _fill(
         head.bias.assign(logits)
         if isinstance(head, LabelEmbeddingHead):
             head.text.assign(label_vectors[name])
+        if name in links:
+            head.fill(links[name])
     shared = model.get_layer("shared")
     if task_vectors is not None and hasattr(shared, "text"):
         shared.text.assign(task_vectors)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.data import links
 from mtrec.data.dataset import fit_type
 from mtrec.models.assemble import Assembly
 from mtrec.models.build import build
@@ -268,6 +269,7 @@ def _build(
     model = build(
         assembly.encoder, assembly.types, assembly.seen, assembly.base_logits, vectors, sizes,
         seed, assembly.label_vectors, {n: assembly.types[n].outputs for n in assembly.offsets},
+        links.linked(assembly.types),
     )  # fmt: skip
     for name, width in units.items():
         if width != sizes.tower_units:

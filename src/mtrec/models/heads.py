@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mtrec.models.linked import LinkedCatalogueHead
 from mtrec.tasks import TaskType
 
 
@@ -150,6 +151,7 @@ HEADS: dict[str, Callable[..., keras.layers.Layer]] = {
     "coral": lambda outputs, width, **kwargs: CoralHead(outputs, **kwargs),
     "label_embedding": _label_embedding,
     "catalogue": lambda outputs, width, **kwargs: CatalogueHead(**kwargs),
+    "linked_catalogue": lambda outputs, width, **kwargs: LinkedCatalogueHead(outputs, **kwargs),
 }
 
 

@@ -32,6 +32,7 @@ class Ranking(TaskType):
     loss_name: str = "softmax"
     log_popularity: tuple[float, ...] = ()  # sampled_softmax only
     candidates: Literal["items", "users"] = "items"
+    head_name: str = "catalogue"
 
     @classmethod
     def fit(
@@ -46,7 +47,7 @@ class Ranking(TaskType):
         Raises:
             ValueError: a label is not in the catalogue.
         """
-        choose_head("ranking", head)
+        head = choose_head("ranking", head)
         loss = choose_loss("ranking", loss)
         unknown = labels[~labels.isin(catalogue)]
         if len(unknown):
@@ -56,15 +57,16 @@ class Ranking(TaskType):
                 "candidates: in params.yaml."
             )
         if loss != "sampled_softmax":
-            return cls(tuple(catalogue), loss)
+            return cls(tuple(catalogue), loss, head_name=head)
         item, _ = class_index(labels, catalogue)
         log_popularity = log_frequencies(item, len(catalogue))
-        return cls(tuple(catalogue), loss, tuple(float(value) for value in log_popularity))
+        popularity = tuple(float(value) for value in log_popularity)
+        return cls(tuple(catalogue), loss, popularity, head_name=head)
 
     @property
     def head(self) -> str:
-        """A score per item."""
-        return "catalogue"
+        """A score per item, from states alone or also from the links among users."""
+        return self.head_name
 
     @property
     def outputs(self) -> int:

@@ -54,14 +54,15 @@ class Parts:
         below: inputs -> the representation, which is the shared layer's input, and the states of
             the catalogue that each ranking head reads.
         shared: representation -> the towers' inputs.
-        above: the towers' inputs, the catalogues and the offsets -> logits by task.
-        offsets: names of the inputs that are added to logits.
+        above: the towers' inputs, the catalogues and the direct inputs -> logits by task.
+        direct: names of the inputs that are read above the shared layer: offsets, which are added
+            to logits, and what heads read that know links.
     """
 
     below: Part
     shared: Part
     above: Part
-    offsets: tuple[str, ...]
+    direct: tuple[str, ...]
 
 
 def cut(model: keras.Model) -> Parts:
@@ -70,14 +71,19 @@ def cut(model: keras.Model) -> Parts:
     towers = [model.get_layer(f"{task}_tower").input for task in tasks]
     heads = [model.get_layer(f"{task}_head").input for task in tasks]
     catalogues = [head[1] for head in heads if isinstance(head, list | tuple)]
-    offsets = tuple(name for name in map(input_name, tasks) if name in model.input)
+    read = [tensor for head in heads if isinstance(head, list | tuple) for tensor in head[2:]]
+    direct = tuple(
+        name
+        for name, tensor in model.input.items()
+        if any(tensor is other for other in read) or name in map(input_name, tasks)
+    )
     representation = model.get_layer("shared").input
     seam = [*towers, *catalogues]
     return Parts(
         Part(model.input, [representation, *catalogues]),
         Part(representation, towers),
-        Part([*seam, *(model.input[name] for name in offsets)], model.output),
-        offsets,
+        Part([*seam, *(model.input[name] for name in direct)], model.output),
+        direct,
     )
 
 
@@ -146,7 +152,7 @@ class Forward:
         self._catalogues = catalogues
         with tf.GradientTape(persistent=True) as self.above:
             self.above.watch([*self._towers, *catalogues])
-            given = [*self._towers, *catalogues, *(inputs[name] for name in parts.offsets)]
+            given = [*self._towers, *catalogues, *(inputs[name] for name in parts.direct)]
             self.logits = parts.above(given, training=True)
 
     def to_seam(self, loss: Any) -> tuple[list, list]:
