@@ -202,6 +202,14 @@ def run_peer(
     root: Path, found: dict[str, Array], peer: str, method: str, choices: list[Settings]
 ) -> dict[str, Ranked]:
     """Choose a peer's settings for each protocol on validation; measure it on the test."""
+    chosen = choose(root, found, method, choices)
+    return answer(root, found, peer, method, chosen, len(choices))
+
+
+def choose(
+    root: Path, found: dict[str, Array], method: str, choices: list[Settings]
+) -> dict[str, Settings]:
+    """The settings of each protocol that are best on validation."""
     chosen = dict.fromkeys(SCOPES, choices[0])
     if len(choices) > 1:
         tried = ask(root, "mtrec", "basket_peers", known(found, 1),
@@ -212,7 +220,16 @@ def run_peer(
                 for k in range(len(choices))
             ]
             chosen[scope] = choices[int(np.argmax(worth))]
-    jobs = [choice for choice in choices if choice in chosen.values()]
+    return chosen
+
+
+def answer(
+    root: Path, found: dict[str, Array], peer: str, method: str, chosen: dict[str, Settings],
+    trials: int,
+) -> dict[str, Ranked]:  # fmt: skip
+    """A peer with its chosen settings on the test baskets."""
+    jobs = [choice for n, choice in enumerate(chosen.values())
+            if choice not in list(chosen.values())[:n]]  # fmt: skip
     final = ask(root, "mtrec", "basket_peers", known(found, 2),
                 jobs=[(method, choice) for choice in jobs])  # fmt: skip
     return {
@@ -220,7 +237,7 @@ def run_peer(
             peer, final.version,
             [measure(final.arrays[f"{scope}_{jobs.index(choice)}"], scope, found, 2)],
             final.seconds / len(jobs), final.peak_mb,
-            f"{json.dumps(choice)}; best of {len(choices)} on validation",
+            f"{json.dumps(choice)}; best of {trials} on validation",
         )
         for scope, choice in chosen.items()
     }  # fmt: skip
