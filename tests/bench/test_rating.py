@@ -1,7 +1,10 @@
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from threading import Event
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -460,6 +463,27 @@ def test_myfm_is_given_the_same_spans_of_time_as_ours():
     fine = given.pop("myFM ordered probit, to the second")
     assert fine == rating_sides.SECONDS
     assert set(given.values()) == {rating_sides.DAYS}
+
+
+@pytest.fixture
+def myfm_script(monkeypatch):
+    """The script of myFM's environment, without its package."""
+    monkeypatch.setitem(sys.modules, "myfm", ModuleType("myfm"))
+    exchange = ModuleType("exchange")
+    exchange.answer = exchange.given = None
+    monkeypatch.setitem(sys.modules, "exchange", exchange)
+    return SimpleNamespace(**run_path(str(ROOT / "benchmarks" / "systems" / "ratings_myfm.py")))
+
+
+def test_myfm_shares_a_column_between_the_rows_that_share_an_effect_of_ours(world, myfm_script):
+    for span, group in zip(
+        rating_sides.SECONDS, rating_sides.groups(world, rating_sides.SECONDS), strict=True
+    ):
+        known, asked = (part.toarray() for part in myfm_script.sessions(world, span))
+        assert (known.sum(axis=1) == 1).all()
+        same = group.known[:, None] == group.known
+        np.testing.assert_array_equal(known @ known.T, same)
+        np.testing.assert_array_equal(asked @ known.T, group.asked[:, None] == group.known)
 
 
 def test_a_main_row_of_ours_reads_no_minute_and_no_second(world):

@@ -65,7 +65,7 @@ PEERS: dict[str, tuple[str, list[Settings]]] = {
                 {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": alpha,
                  "groups": groups, "decay": "group"}
                 for groups, between, neighbours, alpha
-                in product((7, 15, 30), (0.7, 0.8, 0.9), (30, 100, 300), (0.1, 0.2, 0.4))
+                in product((7, 15, 30), (0.7, 0.8, 0.9), (10, 30, 100), (0.1, 0.2, 0.4))
             ),
             *(
                 {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": 0.2,
