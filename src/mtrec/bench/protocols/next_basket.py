@@ -68,6 +68,12 @@ PEERS: dict[str, tuple[str, list[Settings]]] = {
                 in product((7, 15, 30), (0.7, 0.8, 0.9), (10, 30, 100), (0.1, 0.2, 0.4))
             ),
             *(
+                {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": alpha,
+                 "groups": groups, "decay": "group"}
+                for groups, between in ((30, 0.95), (60, 0.9), (60, 0.95))
+                for neighbours, alpha in product((30, 100), (0.1, 0.2))
+            ),
+            *(
                 {"neighbours": neighbours, "within": 0.9, "between": between, "alpha": 0.2,
                  "groups": groups, "decay": "history"}
                 for groups, between, neighbours in product((3, 7), (0.6, 0.7, 0.8), (300, 900))
