@@ -2,7 +2,8 @@
 
 Features as in the package's own ``examples/ml-100k-regression.py`` (``timesvdpp_flipped``): date,
 user, items that the user rated, item, users that rated the item; all of the training rows. Side
-information joins the blocks: age in tens, gender, occupation; genres and decade.
+information joins the blocks: age in tens, gender, occupation; genres and decade. ``spans`` adds an
+indicator of what a user rates within each span of time, such as a day, as ours has it.
 
 Source: Rendle et al. 2019, "On the Difficulty of Evaluating Baselines",
 https://arxiv.org/abs/1905.01395; https://github.com/tohtsky/myFM.
@@ -36,17 +37,30 @@ def main() -> None:
         ]
         for part in ("", "asked_")
     ]
-    dates = [one_hot(data[f"{part}time"] // DAY, days) for part in ("", "asked_")]
-    shapes = [len(days), *(part.shape[1] for part in (*user, *item))]
+    times = [
+        [one_hot(data[f"{part}time"] // DAY, days) for part in ("", "asked_")],
+        *(sessions(data, span) for span in options["spans"]),
+    ]
+    known, asked = (sparse.hstack(part, format="csr") for part in zip(*times, strict=True))
+    shapes = [part.shape[1] for part in (*(one for one, _ in times), *user, *item)]
     like = options["task"] == "like"
     kind = myfm.MyFMGibbsClassifier if like else myfm.MyFMOrderedProbit
     label = data["rating"] >= 4 if like else data["rating"] - 1
     model = kind(rank=options["settings"]["rank"], random_seed=options["seed"])
     model.fit(
-        dates[0], label, X_rel=blocks[0], group_shapes=shapes,
+        known, label, X_rel=blocks[0], group_shapes=shapes,
         n_iter=options["iterations"], n_kept_samples=options["iterations"] - options["burn"],
     )  # fmt: skip
-    answer("myfm", started, predictions=model.predict_proba(dates[1], blocks[1]))
+    answer("myfm", started, predictions=model.predict_proba(asked, blocks[1]))
+
+
+def sessions(data: dict[str, np.ndarray], span: int) -> list[sparse.csr_matrix]:
+    """Indicators of user and span of time, of the known and of the asked rows."""
+    users = len(data["user_age"])
+    known, asked = (
+        data[f"{part}time"] // span * users + data[f"{part}user"] for part in ("", "asked_")
+    )
+    return [one_hot(known, np.unique(known)), one_hot(asked, np.unique(known))]
 
 
 def one_hot(values: np.ndarray, categories: np.ndarray) -> sparse.csr_matrix:

@@ -40,18 +40,66 @@ def test_personal_top_counts_and_popularity_breaks_ties():
     assert scores[1, 0] > scores[1, 1]
 
 
-def test_tifu_vectors_are_the_mean_of_groups_of_decayed_means():
-    found = baskets.tifu_vectors(SOME, within=0.5, between=0.1, group=2).toarray()
-    first = 0.1 * np.array([1, 1, 0, 0, 0, 0])  # the oldest basket, a group of its own
+def test_block_vectors_are_the_mean_of_blocks_of_decayed_means():
+    found = baskets.block_vectors(SOME, within=0.5, between=0.1, size=2).toarray()
+    first = 0.1 * np.array([1, 1, 0, 0, 0, 0])  # the oldest basket, a block of its own
     second = (0.5 * np.array([1, 0, 0, 0, 0, 0]) + np.array([0, 0, 1, 0, 0, 0])) / 2
     np.testing.assert_allclose(found[0], (first + second) / 2)
     np.testing.assert_allclose(found[1], [0.5, 0, 0, 0.75, 0, 0])
 
 
-def test_tifu_knn_blends_own_vector_and_the_nearest_neighbours():
+def groups_of(history, groups):
+    """Baskets of a history by group: the later groups take one more where they cannot be equal."""
+    if len(history) < groups:
+        return [[basket] for basket in history]
+    small, larger = divmod(len(history), groups)
+    sizes = [small] * (groups - larger) + [small + 1] * larger
+    ends = np.cumsum(sizes)
+    return [history[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def tifu_by_hand(history, items, within, between, groups, decay):
+    """The vector of one history, basket by basket."""
+    total, seen, found = np.zeros(items), 0, groups_of(history, groups)
+    for number, group in enumerate(found):
+        vector = np.zeros(items)
+        for place, basket in enumerate(group):
+            seen += 1
+            back = len(group) - 1 - place if decay == "group" else len(history) - seen
+            vector[basket] += within**back
+        total += between ** (groups - 1 - number) * vector / len(group)
+    return total / len(found)
+
+
+@pytest.mark.parametrize("decay", ["group", "history"])
+@pytest.mark.parametrize("groups", [1, 2, 3, 5, 7, 9])
+def test_tifu_vectors_divide_each_history_into_so_many_groups(groups, decay):
+    draws = np.random.default_rng(groups)
+    histories = [
+        [sorted(draws.permutation(12)[: draws.integers(1, 5)]) for _ in range(length)]
+        for length in (1, 2, 3, 4, 6, 7, 8, 15, 20)
+    ]
+    settings = {"within": 0.9, "between": 0.6, "groups": groups, "decay": decay}
+    found = baskets.tifu_vectors(written(*histories, items=12), **settings).toarray()
+    by_hand = [tifu_by_hand(history, 12, **settings) for history in histories]
+    np.testing.assert_allclose(found, by_hand, atol=1e-12)
+
+
+def test_the_last_number_of_a_published_tifu_setting_is_that_of_groups_not_of_their_baskets():
+    some = written([[0], [1], [2], [3], [4], [5]])  # three groups of two
+    found = baskets.tifu_vectors(some, within=1.0, between=0.5, groups=3, decay="history")
+    np.testing.assert_allclose(
+        found.toarray()[0] * 3, [0.125, 0.125, 0.25, 0.25, 0.5, 0.5], atol=1e-12
+    )
+    assert protocol.PUBLISHED["groups"] == 3
+    assert protocol.ELSEWHERE["groups"] == 7
+
+
+@pytest.mark.parametrize("decay", ["group", "history"])
+def test_tifu_knn_blends_own_vector_and_the_nearest_neighbours(decay):
     some = drawn()
-    own = baskets.tifu_vectors(some, 0.9, 0.7, 3).toarray()
-    found = baskets.tifu_knn(some, 5, 0.9, 0.7, 0.6, 3)
+    own = baskets.tifu_vectors(some, 0.9, 0.7, 3, decay).toarray()
+    found = baskets.tifu_knn(some, 5, 0.9, 0.7, 0.6, 3, decay)
     for household in range(some.households):
         distance = ((own - own[household]) ** 2).sum(axis=1)
         distance[household] = np.inf
@@ -201,4 +249,5 @@ def test_systems_never_see_the_test_baskets(split):
 def test_a_tuned_peer_has_at_least_our_trials_and_its_published_setting_among_them():
     _, tuned = protocol.PEERS["tifu_knn_tuned"]
     assert protocol.PUBLISHED in tuned
+    assert protocol.ELSEWHERE in tuned
     assert min(len(tuned), len(protocol.PEERS["up_cf"][1])) >= len(protocol.OURS)

@@ -1,7 +1,10 @@
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from threading import Event
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -296,6 +299,7 @@ class Planted:
     frame: pd.DataFrame
     folds: dict[int, Split]
     asked: list
+    spans: set
 
     def truth(self, rows):
         return self.frame["rating"].to_numpy(float)[rows]
@@ -316,7 +320,7 @@ def planted(monkeypatch, rng):
                       dict(zip(("train", "validation", "test"), part, strict=True)))
         for number, part in parts.items()
     }  # fmt: skip
-    world = Planted(frame, folds, [])
+    world = Planted(frame, folds, [], set())
 
     def peer(root, split, system, seed):
         asked = split.rows["test"]
@@ -326,7 +330,8 @@ def planted(monkeypatch, rng):
         wrong = wrong + 0.5 * (not system.random)
         return rating_rows.Run(toward(world.truth(asked), wrong), "1", 1.0, 1.0)
 
-    def our_parts(root, known, asked, seed):
+    def our_parts(root, known, asked, seed, spans):
+        world.spans.add(spans)
         fold = next((n for n in folds if set(asked) == set(folds[n].rows["validation"])), None)
         values = [
             toward(world.truth(asked), (n + 1 != fold) * (0.1 * (n + 1) + wobble(asked, seed)))
@@ -348,6 +353,9 @@ def planted(monkeypatch, rng):
     monkeypatch.setattr(rating, "PEERS", tuple(
         rating_rows.System(name, "", "", {}, random, "note", trials)
         for name, random in (("peer", True), ("fixed", False))
+    ))  # fmt: skip
+    monkeypatch.setattr(rating, "FINE_PEER", rating_rows.System(
+        "peer, to the second", "", "", {}, True, "note", trials
     ))  # fmt: skip
     return world
 
@@ -431,6 +439,62 @@ def test_the_mean_of_folds_is_over_three_seeds_a_fold_and_differences_are_paired
     }  # fmt: skip
     assert found["peer"].note.startswith("note; best of 2 settings on validation; u1 0.")
     assert '{"off": -0.6}; u2 0.' in found["peer"].note
+
+
+def test_minutes_and_seconds_are_read_in_rows_of_their_own_and_compared_with_each_other(
+    planted, tmp_path
+):
+    coarse = {row.system for row in rating.measure("mean", (1, 2), tmp_path)}
+    assert planted.spans == {rating_sides.DAYS}
+    assert not any("second" in name for name in coarse)
+    fine = {row.system for row in rating.measure("one", (1,), tmp_path)} - coarse
+    assert planted.spans == {rating_sides.DAYS, rating_sides.SECONDS}
+    assert fine == {
+        "mtrec fused, to the second", "peer, to the second",
+        "mtrec fused, to the second - peer, to the second",
+    }  # fmt: skip
+
+
+def test_myfm_is_given_the_same_spans_of_time_as_ours():
+    given = {
+        peer.name: tuple(peer.options["spans"])
+        for peer in (*rating.PEERS, rating.FINE_PEER, *like.PEERS) if "myFM" in peer.name
+    }  # fmt: skip
+    fine = given.pop("myFM ordered probit, to the second")
+    assert fine == rating_sides.SECONDS
+    assert set(given.values()) == {rating_sides.DAYS}
+
+
+@pytest.fixture
+def myfm_script(monkeypatch):
+    """The script of myFM's environment, without its package."""
+    monkeypatch.setitem(sys.modules, "myfm", ModuleType("myfm"))
+    exchange = ModuleType("exchange")
+    exchange.answer = exchange.given = None
+    monkeypatch.setitem(sys.modules, "exchange", exchange)
+    return SimpleNamespace(**run_path(str(ROOT / "benchmarks" / "systems" / "ratings_myfm.py")))
+
+
+def test_myfm_shares_a_column_between_the_rows_that_share_an_effect_of_ours(world, myfm_script):
+    for span, group in zip(
+        rating_sides.SECONDS, rating_sides.groups(world, rating_sides.SECONDS), strict=True
+    ):
+        known, asked = (part.toarray() for part in myfm_script.sessions(world, span))
+        assert (known.sum(axis=1) == 1).all()
+        same = group.known[:, None] == group.known
+        np.testing.assert_array_equal(known @ known.T, same)
+        np.testing.assert_array_equal(asked @ known.T, group.asked[:, None] == group.known)
+
+
+def test_a_main_row_of_ours_reads_no_minute_and_no_second(world):
+    asked = {"asked_time": world["asked_time"] // rating_sides.DAY * rating_sides.DAY}
+    known = {"time": world["time"] // rating_sides.DAY * rating_sides.DAY}
+    for data in (world, world | known | asked):
+        groups = rating_sides.groups(data, rating_sides.DAYS)
+        assert len(groups) == 1
+        np.testing.assert_array_equal(
+            groups[0].known, rating_sides.groups(world, rating_sides.DAYS)[0].known
+        )
 
 
 def test_one_fold_has_no_rows_that_settings_were_chosen_on(planted, tmp_path):

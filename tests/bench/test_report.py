@@ -59,6 +59,19 @@ def test_the_best_peer_times_a_factor_must_be_reached(factor, verdict):
     assert found["peer"].item() == "ease"
 
 
+def test_a_row_that_knows_the_second_of_a_rating_meets_no_target_and_is_no_bar():
+    rows = frame(
+        row("rating_u1", "mtrec fused", "rmse", 0.89),
+        row("rating_u1", "myFM", "rmse", 0.88),
+        row("rating_u1", "mtrec fused, to the second", "rmse", 0.87),
+        row("rating_u1", "myFM, to the second", "rmse", 0.86),
+    )
+    found = judge(rows, [Target("rating_u1", "rmse", "peers")])
+    assert found[["system", "bound", "verdict"]].values.tolist() == [
+        ["mtrec fused", 0.88, "missed"]
+    ]
+
+
 def test_a_tie_with_the_best_peer_is_not_ahead():
     tie = frame(row("p", "mtrec", "auc", 0.7), row("p", "peer", "auc", 0.7))
     assert verdicts(tie, Target("p", "auc", "peers")) == {"auc": "missed"}

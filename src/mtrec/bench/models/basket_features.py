@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from mtrec.bench.models.baskets import Baskets, nearest, tifu_vectors
+from mtrec.bench.models.baskets import Baskets, block_vectors, nearest
 
 Array = np.ndarray
 DAYS = (7.0, 30.0, 90.0)
@@ -86,7 +86,7 @@ def candidates(history: Baskets, day: Array, group: Array) -> Candidates:
         day: of the basket asked for, ``(households,)``.
         group: product type of each item, ``(items,)``.
     """
-    own = tifu_vectors(history, 0.9, 0.7, 7)
+    own = block_vectors(history, 0.9, 0.7, 7)
     near = (nearest(own, 300) @ own).toarray().astype("float32")
     popular = np.bincount(history.item, minlength=history.items).astype("float32") + 1
     leaning = _leaning(history, day, group)

@@ -1,11 +1,14 @@
 """Baskets of households as sparse matrices, and the published ways to predict the next one.
 
-No maintained package has these methods, so they are written here after the papers.
+Cornac has all three. Its ``GPTop`` orders as :func:`personal_top`. Its ``TIFUKNN`` takes the mean
+of neighbours over items, too, which leaves one number, and its ``UPCF`` counts a household twice
+and keeps a hundred neighbours; these two are therefore written here after papers and authors' code.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +16,7 @@ from scipy import sparse
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by identity, as arrays cannot be hashed
 class Baskets:
     """Lines of baskets, each item once a basket, sorted by household, then basket.
 
@@ -64,34 +67,83 @@ def personal_top(baskets: Baskets) -> Array:
     return (counts.toarray() + 0.5 * popular / (popular.max() + 1)).astype("float32")
 
 
-def tifu_vectors(baskets: Baskets, within: float, between: float, group: int) -> sparse.csr_matrix:
-    """Personalised item frequency ``(households, items)``.
+def block_vectors(baskets: Baskets, within: float, between: float, size: int) -> sparse.csr_matrix:
+    """Decayed frequency ``(households, items)`` over blocks of ``size`` baskets: a feature of ours.
 
-    The last ``group`` baskets are the last group, and so on back; the first may be smaller. A
-    group's vector is the mean of its baskets, the one ``j`` before its end times ``within ** j``;
-    the household's is the mean of its groups', the one ``g`` before the end times ``between ** g``.
-
-    Source: Hu et al. 2020, "Modeling personalized item frequency information for next-basket
-    recommendation", https://arxiv.org/abs/2006.00556, eq. 2 and 3.
+    The last ``size`` baskets are the last block, and so on back; the first may be smaller. A
+    block's vector is the mean of its baskets, the one ``j`` before its end times ``within ** j``;
+    the household's is the mean of its blocks', the one ``g`` before the end times ``between ** g``.
     """
     length, age = baskets.length[baskets.household], baskets.age
-    number, place = age // group, age % group
-    groups = -(-length // group)
-    size = np.where(number == groups - 1, length - number * group, group)
-    return baskets.matrix(within**place * between**number / size / groups)
+    number, place = age // size, age % size
+    blocks = -(-length // size)
+    count = np.where(number == blocks - 1, length - number * size, size)
+    return baskets.matrix(within**place * between**number / count / blocks)
+
+
+@lru_cache(maxsize=1)
+def tifu_vectors(
+    baskets: Baskets, within: float, between: float, groups: int, decay: str
+) -> sparse.csr_matrix:
+    """Personalised item frequency ``(households, items)``: each history in ``groups`` groups.
+
+    Sizes of the groups differ by one at most, the later ones being larger; a shorter history has a
+    group per basket, which are the oldest ones. A group's vector is the mean of its baskets, that
+    of the household ``sum_g between ** (groups - 1 - g) vector_g / number of its groups``.
+
+    Args:
+        baskets: known lines.
+        within: factor per basket.
+        between: factor per group.
+        groups: number of groups of a history.
+        decay: ``group``: ``within`` counts back from the end of each group, as in the paper;
+            ``history``: from the end of the history, as in its authors' code.
+
+    Source: Hu et al. 2020, "Modeling personalized item frequency information for next-basket
+    recommendation", https://arxiv.org/abs/2006.00556, eq. 2 and 3, and its authors' code,
+    https://github.com/HaojiHu/TIFUKNN.
+    """
+    length, place = baskets.length[baskets.household], baskets.basket
+    small, larger = length // groups, length % groups  # baskets of a group, groups of one more
+    early = (groups - larger) * small  # baskets in groups of the small size
+    number = np.where(
+        place < early,
+        place // np.maximum(small, 1),
+        groups - larger + (place - early) // (small + 1),
+    )
+    number = np.where(length < groups, place, number)
+    size = np.where(place < early, small, small + 1)
+    end = np.where(
+        place < early, (number + 1) * small, early + (number + 1 - groups + larger) * (small + 1)
+    )
+    end = np.where(length < groups, place + 1, end)
+    back = end - 1 - place if decay == "group" else baskets.age
+    weight = within**back * between ** (groups - 1.0 - number) / size
+    return baskets.matrix(weight / np.minimum(length, groups))
+
+
+@lru_cache(maxsize=1)
+def tifu_neighbours(
+    baskets: Baskets, neighbours: int, within: float, between: float, groups: int, decay: str
+) -> sparse.csr_matrix:
+    """Mean vector ``(households, items)`` of each household's nearest others."""
+    own = tifu_vectors(baskets, within, between, groups, decay)
+    return nearest(own, neighbours) @ own
 
 
 def tifu_knn(
-    baskets: Baskets, neighbours: int, within: float, between: float, alpha: float, group: int
-) -> Array:
+    baskets: Baskets, neighbours: int, within: float, between: float, alpha: float, groups: int,
+    decay: str,
+) -> Array:  # fmt: skip
     """Scores ``(households, items)``: ``alpha`` own vector + ``1 - alpha`` mean of neighbours'.
 
-    Neighbours are the nearest by Euclidean distance.
+    Neighbours are the nearest by Euclidean distance. Settings are those of :func:`tifu_vectors`.
 
     Source: Hu et al. 2020, https://arxiv.org/abs/2006.00556.
     """
-    own = tifu_vectors(baskets, within, between, group)
-    return _blend(own, nearest(own, neighbours), alpha)
+    own = tifu_vectors(baskets, within, between, groups, decay)
+    near = tifu_neighbours(baskets, neighbours, within, between, groups, decay)
+    return (alpha * own + (1 - alpha) * near).toarray().astype("float32")
 
 
 def up_cf(baskets: Baskets, recency: int, locality: float, asymmetry: float) -> Array:
@@ -123,10 +175,6 @@ def nearest(vectors: sparse.csr_matrix, neighbours: int) -> sparse.csr_matrix:
     rows = np.repeat(np.arange(len(distance)), count)
     shape = (len(distance), len(distance))
     return sparse.csr_matrix((np.full(near.size, 1 / count), (rows, near.ravel())), shape=shape)
-
-
-def _blend(own: sparse.csr_matrix, near: sparse.csr_matrix, alpha: float) -> Array:
-    return (alpha * own + (1 - alpha) * (near @ own)).toarray().astype("float32")
 
 
 PEERS = {"personal_top": personal_top, "tifu_knn": tifu_knn, "up_cf": up_cf}

@@ -19,7 +19,7 @@ Array = np.ndarray
 
 def taught(
     data: Mapping[str, Array], pairs: int, factors: int, iterations: int, burn: int, seed: int,
-    spans: tuple[int, ...] = rating_sides.SPANS,
+    spans: tuple[int, ...] = rating_sides.DAYS,
 ) -> tuple[Array, Mapping[str, Array], Array]:  # fmt: skip
     """The teacher's answers.
 
@@ -64,7 +64,7 @@ def draw_pairs(data: Mapping[str, Array], size: int, rng: np.random.Generator) -
 
 def network(
     data: Mapping[str, Array], soft: Mapping[str, Array], levels: Array, settings: Settings,
-    seed: int, spans: tuple[int, ...] = rating_sides.SPANS,
+    seed: int, spans: tuple[int, ...] = rating_sides.DAYS,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Train the network on known and soft rows and answer the asked ones.
 

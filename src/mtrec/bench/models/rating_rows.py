@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from mtrec.bench.models import rating_table
-from mtrec.bench.models.rating_sides import SPANS
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split
 from mtrec.bench.systems import OURS, ask
@@ -74,12 +73,11 @@ DEPTHS = tuple(
 RANKS = tuple({"rank": rank} for rank in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32))
 
 OUR_SETTINGS: dict[str, Any] = {
-    "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 600_000,
-    "spans": list(SPANS), "network": {},
+    "factors": [10, 16], "iterations": 150, "burn": 30, "pairs": 600_000, "network": {},
 }  # fmt: skip
 BAYES_NOTE = (
     "Gibbs sampler of our own: ordinal probit, user x item x day, implicit and side information, "
-    "effects of a user's day, minute and second, noise per user; rank 10"
+    "effects of a user's day, noise per user; rank 10"
 )
 JOINT_NOTE = (
     "one Keras network, tasks rating and like; taught by our Bayesian factor model (soft targets "
@@ -168,9 +166,20 @@ class Parts:
     peak_mb: float
 
 
-def our_parts(root: Path, known: Array, asked: Array, seed: int) -> Parts:
-    """Train our components on the known rows and answer the asked ones."""
-    found = ask(root, OURS, "ratings_mtrec", given(root, known, asked), seed=seed, **OUR_SETTINGS)
+def our_parts(root: Path, known: Array, asked: Array, seed: int, spans: Sequence[int]) -> Parts:
+    """Train our components on the known rows and answer the asked ones.
+
+    Args:
+        root: of the repository.
+        known: row numbers to learn from.
+        asked: row numbers to predict.
+        seed: of everything.
+        spans: see :data:`mtrec.bench.models.rating_sides.DAYS`.
+    """
+    found = ask(
+        root, OURS, "ratings_mtrec", given(root, known, asked), seed=seed, spans=list(spans),
+        **OUR_SETTINGS,
+    )  # fmt: skip
     return Parts(
         found.arrays["components"], found.arrays["like"], found.version, found.seconds,
         float(found.arrays["joint_seconds"]), found.peak_mb,

@@ -11,7 +11,10 @@ from mtrec.bench.models.rating_table import DAY
 
 Array = np.ndarray
 MINUTE = 60
-SPANS = (DAY, MINUTE, 1)  # seconds: a user's ratings of one day, minute and page are alike
+# Spans in seconds within which a user's ratings are alike. The day is known before a rating is
+# written, its minute and its second (the page on which films were rated) are not.
+DAYS: tuple[int, ...] = (DAY,)
+SECONDS: tuple[int, ...] = (DAY, MINUTE, 1)
 
 
 def modes(data: Mapping[str, Array]) -> list[Mode]:
@@ -26,7 +29,7 @@ def modes(data: Mapping[str, Array]) -> list[Mode]:
     ]
 
 
-def groups(data: Mapping[str, Array], spans: Sequence[int] = SPANS) -> list[Group]:
+def groups(data: Mapping[str, Array], spans: Sequence[int] = DAYS) -> list[Group]:
     """The rows of one user within a span of time, for each span in seconds."""
     large = 1 + int(max(data["time"].max(), data["asked_time"].max()))
     return [

@@ -37,6 +37,7 @@ from mtrec.bench.models.rating_rows import (
     settings,
     table,
 )  # fmt: skip
+from mtrec.bench.models.rating_sides import DAYS
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
 
@@ -58,10 +59,10 @@ PEERS = (
     System("CatBoost", "boosting", "ratings_boosting", {"model": "catboost", "task": "like"},
            True, "trees by early stopping on validation", DEPTHS),
     System("myFM binary probit", "factorization", "ratings_myfm",
-           {"task": "like", "iterations": 300, "burn": 5}, True,
-           "300 iterations, days, implicit and side features", RANKS),
+           {"task": "like", "iterations": 300, "burn": 5, "spans": list(DAYS)}, True,
+           "300 iterations, days, a user's days, implicit and side features", RANKS),
     System("myFM ordered probit", "factorization", "ratings_myfm",
-           {"task": "rating", "iterations": 300, "burn": 5}, True,
+           {"task": "rating", "iterations": 300, "burn": 5, "spans": list(DAYS)}, True,
            "as the binary probit, but learns the ratings; probability of 4 or 5", RANKS),
     System("DeepFM (torch-rechub)", "torch", "ratings_rechub", {"model": "deepfm"}, True,
            "64-32; epochs by early stopping on validation", DECAYS),
@@ -96,7 +97,7 @@ def chances(parts: Parts) -> Array:
 def shares(root: Path, order: str) -> Array:
     """Weights of our components, from validation rows."""
     rows = split(root, order).rows
-    found = our_parts(root, rows["train"], rows["validation"], seed=0)
+    found = our_parts(root, rows["train"], rows["validation"], 0, DAYS)
     labels = table(root)["rating"].to_numpy()[rows["validation"]] >= LIKED
     return weights(chances(found), labels.astype("float64"))
 
@@ -105,7 +106,7 @@ def ours(root: Path, order: str, seed: int) -> dict[str, Run]:
     """Our systems' answers."""
     rows = split(root, order).rows
     known = np.concatenate([rows["train"], rows["validation"]])
-    found = our_parts(root, known, rows["test"], seed)
+    found = our_parts(root, known, rows["test"], seed, DAYS)
     chance = chances(found)
     bayes_seconds = found.seconds - found.joint_seconds
     return {
