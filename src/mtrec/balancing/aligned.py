@@ -19,10 +19,10 @@ class AlignedMTL(Balancer):
               c = \sqrt{\lambda_{min}}\, V \Lambda^{-1/2} V^\top 1
 
     :math:`\lambda_{min}` is the smallest eigenvalue above rounding; smaller ones are left out, as
-    in the paper's code. There all are compared with the largest, so that a gradient of 1/800 of
-    another's length is left out as if it depended on it. Here two things are told apart. Whether
-    gradients depend on each other is asked of their cosines, to the rounding of a float32 Gram
-    matrix; whether one is too short, of the lengths, to the rounding of float64. All tasks have
+    in the paper's code. Against the largest eigenvalue alone, with the rounding of a float32 Gram
+    matrix, a short gradient looks like one that depends on the others. So two things are told
+    apart: whether gradients depend on each other is asked of their cosines, to the rounding of
+    float32, and whether one is too short of the lengths, to the rounding of float64. All tasks have
     the same preference, 1, so orthogonal gradients of equal length give the static sum. The update
     is as long as the least principal component allows: as short as a short gradient.
 
