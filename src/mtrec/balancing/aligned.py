@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtrec.balancing.angles import RIDGE, cosines_of
 from mtrec.balancing.base import Balancer
 
-TOLERANCE = 1e-6  # times the number of tasks: above the rounding of a float32 Gram matrix
+ROUNDING = 1e-14  # times the number of tasks: above the rounding of float64
 
 
 class AlignedMTL(Balancer):
@@ -18,9 +19,12 @@ class AlignedMTL(Balancer):
               c = \sqrt{\lambda_{min}}\, V \Lambda^{-1/2} V^\top 1
 
     :math:`\lambda_{min}` is the smallest eigenvalue above rounding; smaller ones are left out, as
-    in the paper's code. All tasks have the same preference, 1, so orthogonal gradients of equal
-    length give the static sum. The update is as long as the least principal component allows and
-    vanishes as the gradients become linearly dependent.
+    in the paper's code. Against the largest eigenvalue alone, with the rounding of a float32 Gram
+    matrix, a short gradient looks like one that depends on the others. So two things are told
+    apart: whether gradients depend on each other is asked of their cosines, to the rounding of
+    float32, and whether one is too short of the lengths, to the rounding of float64. All tasks have
+    the same preference, 1, so orthogonal gradients of equal length give the static sum. The update
+    is as long as the least principal component allows: as short as a short gradient.
 
     Source: Senushkin et al. 2023, "Independent Component Alignment for Multi-Task Learning",
     https://arxiv.org/abs/2305.19000 (eq. 9-11, algorithm 1).
@@ -31,9 +35,13 @@ class AlignedMTL(Balancer):
 
     def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
         """Coefficients of the sum of the aligned gradients."""
-        values, vectors = tf.linalg.eigh(tf.cast(gram, tf.float64))
-        kept = values > values[-1] * self.tasks * TOLERANCE
-        least = tf.reduce_min(tf.where(kept, values, values[-1]))
-        stretch = tf.where(kept, tf.sqrt(tf.math.divide_no_nan(least, values)), 0.0)
-        weights = tf.linalg.matvec(vectors, stretch * tf.reduce_sum(vectors, axis=0))
-        return tf.cast(weights, gram.dtype)
+        cosines, norms = cosines_of(gram)
+        values, vectors = tf.linalg.eigh(cosines)
+        values = tf.where(values > self.tasks * RIDGE, values, 0.0)
+        factor = norms[:, None] * vectors * tf.sqrt(values)  # times its transpose: G
+        lengths, axes, _ = tf.linalg.svd(factor)
+        kept = lengths > lengths[0] * self.tasks * ROUNDING
+        least = tf.reduce_min(tf.where(kept, lengths, lengths[0]))
+        stretch = tf.where(kept, tf.math.divide_no_nan(least, lengths), 0.0)
+        weights = tf.linalg.matvec(axes, stretch * tf.reduce_sum(axes, axis=0))
+        return tf.cast(tf.where(norms > 0, weights, 0.0), gram.dtype)

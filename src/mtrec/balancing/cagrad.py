@@ -7,8 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer, among_present
-from mtrec.balancing.simplex import minimise_on_simplex
+from mtrec.balancing.simplex import convex, minimise_on_simplex
 
+SHORTEST = 1e-3  # of a combination, in longest gradients: above a float32 Gram matrix's rounding
 STIFF = 0.9  # share of the Hessian's negative part: with all of it, Newton steps overshoot
 
 
@@ -25,6 +26,11 @@ class CAGrad(Balancer):
 
     by an interior-point method on the Gram matrix. The scale is the paper's: the mean of the
     gradients where :math:`c = 0`, without the later rescaling of its code.
+
+    Where some combination of the gradients vanishes (opposed tasks, a task without gradient), no
+    direction improves all tasks and the paper's second term is 0 by 0. Here it is divided by
+    :math:`10^{-3}` of the longest gradient's length at least, so that it fades as :math:`g_w` does
+    and the mean gradient alone is left. The mean loss never rises, whatever :math:`w` is.
 
     Args:
         tasks: number of tasks.
@@ -48,8 +54,7 @@ class CAGrad(Balancer):
         return among_present(gram, present, self._solve)
 
     def _solve(self, gram: Any) -> Any:
-        exact = tf.cast(gram, tf.float64)
-        exact = tf.math.divide_no_nan(exact, tf.reduce_max(tf.linalg.diag_part(exact)))
+        exact = convex(gram)
         to_mean = tf.reduce_mean(exact, axis=1)
         radius = self.c * tf.sqrt(tf.maximum(tf.reduce_mean(to_mean), 0.0))
 
@@ -67,5 +72,5 @@ class CAGrad(Balancer):
             derivatives=derivatives,
             size=tf.shape(gram)[0],
         )
-        extra = radius / length(w[None]) * w
+        extra = radius / tf.maximum(length(w[None]), SHORTEST) * w
         return tf.cast(1 / tf.shape(gram)[0] + extra, gram.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer, among_present
-from mtrec.balancing.simplex import minimise_on_simplex
+from mtrec.balancing.simplex import convex, minimise_on_simplex
 
 
 class MGDA(Balancer):
@@ -32,8 +32,7 @@ class MGDA(Balancer):
 
 
 def _solve(gram: Any) -> Any:
-    exact = tf.cast(gram, tf.float64)
-    exact = tf.math.divide_no_nan(exact, tf.reduce_max(tf.linalg.diag_part(exact)))
+    exact = convex(gram)
     w = minimise_on_simplex(
         value=lambda points: tf.reduce_sum(points @ exact * points, axis=1) / 2,
         derivatives=lambda w: (tf.linalg.matvec(exact, w), exact),

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 STEPS, GAP = 40, 1e-13  # the gap bounds f(w) - min f
+FLATTEST = 1e-14  # of a scaled Hessian's curvatures: above the rounding of float64
 LENGTHS = [[0.5**k] for k in range(10)]
 
 
@@ -34,6 +35,8 @@ def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> An
     for a complementarity :math:`\mu = 0.1\, z^\top w / n` that falls towards 0, and takes the best
     of ten lengths for :math:`f - \mu \sum \log w`. It reaches corners and edges of the simplex to
     the accuracy of float64, where Frank-Wolfe and exponentiated gradient need thousands of steps.
+    Directions without curvature, as between equal or opposed gradients, count as almost flat, so
+    that every system has a solution.
 
     Args:
         value: function from weights ``(m, n)`` float64 to the values of f ``(m,)``, of order 1.
@@ -51,7 +54,7 @@ def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> An
         gradient, hessian = derivatives(w)
         mu = tf.maximum(0.1 * tf.reduce_mean(w * z), 1e-18)
         right = tf.stack([mu / w - gradient, one], axis=1)
-        free, pull = tf.unstack(tf.linalg.solve(hessian + tf.linalg.diag(z / w), right), axis=1)
+        free, pull = tf.unstack(_solve(hessian + tf.linalg.diag(z / w), right), axis=1)
         dw = free - pull * tf.reduce_sum(free) / tf.reduce_sum(pull)
         dz = mu / w - z - z / w * dw
         tried = w + lengths * longest_step(w, dw) * dw
@@ -67,6 +70,28 @@ def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> An
         maximum_iterations=STEPS,
     )
     return w / tf.reduce_sum(w)
+
+
+def convex(gram: Any) -> Any:
+    """A Gram matrix in float64, the largest diagonal entry 1, and of no negative curvature.
+
+    Rounding to float32 leaves some between dependent gradients, along which a norm would be NaN.
+
+    Args:
+        gram: ``(n, n)``.
+    """
+    exact = tf.cast(gram, tf.float64)
+    exact = tf.math.divide_no_nan(exact, tf.reduce_max(tf.linalg.diag_part(exact)))
+    values, vectors = tf.linalg.eigh(exact)
+    return tf.matmul(vectors * tf.maximum(values, 0.0), vectors, transpose_b=True)
+
+
+def _solve(matrix: Any, right: Any) -> Any:
+    """Solution for a symmetric matrix with a positive diagonal, singular or not."""
+    scale = tf.math.rsqrt(tf.linalg.diag_part(matrix))[:, None]
+    values, vectors = tf.linalg.eigh(scale * matrix * tf.transpose(scale))
+    along = tf.matmul(vectors, scale * right, transpose_a=True)
+    return scale * (vectors @ (along / tf.maximum(values, FLATTEST)[:, None]))
 
 
 def longest_step(values: Any, change: Any) -> Any:

@@ -12,6 +12,7 @@ from mtrec.balancing import Balancer
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, Losses
 from mtrec.training.parts import Forward, complete, cut, divide, weighted
+from mtrec.training.penalty import penalty_scale
 
 
 def compile_step(
@@ -35,9 +36,10 @@ def compile_step(
         gradients_on: what the Gram matrix is taken on: ``representation`` (the input of the
             shared layer, at about the cost of one backward pass) or ``weights`` (all shared
             weights, at one backward pass per task).
-        l2: weight of the penalty :math:`\frac12 \sum w^2`, in units of the tasks' mean weight.
-            Unlike the optimiser's decay it passes through the moments of Adam, so that weights
-            with small gradients, such as embeddings of rare ids, shrink most.
+        l2: weight of the penalty :math:`\frac12 \sum w^2`, in units of the tasks' mean weight
+            within bounds (:func:`mtrec.training.penalty.penalty_scale`). Unlike the optimiser's
+            decay it passes through the moments of Adam, so that weights with small gradients,
+            such as embeddings of rare ids, shrink most.
     """
     parts, variables = cut(model), divide(model)
     lazy = isinstance(optimizer, LazyAdamW)
@@ -54,6 +56,8 @@ def compile_step(
         if balancer.needs == "gradients":
             to = run.to_shared if gradients_on == "weights" else run.to_representation
             gram = gram_matrix([to(at_seam) for at_seam, _ in per_task])
+            # A solver would fail on NaN; the losses of the epoch tell which task it came from.
+            gram = tf.where(tf.math.is_finite(gram), gram, 0.0)
         weights = tf.unstack(tf.stop_gradient(balancer.weigh(stacked, gram, present)), len(means))
         on_heads = weights if balancer.weighs_heads else [1.0] * len(weights)
         at_seam = [gradients for gradients, _ in per_task]
@@ -63,8 +67,7 @@ def compile_step(
             *complete(weighted([own for _, own in per_task], on_heads), variables.above),
         ]
         if l2:
-            # A balancer may scale all losses alike, or turn one against its own gradient.
-            scale = l2 * tf.reduce_mean(tf.abs(tf.stack(weights)))
+            scale = l2 * penalty_scale(tf.stack(weights), gram)
             own = scale if balancer.weighs_heads else l2
             scales = [scale] * len(variables.shared) + [own] * len(variables.owned)
             found = penalised(found, [*variables.shared, *variables.owned], scales)
