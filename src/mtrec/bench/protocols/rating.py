@@ -41,10 +41,11 @@ from mtrec.bench.models.rating_rows import (
     settings,
     table,
 )  # fmt: skip
-from mtrec.bench.models.rating_scores import interval, mean_rmse, rmse_draws
+from mtrec.bench.models.rating_scores import mean_rmse, rmse_draws
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
 from mtrec.bench.targets import DIFFERENCE
+from mtrec.evaluation.intervals import interval
 
 Array = np.ndarray
 FOLDS, SIZE = 5, 20_000
@@ -174,6 +175,10 @@ class Asked:
     labels: list[Array]
     users: list[Array]
 
+    def interval(self, value: float, draws: Array) -> dict[str, float]:
+        """A value and its 95 % interval from draws of :func:`rmse_draws`."""
+        return interval(value, draws, len(np.unique(np.concatenate(self.users))))
+
     @classmethod
     def of(cls, root: Path, tests: Sequence[Array], kept: Sequence[Array]) -> Asked:
         """Rows that are kept, ``(n,)`` of bool by fold."""
@@ -184,7 +189,7 @@ class Asked:
         )  # fmt: skip
 
     def score(self, folds: Sequence[Trained]) -> tuple[Array, Array]:
-        """RMSE of the folds ``(folds,)`` and resamples of their mean; both are means over seeds."""
+        """RMSE of the folds ``(folds,)`` and draws of their mean; both are means over seeds."""
         seeds = [
             [run.predictions[keep] for run, keep in zip(runs, self.at, strict=True)]
             for runs in zip(*(fold.runs for fold in folds), strict=True)
@@ -234,12 +239,13 @@ def scored(
             for number, value, one in zip(numbers, each, here, strict=True)
         ]
         note = "; ".join([here[0].note, *told])
-        found.append(row("", "", name, metric, runs, [interval(float(each.mean()), draws)], note))
+        score = asked.interval(float(each.mean()), draws)
+        found.append(row("", "", name, metric, runs, [score], note))
     for system in PEERS:
         gains = [
             theirs - mine for theirs, mine in zip(known[system.name], known[FUSED], strict=True)
         ]
-        gain = interval(float(gains[0].mean()), gains[1])
+        gain = asked.interval(float(gains[0].mean()), gains[1])
         found.append(Row(
             "", "", f"{FUSED}{DIFFERENCE}{system.name}", "", metric, gain["value"], gain["low"],
             gain["high"], len(SEEDS) * len(numbers), float("nan"), float("nan"),
