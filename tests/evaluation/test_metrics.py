@@ -101,6 +101,7 @@ def test_rows_of_a_user_are_drawn_together():
     weights = resample_weights(np.array(["a", "b", "a", "b"]), 50, 0)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
     np.testing.assert_array_equal(weights[:, 0] + weights[:, 1], 2)
+    np.testing.assert_array_equal(weights.sum(axis=0), 50)  # each cluster is drawn equally often
 
 
 def test_difference_is_paired():

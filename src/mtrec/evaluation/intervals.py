@@ -18,7 +18,10 @@ BIASED = 1.0  # in standard deviations; a metric that resampling itself moves by
 
 
 def resample_weights(clusters: Array, resamples: int, seed: int) -> Array:
-    """Weights of rows in bootstrap resamples of clusters.
+    """Weights of rows in balanced bootstrap resamples of clusters.
+
+    Over all resamples each cluster is drawn equally often, so that their mean is not off by chance
+    and the correction for bias has less noise.
 
     Args:
         clusters: cluster of each row, ``(n,)``.
@@ -28,12 +31,14 @@ def resample_weights(clusters: Array, resamples: int, seed: int) -> Array:
     Returns:
         ``(resamples, n)`` float64: how often each row's cluster was drawn.
 
-    Source: Davison and Hinkley 1997, "Bootstrap Methods and their Application", §3.8.
+    Source: Davison and Hinkley 1997, "Bootstrap Methods and their Application", §3.8 and §9.2.1.
     """
     _, codes = np.unique(clusters, return_inverse=True)
     size = int(codes.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)
-    return draws[:, codes].astype("float64")
+    drawn = np.random.default_rng(seed).permutation(np.repeat(np.arange(size), resamples))
+    place = drawn.reshape(resamples, size) + size * np.arange(resamples)[:, None]
+    counts = np.bincount(place.ravel(), minlength=resamples * size).reshape(resamples, size)
+    return counts[:, codes].astype("float64")
 
 
 def left_out_weights(clusters: Array, seed: int) -> Array:
