@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,3 +34,16 @@ def test_a_query_and_a_product_answer_as_the_whole_network_does(recommender, k):
         found = recommender.recommend(user, k)
         assert found["item_id"].tolist() == ids[expected].tolist()
         np.testing.assert_allclose(found["score"], scores[expected], rtol=1e-4)
+
+
+def test_items_of_the_same_score_are_in_the_order_of_the_catalogue(recommender):
+    level = np.arange(60) % 3
+    catalogue = replace(
+        recommender.catalogue, items=np.zeros_like(recommender.catalogue.items), bias=level * 1.0
+    )
+    met = recommender.met_by(catalogue.users[recommender.assembly.encoder.user.ids[7]])
+    free = np.setdiff1d(np.arange(60), met - 1)
+    best = np.r_[free[level[free] == 2], free[level[free] == 1]]
+    for k in (0, 1, 7, 25):
+        found, _ = catalogue.recommend(recommender.assembly.encoder.user.ids[7], k)
+        assert found.tolist() == catalogue.ids[best[:k]].tolist()

@@ -42,15 +42,19 @@ class Catalogue:
     recommender: Recommender
 
     def recommend(self, user_id: str, k: int = 10) -> tuple[Array, Array]:
-        """Ids and scores of the ``k`` best items that the user has not met, best first."""
+        """Ids and scores of the ``k`` best items that the user has not met, best first.
+
+        Items of the same score are in the order of the catalogue, also where ``k`` cuts them.
+        """
         user = self.users.get(user_id, 0)
         query = self.query(self._inputs(user, user_id)).numpy()
         scores = self.items @ query + self.bias
         seen = self.recommender.met_by(user)
         scores[seen - 1] = -np.inf
         k = min(k, len(scores) - len(seen))
-        some = np.argpartition(-scores, k)[:k] if k < len(scores) else np.arange(len(scores))
-        best = some[np.lexsort((some, -scores[some]))]
+        least = np.partition(scores, -k)[-k] if k else np.inf
+        some = np.flatnonzero(scores >= least)
+        best = some[np.argsort(-scores[some], kind="stable")][:k]
         return self.ids[best], scores[best]
 
     def _inputs(self, user: int, user_id: str) -> dict[str, Any]:

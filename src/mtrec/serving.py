@@ -112,7 +112,8 @@ class Recommender:
         :class:`mtrec.catalogue.Catalogue`; later ones take milliseconds.
 
         Returns:
-            ``item_id`` and ``score``, best first; fewer than ``k`` where fewer are left.
+            ``item_id`` and ``score``, best first; fewer than ``k`` where fewer are left. Items of
+            the same score are in the order of the catalogue.
 
         Raises:
             ValueError: the domain has no task that ranks items.

@@ -184,7 +184,7 @@ def test_lists_give_ranks_and_fills_stand_for_nothing():
     lists = topk.best(scores, out, 2)
     assert lists.tolist() == [[1, 0], [-1, -1]]
     ranks = topk.listed_ranks(lists, np.array([0, 0, 1]), np.array([0, 2, 1]))
-    assert ranks.tolist() == [2.0, np.inf, np.inf]
+    assert ranks.tolist() == [[2, 2], [np.inf, np.inf], [np.inf, np.inf]]
     assert topk.per_user(ranks, np.array([0, 0, 1]))["recall@10"].tolist() == [0.5, 0.0]
 
 

@@ -59,8 +59,8 @@ def test_what_is_left_out_follows_the_candidates(tables):
 def test_rank_among_users_counts_only_those_who_compete(tables):
     scores = np.array([[9.0, 8.0, 7.0, 1.0]])
     out = known_users(tables.examples, "trusts", ENCODER, np.array([4]))
-    assert ranks(scores, np.array([3]), out).tolist() == [1.0]
-    assert ranks(scores, np.array([3]), np.zeros_like(out)).tolist() == [4.0]
+    assert ranks(scores, np.array([3]), out).tolist() == [[1, 1]]
+    assert ranks(scores, np.array([3]), np.zeros_like(out)).tolist() == [[4, 4]]
 
 
 def test_brute_force_agrees_on_random_links():

@@ -231,7 +231,7 @@ def fingerprint(run: Any, split: str, seed: int, peers: tuple[str, ...] = tuple(
         learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples,
         {peer: PEERS[peer].SETTINGS for peer in peers},
         *[name for name, task in run.domain.tasks.items() if task.offset],
-        *(["without history"] if SIDES[split] == "user" else []),
+        *(["without history"] if SIDES[split] == "user" else []), "ties in random order",
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from mtrec.data.schema import Tables
+from mtrec.evaluation import intervals
 
 Scorer = Callable[[pd.DataFrame], pd.DataFrame]
 SUBJECTS = {"math": "last_math", "reading": "last_reading"}
@@ -114,15 +115,14 @@ def interval(
     """95 % bootstrap interval of ``statistic``, resampling whole schools.
 
     A cell lies in one school, so a school drawn twice changes no mean of a cell.
+    See :func:`mtrec.evaluation.intervals.interval`.
     """
-    rng = np.random.default_rng(seed)
-    schools = list(table.groupby("school").indices.values())
-    found = []
-    for _ in range(resamples):
-        drawn = rng.integers(0, len(schools), len(schools))
-        found.append(statistic(table.iloc[np.concatenate([schools[k] for k in drawn])]))
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return float(low), float(high)
+    schools = table.groupby("school").ngroups
+    weights = intervals.weightings(table["school"].to_numpy(), resamples, seed).astype(int)
+    rows = np.arange(len(table))
+    draws = np.array([statistic(table.iloc[np.repeat(rows, each)]) for each in weights])
+    found = intervals.interval(statistic(table), draws, schools)
+    return found["low"], found["high"]
 
 
 def report(

@@ -93,7 +93,8 @@ def regression(labels: Array, predictions: Array) -> dict[str, float]:
 def multilabel(labels: Array, predictions: Array) -> dict[str, float]:
     """Metrics of probabilities ``(n, labels)`` for labels 0/1 ``(n, labels)``; sets at 0.5.
 
-    ``map`` is the mean of average precision over the labels that occur.
+    ``map`` is the mean of average precision over the labels that occur; equal probabilities are
+    one threshold, as in scikit-learn, so that a constant has the label's frequency.
     """
     chosen = (predictions >= 0.5).astype(int)
     occurring = labels.any(axis=0)
@@ -111,7 +112,7 @@ def multilabel(labels: Array, predictions: Array) -> dict[str, float]:
 
 
 def ranking(labels: Array | None, ranks: Array) -> dict[str, float]:
-    """Metrics of the 1-based ranks ``(n,)`` of the one relevant item; labels are not needed."""
+    """Metrics of the ranks ``(n, 2)`` of the one relevant item; labels are not needed."""
     return {name: float(values.mean()) for name, values in ranking_rows(ranks).items()}
 
 
@@ -126,13 +127,35 @@ METRICS: dict[str, Callable[[Any, Array], dict[str, float]]] = {
 
 
 def ranking_rows(ranks: Array) -> dict[str, Array]:
-    """NDCG@10, Recall@10 and reciprocal rank per row, with one relevant item each."""
-    hit = ranks <= CUTOFF
-    return {
-        "ndcg@10": np.where(hit, 1 / np.log2(1 + ranks), 0.0),
-        "recall@10": hit.astype(float),
-        "mrr": 1 / ranks,
+    """NDCG@10, Recall@10 and reciprocal rank per row, with one relevant item each.
+
+    Args:
+        ranks: first and last place of the relevant item, ``(n, 2)``, see
+            :func:`mtrec.evaluation.ranks.ranks`; infinite where it is not listed. Tied items are
+            in random order, and values are the expectation over it.
+
+    Example:
+        >>> float(ranking_rows(np.array([[1.0, 20.0]]))["recall@10"][0])
+        0.5
+    """
+    listed = ranks[np.isfinite(ranks).all(axis=1)]
+    place = np.arange(1, int(listed.max(initial=CUTOFF)) + 1)
+    gains = {
+        "ndcg@10": np.where(place <= CUTOFF, 1 / np.log2(1 + place), 0.0),
+        "recall@10": (place <= CUTOFF).astype(float),
+        "mrr": 1 / place,
     }
+    return {name: _mean_gain(gain, ranks) for name, gain in gains.items()}
+
+
+def _mean_gain(gain: Array, ranks: Array) -> Array:
+    """Mean of the gains of places 1, 2, ... over each row's places, 0 where it has none."""
+    sums, found = np.r_[0.0, np.cumsum(gain)], np.zeros(len(ranks))
+    listed = np.isfinite(ranks).all(axis=1)
+    first, last = ranks[listed].astype(int).T
+    mean = (sums[last] - sums[first - 1]) / (last - first + 1)
+    found[listed] = np.where(first == last, gain[first - 1], mean)  # no rounding without ties
+    return found
 
 
 def calibration_error(hits: Array, confidence: Array, bins: int = BINS) -> float:

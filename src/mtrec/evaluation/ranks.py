@@ -1,4 +1,9 @@
-"""Ranks under full ranking: every candidate competes, except those known before."""
+"""Ranks under full ranking: every candidate competes, except those known before.
+
+A rank is a pair, the first and the last place that the relevant candidate can take: tied ones are
+in random order, and metrics are the expectation over it. One place for all of them would be a
+cliff: of 19 tied candidates each had rank 10 and counted as found, of 20 none.
+"""
 
 from __future__ import annotations
 
@@ -68,9 +73,9 @@ def seen_items(events: Events, user: Array, now: pd.Series, items: int) -> Array
 
 
 def ranks(scores: Array, relevant: Array, seen: Array) -> Array:
-    """1-based rank of the relevant candidate among those not left out, ``(n,)``.
+    """First and last 1-based place of the relevant candidate among those not left out, ``(n, 2)``.
 
-    Ties share their mean.
+    They differ where it is tied: each place from the first to the last is as likely.
 
     Args:
         scores: ``(n, candidates)``.
@@ -79,10 +84,13 @@ def ranks(scores: Array, relevant: Array, seen: Array) -> Array:
 
     Example:
         >>> ranks(np.array([[3.0, 2.0, 1.0]]), np.array([2]), np.array([[True, False, False]]))
-        array([2.])
+        array([[2., 2.]])
+        >>> ranks(np.zeros((1, 19)), np.array([2]), np.zeros((1, 19), dtype=bool))
+        array([[ 1., 19.]])
     """
     own = scores[np.arange(len(scores)), relevant][:, None]
     above = ((scores > own) & ~seen).sum(axis=1)
     rivals = seen.copy()
     rivals[np.arange(len(scores)), relevant] = True
-    return 1.0 + above + 0.5 * ((scores == own) & ~rivals).sum(axis=1)
+    first = 1.0 + above
+    return np.stack([first, first + ((scores == own) & ~rivals).sum(axis=1)], axis=1)

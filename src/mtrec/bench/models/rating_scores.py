@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtrec.evaluation.intervals import LEVELS, resample_weights
+from mtrec.evaluation.intervals import weightings
 from mtrec.evaluation.metrics import METRICS
 
 Array = np.ndarray
@@ -28,7 +28,9 @@ def rmse_draws(
     labels: Sequence[Array], found: Sequence[Array], users: Sequence[Array],
     resamples: int = RESAMPLES, seed: int = SEED,
 ) -> Array:  # fmt: skip
-    """:func:`mean_rmse` of bootstrap resamples of users, ``(resamples,)``.
+    """:func:`mean_rmse` of bootstrap resamples of users, then without some, ``(draws,)``.
+
+    What :func:`mtrec.evaluation.intervals.interval` makes an interval of.
 
     Two systems that answer the same rows are given the same draws, so that their difference is a
     paired one.
@@ -50,11 +52,5 @@ def rmse_draws(
         for user, error in zip(codes, errors, strict=True)
     ]
     counts = [np.bincount(user, minlength=len(known)) for user in codes]
-    weights = resample_weights(known, resamples, seed)
+    weights = weightings(known, resamples, seed)
     return np.sqrt((weights @ np.array(sums).T) / (weights @ np.array(counts).T)).mean(axis=1)
-
-
-def interval(value: float, draws: Array) -> dict[str, float]:
-    """A value and the 95 % interval of its resamples ``(resamples,)``."""
-    low, high = np.percentile(draws, LEVELS)
-    return {"value": value, "low": float(low), "high": float(high)}

@@ -45,11 +45,12 @@ from mtrec.bench.models.rating_rows import (
     settings,
     table,
 )  # fmt: skip
-from mtrec.bench.models.rating_scores import interval, mean_rmse, rmse_draws
+from mtrec.bench.models.rating_scores import mean_rmse, rmse_draws
 from mtrec.bench.models.rating_sides import DAYS, SECONDS
 from mtrec.bench.results import Row
 from mtrec.bench.splits import Split, frozen
 from mtrec.bench.targets import DIFFERENCE, FINE, OURS
+from mtrec.evaluation.intervals import interval
 
 Array = np.ndarray
 FOLDS, SIZE = 5, 20_000
@@ -201,6 +202,10 @@ class Asked:
     labels: list[Array]
     users: list[Array]
 
+    def interval(self, value: float, draws: Array) -> dict[str, float]:
+        """A value and its 95 % interval from draws of :func:`rmse_draws`."""
+        return interval(value, draws, len(np.unique(np.concatenate(self.users))))
+
     @classmethod
     def of(cls, root: Path, tests: Sequence[Array], kept: Sequence[Array]) -> Asked:
         """Rows that are kept, ``(n,)`` of bool by fold."""
@@ -211,7 +216,7 @@ class Asked:
         )  # fmt: skip
 
     def score(self, folds: Sequence[Trained]) -> tuple[Array, Array]:
-        """RMSE of the folds ``(folds,)`` and resamples of their mean; both are means over seeds."""
+        """RMSE of the folds ``(folds,)`` and draws of their mean; both are means over seeds."""
         seeds = [
             [run.predictions[keep] for run, keep in zip(runs, self.at, strict=True)]
             for runs in zip(*(fold.runs for fold in folds), strict=True)
@@ -263,13 +268,14 @@ def scored(
             for number, value, one in zip(numbers, each, here, strict=True)
         ]
         note = "; ".join([here[0].note, *told])
-        found.append(row("", "", name, metric, runs, [interval(float(each.mean()), draws)], note))
+        score = asked.interval(float(each.mean()), draws)
+        found.append(row("", "", name, metric, runs, [score], note))
     for name in known:
         if name.startswith(OURS):
             continue
         mine = f"{FUSED}{FINE}" if name.endswith(FINE) else FUSED
         gains = [theirs - own for theirs, own in zip(known[name], known[mine], strict=True)]
-        gain = interval(float(gains[0].mean()), gains[1])
+        gain = asked.interval(float(gains[0].mean()), gains[1])
         found.append(Row(
             "", "", f"{mine}{DIFFERENCE}{name}", "", metric, gain["value"], gain["low"],
             gain["high"], len(SEEDS) * len(numbers), float("nan"), float("nan"),
