@@ -79,7 +79,7 @@ LEADS = {
     "rating_*": "averaging, over draws and over models: on u1 and with days alone our network and "
     "our factor model are not told apart from myFM, their blend is ahead. Users of this file rate "
     "page by page, so that minutes and seconds say more; given these, myFM was level with ours on "
-    "another split. Both were measured by hand (docs/decisions.md).",
+    "another split, and nearer to ours on u1. All by hand, with one seed (docs/decisions.md).",
     "like_*": "as for ratings; likes are the upper end of an ordinal model that saw the stars.",
     "topn_811": "a network ranks what item regressions, a graph filter and popularity around the "
     "days of a user propose. The last reads events before and after those days; no peer does.",
