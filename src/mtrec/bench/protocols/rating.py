@@ -7,8 +7,8 @@ them, too. Then everything learns all 80,000. Where training draws, a fold's fig
 three seeds. Intervals are of a bootstrap over users, each drawn with all their rows of all folds.
 
 Ours and myFM know the user's day, and no minute or second, which nobody knows before a rating is
-written. On u1 alone both stand once more with these (``to the second``): on this file, whose users
-rate page by page, they carry much, and equally for both.
+written. On u1 alone both stand once more with these (``to the second``), as users of this file
+rate page by page, and are compared with each other.
 
 Our settings were fixed after thirteen trials on u1, which learned its training rows and were judged
 on its validation rows, and hold for all folds. For the other folds both are in part test rows, so
