@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -51,11 +52,26 @@ def test_it_equals_scikit_learn_called_directly(world):
         for g in ("action", "comedy", "drama")
     ), year]  # fmt: skip
     table = np.column_stack(columns).astype("float64")
-    model = HistGradientBoostingRegressor(max_iter=1000, early_stopping=True, random_state=0)
     train, validation = asked.rows("train"), asked.rows("validation")
-    model.fit(table[train], rows["rating"].to_numpy()[train],
-              X_val=table[validation], y_val=rows["rating"].to_numpy()[validation])  # fmt: skip
-    assert PEERS["boosting"](asked) == pytest.approx(model.predict(table), abs=1e-5)
+    labels, errors, models = rows["rating"].to_numpy(), [], []
+    for leaves, smallest in ((31, 20), (31, 200), (7, 20), (7, 200)):
+        model = HistGradientBoostingRegressor(
+            max_iter=1000, early_stopping=True, random_state=0, max_leaf_nodes=leaves,
+            min_samples_leaf=smallest,
+        )  # fmt: skip
+        model.fit(table[train], labels[train], X_val=table[validation], y_val=labels[validation])
+        models.append(model)
+        errors.append(((model.predict(table[validation]) - labels[validation]) ** 2).mean())
+    best = models[int(np.argmin(errors))]
+    assert PEERS["boosting"](asked) == pytest.approx(best.predict(table), abs=1e-5)
+
+
+def test_running_means_are_a_column_where_the_models_start_from_them(world):
+    asked = ask(world, Task(type="regression", view="joint", label="rating", features=("age",)))
+    means = np.arange(len(world.examples), dtype="float64")
+    table = features(replace(asked, running_mean=means))
+    assert list(table) == ["user age", "running mean 0"]
+    np.testing.assert_array_equal(table["running mean 0"], means)
 
 
 def test_a_determining_column_outside_features_is_not_used(world):
@@ -127,7 +143,10 @@ def test_another_type_or_nothing_to_read_is_refused(world):
         PEERS["boosting"](ask(world, Task(type="multilabel", view="user", label="genres")))
 
 
-def test_classes_are_those_of_scikit_learn(world):
+def test_classes_are_those_of_scikit_learn(world, monkeypatch):
+    module = sys.modules["mtrec.evaluation.peers.boosting"]
+    monkeypatch.setattr(module, "LEAVES", (31,))
+    monkeypatch.setattr(module, "SMALLEST", (20,))
     asked = ask(world, Task(type="multiclass", view="joint", label="mood", features=("age",)))
     age = world.examples["user_id"].map(world.users.set_index("user_id")["age"])
     train, validation = asked.rows("train"), asked.rows("validation")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -159,6 +160,32 @@ def test_user_without_training_row_is_predicted_by_item_bias_alone():
     np.testing.assert_allclose(
         svdpp.predict(found, seen, stranger, False, np.array([-9, 9])), expected
     )
+
+
+def test_rows_that_start_somewhere_are_as_labels_less_the_start():
+    training, shift = rows(3), np.random.default_rng(3).normal(size=12)
+    moved = svdpp.Ratings(training.user, training.item, training.value, shift)
+    less = svdpp.Ratings(training.user, training.item, training.value - shift, np.zeros(12))
+    found, seen, _ = svdpp.fit(moved, None, SIZES, 3, 0.02, 5, seed=0)
+    other, _, _ = svdpp.fit(less, None, SIZES, 3, 0.02, 5, seed=0)
+    assert found.mean == 0.0
+    np.testing.assert_allclose(found.rated, other.rated, rtol=1e-4)
+    wide = np.array([-99, 99])
+    np.testing.assert_allclose(
+        svdpp.predict(found, seen, moved, False, wide),
+        svdpp.predict(other, seen, less, False, wide) + shift, rtol=1e-4,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("rating", 1, 5), ("like", 0, 1)])
+def test_peer_starts_from_running_means_where_the_models_do(quick, name, least, most):
+    kind = Regression(3.0, 1.0) if name == "rating" else Binary.fit(
+        make_world().examples["like"].dropna(), ())  # fmt: skip
+    task = asked(name, kind)
+    draw = np.random.default_rng(0).uniform(least, most, len(task.mask))
+    found = svdpp.svdpp(replace(task, running_mean=draw))
+    assert found.min() >= least and found.max() <= most
+    assert np.corrcoef(found, draw)[0, 1] > 0.9
 
 
 def test_task_of_another_type_is_refused():

@@ -85,11 +85,12 @@ def predict_tasks(
         logits["single"] = predict(load_model(trained / f"{name}.keras"), inputs)[name]
         systems = {s: ops.convert_to_numpy(kind.predict(values)) for s, values in logits.items()}
         rows = np.flatnonzero(test)[known]
-        systems["baseline"] = baselines.baseline(name, assembly.types, data, tables, tasks)[rows]
+        means = baselines.baseline(name, assembly.types, data, tables, tasks)
+        systems["baseline"] = means[rows]
         for peer in tasks[name].peers:
             asked = PeerTask(
                 name, tasks[name], kind, tables, assembly.encoder, data.labels[name],
-                data.masks[name], seed,
+                data.masks[name], seed, means if tasks[name].offset else None,
             )  # fmt: skip
             systems[peer] = peers.predict(peer, asked)[rows]
         labels = part.labels[name][known]

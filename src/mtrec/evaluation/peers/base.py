@@ -26,6 +26,8 @@ class PeerTask:
         labels: encoded labels of all examples, ``(n, ...)``.
         mask: True where the label is known, ``(n,)``.
         seed: for peers that draw.
+        running_mean: of the label before each row, ``(n,)`` or ``(n, outputs)``, where the models'
+            heads start from it (``offset`` of the task); else None.
     """
 
     name: str
@@ -36,6 +38,7 @@ class PeerTask:
     labels: Array
     mask: Array
     seed: int
+    running_mean: Array | None = None
 
     def rows(self, split: str) -> Array:
         """Positions of the labelled examples of a split."""

@@ -6,6 +6,7 @@ https://papers.nips.cc/paper/6907.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ from mtrec.tasks import Binary, LogNormal, Multiclass, Ordinal, Regression
 
 CATEGORIES = 254  # most that a histogram tells apart, with the unknown one
 SETTINGS: dict[str, Any] = {"max_iter": 1000, "early_stopping": True}  # else scikit-learn's own
+LEAVES, SMALLEST = (31, 7), (20, 200)  # of a tree, and rows of a leaf: chosen on validation rows
 FOLDS = 5
 
 
 def boosting(task: PeerTask) -> Array:
     """Predict a binary, multi-class, ordinal or regression task by boosted trees.
 
-    Training stops when the validation rows' loss no longer falls.
+    Training stops when the validation rows' loss no longer falls. The size of trees and leaves is
+    that with the least of it.
 
     Returns:
         Probability ``(n,)``, class or level probabilities ``(n, classes)``, or values ``(n,)``.
@@ -46,20 +49,28 @@ def boosting(task: PeerTask) -> Array:
     columns = features(task)
     regression = isinstance(task.kind, (Regression, LogNormal))
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
-    model = kind(categorical_features="from_dtype", random_state=task.seed, **SETTINGS)
+    attempts = []
     with threadpool_limits(1):  # the same sums on any machine; threads of small trees mostly wait
-        model.fit(
-            columns.iloc[training], task.labels[training],
-            X_val=columns.iloc[validation], y_val=task.labels[validation],
-        )  # fmt: skip
+        for leaves, smallest in product(LEAVES, SMALLEST):
+            model = kind(
+                categorical_features="from_dtype", random_state=task.seed, max_leaf_nodes=leaves,
+                min_samples_leaf=smallest, **SETTINGS,
+            )  # fmt: skip
+            model.fit(
+                columns.iloc[training], task.labels[training],
+                X_val=columns.iloc[validation], y_val=task.labels[validation],
+            )  # fmt: skip
+            attempts.append(model)
+    best = max(attempts, key=lambda model: model.validation_score_[-1])  # minus its loss
     if regression:
-        return model.predict(columns)
-    found = model.predict_proba(columns)
+        return best.predict(columns)
+    found = best.predict_proba(columns)
     return found[:, 1] if isinstance(task.kind, Binary) else found
 
 
 def features(task: PeerTask) -> pd.DataFrame:
-    """One row per example: context, table columns, and history in short, as far as visible.
+    """One row per example: context, table columns, history in short and running means of the
+    label, as far as the task's head sees or starts from them.
 
     Categories have the training vocabulary and are missing where unknown; a column of more than
     254 becomes the cross-fitted mean label of each category. A history becomes its length, and
@@ -81,6 +92,9 @@ def features(task: PeerTask) -> pd.DataFrame:
         columns |= _table(prefix, side, names, side.rows(examples[key]), task)
     if seen.history:
         columns |= _history(task)
+    if task.running_mean is not None:
+        means = task.running_mean.reshape(len(examples), -1)
+        columns |= {f"running mean {k}": means[:, k] for k in range(means.shape[1])}
     if not columns:
         raise ValueError(
             f"task '{task.name}': peer boosting reads no text and finds no other feature. Take it "

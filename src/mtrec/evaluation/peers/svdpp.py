@@ -30,22 +30,26 @@ SPREAD = 0.1  # standard deviation of the initial factors
 FACTORS, PENALTIES = (10, 40), (0.02, 0.06, 0.15)
 RATE, BINARY_RATE = 0.007, 0.028  # the log loss is a quarter as curved as half the squared error
 EPOCHS, PATIENCE = 60, 3
+LEAST = 0.01  # of a probability to start from
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """Rows of users (``user``), items (``item``) and labels (``value``), ``(n,)`` each.
+    r"""Rows of users (``user``), items (``item``) and labels (``value``), ``(n,)`` each.
 
-    Users and items are row numbers of the encoder; 0 is the unknown one.
+    Users and items are row numbers of the encoder; 0 is the unknown one. ``start`` is what
+    :math:`z` begins at instead of :math:`\mu`, ``(n,)``, if not at that.
     """
 
     user: Array
     item: Array
     value: Array
+    start: Array | None = None
 
     def take(self, rows: Array) -> Ratings:
         """The given rows."""
-        return Ratings(self.user[rows], self.item[rows], self.value[rows])
+        start = None if self.start is None else self.start[rows]
+        return Ratings(self.user[rows], self.item[rows], self.value[rows], start)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Factors:
     """What SVD++ learns.
 
     Attributes:
-        mean: of the training labels, on the scale of :math:`z`.
+        mean: of the training labels, on the scale of :math:`z`; 0 where rows have a start.
         user_bias: ``(users,)``.
         item_bias: ``(items,)``.
         user: :math:`p`, ``(users, factors)``.
@@ -72,7 +76,9 @@ class Factors:
 def svdpp(asked: PeerTask) -> Array:
     """Predictions ``(n,)`` of all examples: values, or probabilities for a binary task.
 
-    Number of factors, penalty and epochs are those with the least validation loss.
+    Number of factors, penalty and epochs are those with the least validation loss. Where the
+    models' heads add to the running means of the label, so does this: a user or item that
+    training rows lack is then known by what came before the moment of prediction.
 
     Raises:
         ValueError: the task is neither a regression nor binary.
@@ -83,14 +89,18 @@ def svdpp(asked: PeerTask) -> Array:
             f"{asked.task.type}. Drop it from peers: in params.yaml."
         )
     examples, encoder = asked.tables.examples, asked.encoder
+    binary = isinstance(asked.kind, Binary)
+    start = asked.running_mean
+    if start is not None and binary:
+        start = logit(np.clip(start, LEAST, 1 - LEAST))
     rows = Ratings(
         encoder.user.rows(examples["user_id"]),
         encoder.item.rows(examples["item_id"]),
         asked.labels.astype("float64"),
+        start,
     )
     training, validation = rows.take(asked.rows("train")), rows.take(asked.rows("validation"))
     sizes = (len(encoder.user.ids) + 1, len(encoder.item.ids) + 1)
-    binary = isinstance(asked.kind, Binary)
     best, least = np.zeros(len(examples)), np.inf
     with threadpool_limits(1):  # products this small are slower on several cores
         for factors, penalty in product(FACTORS, PENALTIES):
@@ -165,8 +175,9 @@ def _start(
     known += [np.bincount(training.item, minlength=items) > 0] * 2
     user, item, rated = (part * flag[:, None] for part, flag in zip(drawn, known, strict=True))
     mean = float(training.value.mean())
+    mean = float(logit(mean)) if binary else mean
     return Factors(
-        float(logit(mean)) if binary else mean,
+        mean if training.start is None else 0.0,
         *(part.astype("float32") for part in (np.zeros(users), np.zeros(items), user, item, rated)),
     )
 
@@ -184,7 +195,7 @@ def step(
     profile = (model.user[users] + sums[:, :-1])[at]
     item = model.item[batch.item]
     score = model.mean + model.user_bias[batch.user] + model.item_bias[batch.item]
-    score = score + (item * profile).sum(axis=1)
+    score = score + (item * profile).sum(axis=1) + (0.0 if batch.start is None else batch.start)
     error = (batch.value - (expit(score) if binary else score)).astype(item.dtype)
     pulled = of_user @ (error[:, None] * item)
     back = own.T @ _with_column(pulled, rows_of_user * sums[:, -1])  # the last sum is |N|^(1/2)
@@ -217,6 +228,7 @@ def predict(model: Factors, seen: csr_matrix, rows: Ratings, binary: bool, label
     profile = model.user + seen @ model.rated
     score = model.mean + model.user_bias[rows.user] + model.item_bias[rows.item]
     score = score + (model.item[rows.item] * profile[rows.user]).sum(axis=1)
+    score = score + (0.0 if rows.start is None else rows.start)
     return expit(score) if binary else np.clip(score, labels.min(), labels.max())
 
 
