@@ -83,8 +83,9 @@ def train_models(
             save_model(model, trained / f"{name}.keras")
         return outcome, taught
 
+    longest_first = sorted(assembly.types, key=lambda name: -assembly.types[name].outputs)
     with progress.task("training", len(assembly.types) + len(joint), unit="model") as bar:
-        found = together.run(train, tuple(assembly.types), bar)
+        found = together.run(train, longest_first, bar)
         for _, taught in found.values():
             training = replace(training, taught=training.taught | taught)
         found |= together.run(train, joint, bar)
