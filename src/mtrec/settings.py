@@ -94,9 +94,18 @@ class Task(Settings):
         if candidates != "items" and info.data.get("type") != "ranking":
             sentence = f"a {info.data.get('type')} task ranks nothing; leave candidates: out"
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
-        if candidates != "users" and info.data.get("head") == "linked_catalogue":
-            sentence = "head linked_catalogue reads links among users; set candidates: users"
-            raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
+        if info.data.get("head") == "linked_catalogue":
+            features = info.data.get("features")
+            sentence = ""
+            if candidates != "users":
+                sentence = "head linked_catalogue reads links among users; set candidates: users"
+            elif info.data.get("view") != "user" or "user_id" not in (features or ["user_id"]):
+                sentence = (
+                    "head linked_catalogue reads who the user is; set view: user, and add user_id "
+                    "to features: if there are any"
+                )
+            if sentence:
+                raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
         return candidates
 
     @field_validator("offset")

@@ -85,6 +85,11 @@ def test_results_of_other_settings_are_shown_until_there_are_own(cold_run, quick
     assert module.results(run)["key"].tolist() == [names[0] for names in old.values()]
 
 
+def test_nobody_held_out_has_links_and_no_head_reads_any():
+    assert experiment("social_trust").domain.tasks["trust"].head == "linked_catalogue"
+    assert module.settings("social_trust").domain.tasks["trust"].head is None
+
+
 def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of_one_side():
     run, own = module.settings("ecommerce"), experiment("ecommerce")
     assert run.training == own.training

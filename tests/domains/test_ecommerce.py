@@ -6,7 +6,7 @@ import pytest
 
 from mtrec.data import leaks
 from mtrec.data.schema import validate
-from mtrec.domains import ecommerce
+from mtrec.domains import candidates, ecommerce
 
 LABELS = {
     "purchase": "binary", "spend": "regression", "category": "multiclass", "basket": "multilabel",
@@ -130,3 +130,15 @@ def test_overlapping_weeks_are_refused(raw):
         ecommerce.make_tables(
             ecommerce.Raw(broken, raw.products, raw.demographics, raw.promotions), SETTINGS, 42
         )
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_promoted_products_are_found_by_store_and_week(kind):
+    table = pd.DataFrame(
+        {"store_id": [9, 9, 9, 3], "week": [2, 2, 53, 2], "product_id": [7, 7, 5, 99_999_999]}
+    ).astype(kind)
+    found = candidates._by_store_and_week(table)
+    assert {key: part.tolist() for key, part in found.items()} == {
+        (9, 2): [7], (9, 53): [5], (3, 2): [99_999_999],
+    }  # fmt: skip
+    assert candidates._by_store_and_week(table[:0]) == {}

@@ -138,3 +138,10 @@ def test_two_users_are_enough_for_some_interval(users):
     labels = np.random.default_rng(users).normal(size=20)
     found = evaluate("regression", labels, {"s": np.zeros(20)}, np.arange(20) % users, 50, 0)
     assert all(each["low"] <= each["value"] <= each["high"] for each in found["s"].values())
+
+
+def test_no_bound_of_a_share_leaves_it_though_resamples_are_moved():
+    draws = np.random.default_rng(0).uniform(0.7, 0.95, 220)  # all below the value
+    found = interval(0.98, draws, 20)
+    assert 0 <= found["low"] <= 0.98 <= found["high"] <= 1
+    assert interval(1.8, draws + 0.8, 20)["high"] > 1.8

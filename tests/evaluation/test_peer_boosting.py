@@ -74,6 +74,14 @@ def test_running_means_are_a_column_where_the_models_start_from_them(world):
     np.testing.assert_array_equal(table["running mean 0"], means)
 
 
+def test_a_mean_that_lacks_the_rows_own_label_alone_is_no_column(world, monkeypatch):
+    asked = ask(world, Task(type="regression", view="joint", label="rating", features=("age",)))
+    asked = replace(asked, running_mean=np.zeros(len(world.examples)))
+    module = sys.modules["mtrec.evaluation.peers.boosting"]
+    monkeypatch.setattr(module, "training_events", lambda events, examples: (events, False))
+    assert list(features(asked)) == ["user age"]
+
+
 def test_a_determining_column_outside_features_is_not_used(world):
     test = world.examples["split"] == "test"
     error = {}

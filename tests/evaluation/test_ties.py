@@ -88,3 +88,13 @@ def test_a_list_draws_its_tied_items_and_is_as_good_as_its_scores_on_average():
     for name, values in found.items():
         assert values.mean() == pytest.approx(expected[name].mean(), abs=0.03)
     np.testing.assert_array_equal(lists, topk.best(scores, nobody(scores), 10))
+
+
+def test_a_system_that_gives_no_number_has_no_rank():
+    scores, nobody = np.array([[1.0, np.nan, 2.0]]), np.zeros((1, 3), dtype=bool)
+    for place in (
+        lambda: ranks(scores, np.array([0]), nobody),
+        lambda: topk.relevant_ranks(scores, np.array([0]), np.array([0]), nobody),
+    ):
+        with pytest.raises(ValueError, match="1 of 3 scores are NaN"):
+            place()

@@ -263,6 +263,11 @@ def test_other_shared_layers_are_refused(add, models, assembly):
         add(model=models["joint"], assembly=assembly)
 
 
+LINKED = Task(
+    type="ranking", view="user", label="x", candidates="users", head="linked_catalogue"
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -270,6 +275,7 @@ def test_other_shared_layers_are_refused(add, models, assembly):
             {"task": OLD["rating"].model_copy(update={"offset": "running_mean"})},
             "Leave offset: out",
         ),
+        ({"task": LINKED}, "'hated': head linked_catalogue reads links"),
         ({"name": "like"}, "'like': the model has a task of this name already"),
         ({"vector": NEW_VECTOR[:5]}, r"'hated': the text vector has shape \(5,\), .* have \(6,\)"),
         ({"task": Task(type="ordinal", view="joint", label="x")}, "only a constant .* Give labels"),
@@ -277,7 +283,16 @@ def test_other_shared_layers_are_refused(add, models, assembly):
         ({"sizes": SIZES}, "is not the same in the model and in one that its assembly and sizes"),
         ({"sizes": CONDITIONED.model_copy(update={"width": 9})}, "is not the same in the model"),
     ],
-    ids=["offset", "name", "width", "no donor", "loss", "layer of sizes", "width of sizes"],
+    ids=[
+        "offset",
+        "links",
+        "name",
+        "width",
+        "no donor",
+        "loss",
+        "layer of sizes",
+        "width of sizes",
+    ],
 )
 def test_what_cannot_be_added_is_refused_with_a_sentence(add, change, sentence):
     with pytest.raises(ValueError, match=sentence):

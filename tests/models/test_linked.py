@@ -123,3 +123,11 @@ def test_links_are_of_users():
     for wrong in ({}, {"candidates": "items"}):
         with pytest.raises(ValidationError, match="set candidates: users"):
             Task(type="ranking", view="user", label="trusts", head=links.HEAD, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"view": "item"}, {"features": ("history",)}])
+def test_a_head_that_reads_who_the_user_is_may_see_that(wrong):
+    right = {"type": "ranking", "view": "user", "label": "trusts", "candidates": "users"}
+    assert Task(**right, head=links.HEAD, features=("user_id", "history"))
+    with pytest.raises(ValidationError, match="view: user, and add user_id to features"):
+        Task(**{**right, **wrong}, head=links.HEAD)

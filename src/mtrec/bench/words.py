@@ -15,7 +15,7 @@ QUESTIONS = {
     "leave_last_out": "MovieLens-100K, each user's last film among all films.",
     "ecommerce_purchase": "The Complete Journey: will the household buy the product this week?",
     "ecommerce_spend": "The Complete Journey: spend on the product if it is bought.",
-    "ecommerce_category": "The Complete Journey: department of the next purchase.",
+    "ecommerce_category": "The Complete Journey: the week's main department, grocery apart.",
     "ecommerce_basket": "The Complete Journey: categories in the coming week's baskets.",
     "next_basket_all": "The Complete Journey: products of the next basket.",
     "next_basket_repeat": "The Complete Journey: next basket, what was bought before.",
@@ -41,9 +41,10 @@ SEEN = {
     "method can: Surprise's models the ids alone, LightGBM and CatBoost the columns with time as a "
     "number, myFM and ours days, implicit feedback, side information and what a user rates within "
     "a day. Systems `to the second` also read what a user rates within a minute and a second, "
-    "which nobody knows before the rating is written; they are compared among themselves alone. "
-    "How far one of them is ahead of a system without is partly what minutes and seconds are "
-    "worth. A row of myFM whose note names days and no user's days had the former alone. Trials: "
+    "which nobody knows before the rating is written. How far one of them is ahead of a system "
+    "without is partly what minutes and seconds are worth; no target counts it. Rows of ours that "
+    "read days alone are not measured yet. A row of myFM whose note names days and no user's days "
+    "had the former alone. Trials: "
     "fourteen per peer and fold, on the fold's validation rows; thirteen of ours, once for all, on "
     "those of u1. These, a tenth of the tests of u2 to u5, and the rest of u1's training rows had "
     "a part in that choice, so that only u1 is wholly apart from it; `unseen rmse` leaves the "

@@ -19,7 +19,7 @@ from mtrec.cold.ranking import GroupRanking
 from mtrec.cold.split import FEWEST, SIDES, cold_tasks, make_cold
 from mtrec.cold.systems import ColdBench, prepare, restrict, systems
 from mtrec.config import experiment
-from mtrec.data import schema, texts
+from mtrec.data import links, schema, texts
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.evaluation.ranks import left_out, ranks
@@ -60,11 +60,15 @@ def settings(domain: str, start: Path | None = None) -> Any:
     """The experiment as it is trained here: as the domain's own, without teachers.
 
     Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
-    known one, if it has an offset; a task that sees one side starts from a constant.
+    known one, if it has an offset; a task that sees one side starts from a constant. Nobody held
+    out has a link, so no head reads links.
     """
     run = experiment(domain, start)
     tasks = {
-        name: task if task.view == "joint" else task.model_copy(update={"offset": None})
+        name: task.model_copy(
+            update=({} if task.view == "joint" else {"offset": None})
+            | ({"head": None} if task.head == links.HEAD else {})
+        )
         for name, task in run.domain.tasks.items()
     }
     return replace(

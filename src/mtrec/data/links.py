@@ -12,7 +12,9 @@ With :math:`A_{ab} = 1` where a training row says that a chose b, the evidence t
 
 counted, and ``chosen``: a chose c already, or is c. A training row is itself a link, which at the
 moment of prediction is not known: a model would see its label. So each training row names its own
-link, and what that link adds is taken out again, exactly. Held-out links are in no row's evidence.
+link, and what that link adds is taken out again, exactly (up to 255 links in common, where counts
+end). Held-out links are in no row's evidence. Times of links are not read: use it where links have
+none, or a training row knows of links that came after it.
 
 Source: Liben-Nowell and Kleinberg 2007, https://doi.org/10.1002/asi.20591, section 3; leaving the
 row itself out, as in Zhang et al. 2023, https://arxiv.org/abs/2306.00899.
@@ -27,7 +29,7 @@ import numpy as np
 Array = np.ndarray
 KINDS = ("returned", "out_out", "out_in", "in_out", "in_in", "chosen")
 MOST = 255  # counted
-LARGEST = 16_384  # users: evidence is a table of all pairs
+LARGEST = 4096  # users: evidence is a table of all pairs, 17 MB each
 HEAD = "linked_catalogue"  # that reads the evidence
 
 

@@ -78,8 +78,9 @@ def interval(value: float, draws: Array, clusters: int) -> dict[str, float]:
     vary less than samples do, by a factor of :math:`\sqrt{(n-1)/n}`. The bounds hold the value.
 
     Where resampling itself moves a metric by more than :data:`BIASED` (the calibration error: two
-    draws of a row are no two rows), no correction reaches; the resamples are moved until their
-    median is the value, and :math:`z_0 = 0`.
+    draws of a row are no two rows; means over labels, of which resamples lose the rare ones), no
+    correction reaches; the resamples are moved until their median is the value, but not beyond 0
+    or 1 where none was, and :math:`z_0 = 0`.
 
     Args:
         value: on all rows.
@@ -102,7 +103,8 @@ def interval(value: float, draws: Array, clusters: int) -> dict[str, float]:
     z0 = _bias(value, resampled, noise)
     if abs(z0) > BIASED:
         floor = 0.0 if resampled.min() >= 0 else -np.inf
-        resampled = np.maximum(resampled + value - np.median(resampled), floor)
+        ceiling = 1.0 if max(resampled.max(), value) <= 1 else np.inf  # of shares
+        resampled = np.clip(resampled + value - np.median(resampled), floor, ceiling)
         z0 = 0.0
     at = z0 + _reach(clusters)
     levels = stats.norm.cdf(z0 + at / np.maximum(1 - _acceleration(left_out, noise) * at, 0.1))

@@ -155,6 +155,11 @@ def _check(
             f"task '{name}': offset: {task.offset} needs running means, which a task added by its "
             "text has not. Leave offset: out."
         )
+    if task.head == links.HEAD:
+        raise ValueError(
+            f"task '{name}': head {links.HEAD} reads links, which a task added by its text has "
+            "not. Leave head: out."
+        )
     if np.shape(vector) != (shared.text_width,):
         raise ValueError(
             f"task '{name}': the text vector has shape {np.shape(vector)}, but those of the "

@@ -74,4 +74,5 @@ def halve_cores() -> None:
     Raises:
         RuntimeError: TensorFlow has computed something already.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores.granted() // 2))
+    if at_a_time() > 1:
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, cores.granted() // 2))

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtrec.evaluation import intervals
 from mtrec.evaluation.metrics import CUTOFF, ranking_rows
+from mtrec.evaluation.ranks import require_numbers
 
 Array = np.ndarray
 TIE_SEED = 42
@@ -27,13 +28,14 @@ def relevant_ranks(scores: Array, user: Array, item: Array, out: Array) -> Array
         out: ``(users, items)`` bool, True where an item is no candidate.
 
     Raises:
-        ValueError: a relevant item is no candidate.
+        ValueError: a relevant item is no candidate, or a score is NaN.
 
     Example:
         >>> relevant_ranks(np.array([[3.0, 2.0, 1.0]]), np.array([0]), np.array([2]),
         ...                np.array([[True, False, False]]))
         array([[2., 2.]])
     """
+    require_numbers(scores)
     if out[user, item].any():
         raise ValueError(f"{out[user, item].sum()} relevant items are left out of the ranking.")
     ranks = np.empty((len(user), 2))

@@ -17,6 +17,7 @@ from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits
 
 from mtrec.data.encoder import usable_events
+from mtrec.data.events import training_events
 from mtrec.data.features import Field, Side
 from mtrec.evaluation.peers.base import Array, PeerTask
 from mtrec.models.visibility import visible
@@ -92,7 +93,8 @@ def features(task: PeerTask) -> pd.DataFrame:
         columns |= _table(prefix, side, names, side.rows(examples[key]), task)
     if seen.history:
         columns |= _history(task)
-    if task.running_mean is not None:
+    _, in_time = training_events(task.tables.events, examples)
+    if task.running_mean is not None and in_time:  # else a row's own label is what it lacks
         means = task.running_mean.reshape(len(examples), -1)
         columns |= {f"running mean {k}": means[:, k] for k in range(means.shape[1])}
     if not columns:
