@@ -63,12 +63,17 @@ def train_models(
     validation = data.take((split == "validation").to_numpy())
     steps = max(1, len(training) // settings.batch_size)
     joint = (JOINT, *ablations(assembly))
+    longest_first = sorted(assembly.types, key=lambda name: -assembly.types[name].outputs)
+    # A model that is loaded draws the seeds of its dropout from a stream of the whole process.
+    models = {
+        name: load_model(untrained / f"{name}.keras") for name in (*longest_first, *joint)
+    }  # fmt: skip
 
     def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:
         twin = name in assembly.types
         own = {name: assembly.types[name]} if twin else assembly.types
         with together.one_at_a_time:
-            model = load_model(untrained / f"{name}.keras")
+            model = models.pop(name)
             trainer = Trainer(
                 model, own, assembly.scales, {task: tasks[task].weight for task in own},
                 training.only(name) if twin else training,
@@ -83,7 +88,6 @@ def train_models(
             save_model(model, trained / f"{name}.keras")
         return outcome, taught
 
-    longest_first = sorted(assembly.types, key=lambda name: -assembly.types[name].outputs)
     with progress.task("training", len(assembly.types) + len(joint), unit="model") as bar:
         found = together.run(train, longest_first, bar)
         for _, taught in found.values():
