@@ -15,7 +15,8 @@ QUESTIONS = {
     "leave_last_out": "MovieLens-100K, each user's last film among all films.",
     "ecommerce_purchase": "The Complete Journey: will the household buy the product this week?",
     "ecommerce_spend": "The Complete Journey: spend on the product if it is bought.",
-    "ecommerce_category": "The Complete Journey: the week's main department, grocery apart.",
+    "ecommerce_category": "The Complete Journey: department of the next purchase, grocery among "
+    "them (the label until now).",
     "ecommerce_basket": "The Complete Journey: categories in the coming week's baskets.",
     "next_basket_all": "The Complete Journey: products of the next basket.",
     "next_basket_repeat": "The Complete Journey: next basket, what was bought before.",
