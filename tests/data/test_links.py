@@ -46,5 +46,5 @@ def test_only_training_rows_name_their_own_link():
 
 
 def test_more_users_than_a_table_of_pairs_holds_are_refused():
-    with pytest.raises(ValueError, match="holds 16,384 users at most"):
+    with pytest.raises(ValueError, match="holds 4,096 users at most"):
         links.adjacency(np.array([1]), np.array([1]), links.LARGEST + 1)
