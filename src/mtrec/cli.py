@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; none for all
+    "controls": (),
     "task_analysis": ("video", "ecommerce"),
     "comparison": ("video", "ecommerce"),
     "cold_start": (),
@@ -121,15 +123,25 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
             continue
         if status := repro((domain,), until="task_embedding"):
             return status
-        setup()
-        for part in [only] if only else parts:
-            _study(part, domain, minutes)
+        if not only:  # TensorFlow is told once per process how many cores an operation may take
+            limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
+            for part in parts:
+                command = ["-m", "mtrec.cli", "study", domain, "--part", part, *limit]
+                if status := subprocess.run([sys.executable, *command], check=False).returncode:
+                    return status
+            continue
+        setup(side_by_side=only == "controls")
+        _study(only, domain, minutes)
     return 0
 
 
 def _study(part: str, domain: str, minutes: float | None) -> None:
     """Add to ``reports/study`` what a study lacks."""
-    if part == "task_analysis":
+    if part == "controls":
+        from mtrec.study.controls import main as controls
+
+        controls(domain, minutes)
+    elif part == "task_analysis":
         from mtrec.analysis.run import main as analysis
 
         analysis(domain, minutes)

@@ -15,14 +15,15 @@ import pandas as pd
 
 from mtrec.config import experiment, find_root, read_params
 from mtrec.data import schema
-from mtrec.evaluation import findings, tables
+from mtrec.evaluation import tables
 from mtrec.paths import Paths
+from mtrec.study import controls_report as controls
 from mtrec.study import report as study
 from mtrec.study import run as comparison
 
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
-    "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
+    "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
 )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     metrics = read_metrics(root)
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")
-    new = insert(old, "results", results_section(metrics))
+    new = insert(old, "results", results_section(metrics, root))
     new = insert(new, "study", study_section(root))
     new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
     if new != old:
@@ -65,29 +66,29 @@ def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table per domain with the verdicts that its intervals allow."""
+def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+    """A table per domain, and the verdicts that several trainings with controls allow."""
     parts = []
     for domain, found in metrics.items():
-        verdicts = [
-            findings.verdicts(table, subject)
-            for name, subject in (
-                ("difference", "Joint training"),
-                ("text_difference", "The language model"),
-                ("graph_difference", "The graph"),
-                ("baseline_difference", "The joint model, against the baseline,"),
-            )
-            if len(table := tables.difference_table(found, name))
-        ]
-        peers = tables.peer_table(found)
-        if len(peers):
-            verdicts.append(findings.verdicts(peers, "The joint model, against its peers,"))
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
             f"{found['device']}, {found['precision']})\n\n"
-            f"{markdown(tables.results_table(found))}\n\n{' '.join(verdicts)}"
+            f"{markdown(tables.results_table(found))}\n\n{verdicts(domain, root)}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def verdicts(domain: str, root: Path) -> str:
+    """What notebook 12 says of a domain, or how to make it say something."""
+    run = experiment(domain, root)
+    if not run.paths.controls.is_file():
+        return (
+            "One training of each model allows no verdict on joint training or the language model: "
+            f"`make study DOMAIN={domain} PART=controls` trains two more, with controls."
+        )
+    found = controls.combined(controls.results(run))
+    seeds = found["seeds"].min()
+    return f"Over {seeds} seeds: " + " ".join(controls.sentences(found))
 
 
 def study_section(root: Path) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from mtrec.data import links
-from mtrec.models import assemble
+from mtrec.models import ablation, assemble
 from mtrec.models.store import load_model, save_model
 from mtrec.settings import Task
 from mtrec.training.loop import predict
@@ -88,9 +88,11 @@ def test_untrained_head_is_the_constant_and_its_weights_learn_from_links(models,
     assert np.abs(after - before).max() > 1
 
 
-def test_a_model_without_graph_knows_no_link(models):
-    for name, known in (("joint", True), ("without_text", True), ("without_graph", False)):
-        head = models[name].get_layer("trust_head")
+def test_a_model_without_graph_knows_no_link(models, assembly):
+    blind = ablation.ablated(assembly, ablation.WITHOUT_GRAPH)
+    without = assemble.build_some(blind, tuple(TASKS), VECTORS["tasks"], SIZES, seed=3)
+    for model, known in ((models["joint"], True), (without, False)):
+        head = model.get_layer("trust_head")
         assert np.asarray(head.tables["returned"].table).any() == known
 
 

@@ -101,7 +101,6 @@ def cold_table(cold: pd.DataFrame) -> pd.DataFrame:
             {"task": task, "rows": group, "n": n, "metric": arrow(metric),
              "joint": show_interval(found.loc["joint"]),
              "baseline": show_interval(found.loc["baseline"]),
-             DIFFERENCE: show_interval(found.loc["difference"], signed=True),
-             "with − without text": show_interval(found.loc["text_difference"], signed=True)}
+             DIFFERENCE: show_interval(found.loc["difference"], signed=True)}
         )  # fmt: skip
     return pd.DataFrame(rows)
