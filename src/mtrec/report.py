@@ -26,6 +26,11 @@ ORDER = (
     "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
 )  # fmt: skip
 
+NO_VERDICT = (
+    "One training of each model allows no verdict on joint training or the language model: "
+    "`make study DOMAIN={domain} PART=controls` trains three, with controls."
+)
+
 
 def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     """Write the sections and print the headline figures; the file changes only if they did.
@@ -70,25 +75,19 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
     """A table per domain, and the verdicts that several trainings with controls allow."""
     parts = []
     for domain, found in metrics.items():
+        table, verdicts = tables.results_table(found), NO_VERDICT.format(domain=domain)
+        run = experiment(domain, root)
+        if run.paths.controls.is_file():
+            known = controls.combined(controls.results(run))
+            gains = controls.difference(known, "difference").set_index("task")
+            shown = [tables.show_interval(gains.loc[task], signed=True) for task in table["task"]]
+            table[f"joint training, {known['seeds'].min()} seeds"] = shown
+            verdicts = " ".join(controls.sentences(known))
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
-            f"{found['device']}, {found['precision']})\n\n"
-            f"{markdown(tables.results_table(found))}\n\n{verdicts(domain, root)}"
+            f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
-
-
-def verdicts(domain: str, root: Path) -> str:
-    """What notebook 12 says of a domain, or how to make it say something."""
-    run = experiment(domain, root)
-    if not run.paths.controls.is_file():
-        return (
-            "One training of each model allows no verdict on joint training or the language model: "
-            f"`make study DOMAIN={domain} PART=controls` trains two more, with controls."
-        )
-    found = controls.combined(controls.results(run))
-    seeds = found["seeds"].min()
-    return f"Over {seeds} seeds: " + " ".join(controls.sentences(found))
 
 
 def study_section(root: Path) -> str:
