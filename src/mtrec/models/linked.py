@@ -23,6 +23,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
     for none. Gives ``(batch, users)``.
     """
 
+    known_only = True  # in training: evidence of a row is dear, and few rows have a label
     SPEED = 10.0  # of the weights of links, which have to become large for so few rows
 
     def __init__(self, users: int, **kwargs: Any):
