@@ -112,11 +112,10 @@ def test_a_model_in_parts_gives_the_logits_of_the_whole(models, data):
     head.kinds.assign(np.full(head.kinds.shape, 0.1))
     inputs = {name: values[-40:] for name, values in data.inputs.items()}
     parts = cut(model)
-    assert set(parts.direct) == {"user", "trust_own_link"}
-    below = parts.below(inputs, training=False)
-    towers = parts.shared(below[0], training=False)
-    given = [*towers, *below[1:], *(inputs[name] for name in parts.direct)]
-    found, whole = parts.above(given, training=False), model(inputs, training=False)
+    assert parts.above["trust"].direct == ("user", "trust_own_link")
+    everywhere = {name: np.ones(40, "float32") for name in data.masks}
+    found, whole = parts.predict(inputs, everywhere), model(inputs, training=False)
+    found["trust"] = found["trust"].logits
     for name in whole:
         np.testing.assert_allclose(found[name], whole[name], rtol=1e-4, atol=1e-5)
 

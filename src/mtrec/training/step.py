@@ -47,7 +47,7 @@ def compile_step(
     @tf.function(autograph=False)  # its translation of Python would take as long as the trace
     def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        run = Forward(parts, variables, batch["inputs"])
+        run = Forward(parts, variables, batch["inputs"], batch["masks"])
         with run.above:
             means, counts = losses(batch, run.logits)
         stacked, present = tf.stack(means), tf.stack(counts) > 0
@@ -73,7 +73,8 @@ def compile_step(
             found = penalised(found, [*variables.shared, *variables.owned], scales)
         optimizer.apply(found, [*variables.shared, *variables.owned])
         if balancer.observes:
-            after, _ = losses(batch, Forward(parts, variables, batch["inputs"]).logits)
+            again = Forward(parts, variables, batch["inputs"], batch["masks"])
+            after, _ = losses(batch, again.logits)
             balancer.observe(tf.stack(after), present)
         return tf.where(present, stacked, NO_LABEL)
 
@@ -112,11 +113,12 @@ def compile_steps(
 
 def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
     """Function from all data and row numbers to summed losses and counts, ``(tasks,)`` each."""
+    parts = cut(model)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def evaluate(data: dict, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        sums, counts = losses(batch, model(batch["inputs"], training=False))
+        sums, counts = losses(batch, parts.predict(batch["inputs"], batch["masks"]))
         return tf.stack(sums), tf.stack(counts)
 
     return evaluate
