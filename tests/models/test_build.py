@@ -93,6 +93,26 @@ def test_saved_model_predicts_the_same_and_has_the_same_bytes(models, data, tmp_
         np.testing.assert_array_equal(outputs(again, data.inputs)[name], value)
 
 
+@pytest.mark.parametrize("gates", [0.0, 0.5])
+def test_a_loaded_model_drops_the_same_units_as_the_built_one(assembly, vectors, data, tmp_path,
+                                                              gates):  # fmt: skip
+    shared = SIZES.shared.model_copy(update={"gate_dropout": gates})
+    sizes = SIZES.model_copy(update={"dropout": 0.5, "shared": shared})
+    model = assemble.build_some(assembly, ("like", "rating"), vectors["tasks"], sizes, seed=3)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.1)
+    save_model(model, tmp_path / "one.keras")
+    keras.utils.set_random_seed(99)  # whatever the process drew before
+    inputs = {name: values[:16] for name, values in data.inputs.items()}
+    built = [model(inputs, training=True) for _ in range(2)]
+    again = load_model(tmp_path / "one.keras")
+    loaded = [again(inputs, training=True) for _ in range(2)]
+    for name in built[0]:
+        assert not np.array_equal(built[0][name], built[1][name])
+        for one, other in zip(built, loaded, strict=True):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
 def test_same_seed_builds_the_same_bytes(assembly, vectors, tmp_path):
     for name in "ab":
         built = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["like"]

@@ -192,7 +192,7 @@ def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side
         monkeypatch.setattr(
             together, "run", lambda train, names, bar, step=step: run(train, names[::step], bar)
         )
-        keras.utils.set_random_seed(0)
+        keras.utils.set_random_seed(int(cores))  # of which no model may take notice
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
         outcomes = experiment.train_models(
             few.assembly, few_data, world.examples["split"], FEW, settings, 0,

@@ -7,8 +7,7 @@ joint model is (Furlanello et al. 2018, "Born-Again Neural Networks",
 https://arxiv.org/abs/1805.04770). A model without texts or without its graph has teachers that
 lack the same, so that nothing of what it must not see reaches it through them.
 
-Settings, rows and steps are the pipeline's. Its models are not among these: they are built here in
-another order, and so drop other units.
+Settings, rows, steps and the first seed are the pipeline's.
 """
 
 from __future__ import annotations

@@ -116,11 +116,10 @@ def train_models(
     training, validation = (data.take((split == part).to_numpy()) for part in FITTED)
     budget = Budget(assembly, tasks, settings, seed, training, validation, checkpoints)
     groups = {name: (name,) for name in longest_first(assembly)} | {JOINT: tuple(assembly.types)}
-    # A model that is loaded draws the seeds of its dropout from a stream of the whole process.
-    models = {name: load_model(untrained / f"{name}.keras") for name in groups}
 
     def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:
-        model, own = models.pop(name), groups[name]
+        with together.one_at_a_time:
+            model, own = load_model(untrained / f"{name}.keras"), groups[name]
         outcome = budget.fit(name, model, own, watch)
         taught = {}
         if name != JOINT and settings.distillation:
