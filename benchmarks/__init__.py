@@ -1,1 +1,1 @@
-"""Benchmarks: our systems and their peers on frozen splits, scored by one function."""
+"""Our systems beside the field's, on frozen splits: ``make bench``; see README.md here."""

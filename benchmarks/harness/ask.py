@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.bench.launch import launch
+from benchmarks.harness.launch import launch
 
 Array = np.ndarray
 OURS = "mtrec"  # the environment this runs in
@@ -68,7 +68,7 @@ def ask(
         np.savez(given, allow_pickle=False, **arrays)
         command = [str(python), str(root / "benchmarks" / "systems" / f"{script}.py"),
                    str(given), str(answered), json.dumps(options)]  # fmt: skip
-        cost = launch(command, root, PYTHONHASHSEED="0", TF_CPP_MIN_LOG_LEVEL="3")
+        cost = launch(command, root, **variables(root, environment))
         if cost.status:
             raise RuntimeError(f"benchmarks/systems/{script}.py failed: {cost.said}")
         with np.load(answered) as found:
@@ -112,6 +112,15 @@ def search(
         chosen, arrays={**chosen.arrays, "best": np.array(best)},
         seconds=sum(one.seconds for one in found), peak_mb=max(one.peak_mb for one in found),
     )  # fmt: skip
+
+
+def variables(root: Path, environment: str) -> dict[str, str]:
+    """Variables of a system's process; our scripts import :mod:`benchmarks`, peers' need not."""
+    found = {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if environment == OURS:
+        before = os.environ.get("PYTHONPATH")
+        found["PYTHONPATH"] = os.pathsep.join([str(root), *([before] if before else [])])
+    return found
 
 
 def interpreter(root: Path, environment: str) -> Path:

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+# Names of systems: how ours begin, what stands between the two of a difference, and how those end
+# that read a rating's minute and second.
+OURS, DIFFERENCE, FINE = "mtrec", " - ", ", to the second"
+
 
 @dataclass(frozen=True)
 class Row:

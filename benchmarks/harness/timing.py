@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.bench.systems import OURS, Answer, ask
+from benchmarks.harness.ask import OURS, Answer, ask
 
 Array = np.ndarray
 RESAMPLES, SEED = 200, 42

@@ -1,1 +1,1 @@
-"""Algorithms of our own that only the benchmarks use."""
+"""Models of ours that only the benchmarks use, peers written here, and what both are given."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from mtrec.bench.models.baskets import Baskets, block_vectors, nearest
+from benchmarks.models.baskets import Baskets, block_vectors, nearest
 
 Array = np.ndarray
 DAYS = (7.0, 30.0, 90.0)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.bench.models import listwise
-from mtrec.bench.models.basket_features import BOUGHT, Candidates, candidates
-from mtrec.bench.models.baskets import Baskets
-from mtrec.bench.models.topk import best
+from benchmarks.models import listwise
+from benchmarks.models.basket_features import BOUGHT, Candidates, candidates
+from benchmarks.models.baskets import Baskets
+from benchmarks.models.topk import best
 
 Array = np.ndarray
 SCOPES: Mapping[str, slice] = {

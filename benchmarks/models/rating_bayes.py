@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mtrec.bench.models.rating_draws import (
+from benchmarks.models.rating_draws import (
     Grouped,
     draw_center,
     draw_coefficients,

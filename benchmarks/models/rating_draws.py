@@ -1,6 +1,6 @@
 """Draws of the Bayesian factor model, each from one conditional distribution.
 
-Sources: as of :mod:`mtrec.bench.models.rating_bayes`, which puts them together.
+Sources: as of :mod:`benchmarks.models.rating_bayes`, which puts them together.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mtrec.bench.models import rating_bayes, rating_network, rating_sides
-from mtrec.bench.models.rating_network import LEVELS, Rows, Settings, Sides
+from benchmarks.models import rating_bayes, rating_network, rating_sides
+from benchmarks.models.rating_network import LEVELS, Rows, Settings, Sides
 
 Array = np.ndarray
 
@@ -24,7 +24,7 @@ def taught(
     """The teacher's answers.
 
     Args:
-        data: what a system sees (:func:`mtrec.bench.models.rating_table.given`).
+        data: what a system sees (:func:`benchmarks.models.rating_table.given`).
         pairs: number of soft rows to draw.
         factors: of the teacher.
         iterations: of its sampler.

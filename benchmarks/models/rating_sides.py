@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mtrec.bench.models.rating_bayes import Group, Mode
-from mtrec.bench.models.rating_table import DAY
+from benchmarks.models.rating_bayes import Group, Mode
+from benchmarks.models.rating_table import DAY
 
 Array = np.ndarray
 MINUTE = 60

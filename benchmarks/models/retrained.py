@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from mtrec.bench.splits import sha256_of
+from benchmarks.harness.frozen import sha256_of
 from mtrec.config import experiment
 from mtrec.data import schema, texts
 from mtrec.evaluation.ranks import left_out, ranks

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.bench.models import listwise
-from mtrec.bench.models.sequence import Events
-from mtrec.bench.models.topn_members import MEMBERS, NOMINATE, standardised
+from benchmarks.models import listwise
+from benchmarks.models.sequence import Events
+from benchmarks.models.topn_members import MEMBERS, NOMINATE, standardised
 
 Array = np.ndarray
 CANDIDATES = 300

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from mtrec.bench.models.item_regression import ease, graph_filter, user_neighbours
-from mtrec.bench.models.sequence import Events, between, follow, follow_counts
+from benchmarks.models.item_regression import ease, graph_filter, user_neighbours
+from benchmarks.models.sequence import Events, between, follow, follow_counts
 
 Array = np.ndarray
 DAY = 86_400

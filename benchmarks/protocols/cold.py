@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mtrec.bench.results import Row
-from mtrec.bench.splits import sha256_of
+from benchmarks.harness.frozen import sha256_of
+from benchmarks.harness.results import Row
 from mtrec.cold import run as study
 from mtrec.cold.report import PEERS, is_difference, pooled
 from mtrec.cold.split import SIDES, hold_out

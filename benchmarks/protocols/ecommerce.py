@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mtrec.bench.models.retrained import SEEDS, Domain, split_sha256, trained
-from mtrec.bench.models.wide_table import codes_and_numbers, targets
-from mtrec.bench.results import Row
-from mtrec.bench.systems import Answer, search
+from benchmarks.harness.ask import Answer, search
+from benchmarks.harness.results import Row
+from benchmarks.models.retrained import SEEDS, Domain, split_sha256, trained
+from benchmarks.models.wide_table import codes_and_numbers, targets
 from mtrec.evaluation.baselines import baseline
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.peers.base import PeerTask

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mtrec.bench.models.retrained import SEEDS, Domain, Trained, split_sha256, trained
-from mtrec.bench.results import Row
+from benchmarks.harness.results import Row
+from benchmarks.models.retrained import SEEDS, Domain, Trained, split_sha256, trained
 from mtrec.domains import DOMAINS as BUILT_IN
 from mtrec.evaluation.intervals import Scores, evaluate
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC

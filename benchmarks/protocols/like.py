@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from mtrec.bench.models.rating_blend import blend, weights
-from mtrec.bench.models.rating_rows import (
+from benchmarks.harness.frozen import Split, frozen
+from benchmarks.harness.results import Row
+from benchmarks.models.rating_blend import blend, weights
+from benchmarks.models.rating_sides import DAYS
+from benchmarks.protocols.rating_rows import (
     BAYES_NOTE,
     DEPTHS,
     FUSED_NOTE,
@@ -37,9 +40,6 @@ from mtrec.bench.models.rating_rows import (
     settings,
     table,
 )  # fmt: skip
-from mtrec.bench.models.rating_sides import DAYS
-from mtrec.bench.results import Row
-from mtrec.bench.splits import Split, frozen
 
 Array = np.ndarray
 SEEDS = (0, 1, 2)

@@ -19,7 +19,7 @@ for each protocol by itself (personal frequency has none), and it is then given 
 baskets as well. ``tifu_knn`` stands in the table with the setting that public replications use for
 dunnhumby, whose data these are, and, as ``tifu_knn_tuned``, with the chosen one; in both the last
 number is that of the groups of a history. The peers are written here after their papers and their
-authors' code; :mod:`mtrec.bench.models.baskets` says how cornac's differ. Ours is told the day of
+authors' code; :mod:`benchmarks.models.baskets` says how cornac's differ. Ours is told the day of
 the basket that it is asked for, as a shop knows it when the customer comes in; published methods
 have no use for it. Ours is trained with three seeds: value and interval are the means over seeds.
 """
@@ -36,11 +36,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models import ranked_rows, topk
-from mtrec.bench.models.ranked_rows import Ranked
-from mtrec.bench.results import Row
-from mtrec.bench.splits import Split, frozen
-from mtrec.bench.systems import ask
+from benchmarks.harness.ask import ask
+from benchmarks.harness.frozen import Split, frozen
+from benchmarks.harness.results import Row
+from benchmarks.models import topk
+from benchmarks.protocols import ranked_rows
+from benchmarks.protocols.ranked_rows import Ranked
 
 Array = np.ndarray
 Settings = dict[str, Any]

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.launch import launch
-from mtrec.bench.results import Row
+from benchmarks.harness.launch import launch
+from benchmarks.harness.results import Row
 
 CUSTOMERS, PRODUCTS, TASTES = 50_000, 10_000, 4
 EPOCHS = 1

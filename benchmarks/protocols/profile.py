@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mtrec.bench.results import Row
+from benchmarks.harness.results import Row
 from mtrec.domains import DOMAINS
 
 NAME = "repro_profile"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtrec.bench.models.topk import interval
-from mtrec.bench.results import Row
-from mtrec.bench.targets import DIFFERENCE
+from benchmarks.harness.results import DIFFERENCE, Row
+from benchmarks.models.topk import interval
 
 Array = np.ndarray
 OURS = "mtrec fused"

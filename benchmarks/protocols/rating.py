@@ -26,8 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mtrec.bench.models.rating_blend import blend, weights
-from mtrec.bench.models.rating_rows import (
+from benchmarks.harness.frozen import Split, frozen
+from benchmarks.harness.results import DIFFERENCE, FINE, OURS, Row
+from benchmarks.models.rating_blend import blend, weights
+from benchmarks.models.rating_sides import DAYS, SECONDS
+from benchmarks.protocols.rating_rows import (
     BAYES_NOTE,
     DEPTHS,
     FUSED_NOTE,
@@ -45,11 +48,7 @@ from mtrec.bench.models.rating_rows import (
     settings,
     table,
 )  # fmt: skip
-from mtrec.bench.models.rating_scores import mean_rmse, rmse_draws
-from mtrec.bench.models.rating_sides import DAYS, SECONDS
-from mtrec.bench.results import Row
-from mtrec.bench.splits import Split, frozen
-from mtrec.bench.targets import DIFFERENCE, FINE, OURS
+from benchmarks.protocols.rating_scores import mean_rmse, rmse_draws
 from mtrec.evaluation.intervals import interval
 
 Array = np.ndarray

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models import rating_table
-from mtrec.bench.results import Row
-from mtrec.bench.splits import Split
-from mtrec.bench.systems import OURS, ask
+from benchmarks.harness.ask import OURS, ask
+from benchmarks.harness.frozen import Split
+from benchmarks.harness.results import Row
+from benchmarks.models import rating_table
 from mtrec.evaluation.intervals import evaluate
 
 Array = np.ndarray
@@ -174,7 +174,7 @@ def our_parts(root: Path, known: Array, asked: Array, seed: int, spans: Sequence
         known: row numbers to learn from.
         asked: row numbers to predict.
         seed: of everything.
-        spans: see :data:`mtrec.bench.models.rating_sides.DAYS`.
+        spans: see :data:`benchmarks.models.rating_sides.DAYS`.
     """
     found = ask(
         root, OURS, "ratings_mtrec", given(root, known, asked), seed=seed, spans=list(spans),

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.bench.models.timing import exponent
-from mtrec.bench.results import Row
-from mtrec.bench.systems import OURS, Answer, ask
+from benchmarks.harness.ask import OURS, Answer, ask
+from benchmarks.harness.results import Row
+from benchmarks.harness.timing import exponent
 
 EVENTS = (10_000, 100_000, 1_000_000, 10_000_000)
 TASKS = (1, 2, 4, 8, 16, 32)

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models.timing import Contender, in_turns, median, ours, torch
-from mtrec.bench.results import Row
-from mtrec.bench.systems import Answer
+from benchmarks.harness.ask import Answer
+from benchmarks.harness.results import Row
+from benchmarks.harness.timing import Contender, in_turns, median, ours, torch
 from mtrec.llm.backbone import GGUF_PRESETS
 
 Array = np.ndarray

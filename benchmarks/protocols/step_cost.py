@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mtrec.bench.models.retrained import whole
-from mtrec.bench.models.timing import median
-from mtrec.bench.protocols.joint import DOMAINS
-from mtrec.bench.results import Row
+from benchmarks.harness.results import Row
+from benchmarks.harness.timing import median
+from benchmarks.models.retrained import whole
+from benchmarks.protocols.joint import DOMAINS
 from mtrec.config import experiment
 from mtrec.models.assemble import JOINT, build_some
 from mtrec.training.distillation import teach

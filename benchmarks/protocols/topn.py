@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.bench.models import ranked_rows, topk
-from mtrec.bench.models.ranked_rows import Ranked
-from mtrec.bench.results import Row
-from mtrec.bench.splits import Split, frozen
-from mtrec.bench.systems import ask
+from benchmarks.harness.ask import ask
+from benchmarks.harness.frozen import Split, frozen
+from benchmarks.harness.results import Row
+from benchmarks.models import topk
+from benchmarks.protocols import ranked_rows
+from benchmarks.protocols.ranked_rows import Ranked
 
 Array = np.ndarray
 Settings = dict[str, Any]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from mtrec.bench.targets import is_ours
+from benchmarks.report.targets import is_ours
 from mtrec.evaluation.plots import COLOURS
 
 OURS, PEERS = COLOURS[0], COLOURS[7]

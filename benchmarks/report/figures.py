@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from mtrec.bench import plots
-from mtrec.bench.targets import DIFFERENCE, higher_is_better, main_metric
-from mtrec.bench.words import PROFILE, QUESTIONS, SCALING, UNITS
+from benchmarks.harness.results import DIFFERENCE
+from benchmarks.report import charts
+from benchmarks.report.targets import higher_is_better, main_metric
+from benchmarks.report.words import question
 from mtrec.evaluation.plots import save, style
 
+SCALING, PROFILE = "scaling_", "repro_profile"  # names of protocols with figures of their own
+UNITS = {
+    "rows_per_second": "training rows per second",
+    "tokens_per_second": "tokens per second",
+    "p50_ms": "median latency [ms]",
+    "rmse": "RMSE (less is better)",
+    "auc": "AUC (more is better)",
+    "ndcg@10": "NDCG@10 (more is better)",
+    "accuracy": "accuracy (more is better)",
+    "map": "mean average precision (more is better)",
+}
 
-def figures(folder: Path, rows: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
-    """Draw the figures and return their names."""
-    style()
-    made = []
+
+def figures(rows: pd.DataFrame, judged: pd.DataFrame) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure, by name: the targets, a protocol's systems, the profile, scaling.
+
+    Args:
+        rows: all rows.
+        judged: see :func:`benchmarks.report.targets.judge`.
+    """
+    made: dict[str, Callable[[], Figure]] = {}
     lines = reached(judged)
     if len(lines):
         met = int((lines["verdict"] == "met").sum())
         title = f"{met} of {len(lines)} targets that are a number are met (others: tables)"
-        save(plots.against_targets(lines, title), folder / "targets.png")
-        made.append("targets")
+        made["targets"] = partial(charts.against_targets, lines, title)
     for protocol, part in rows.groupby("protocol"):
         metric = main_metric(str(protocol))
         some = part[(part["metric"] == metric) & ~part["system"].str.contains(DIFFERENCE)]
         if len(some) > 1 and metric is not None:
             up = bool(higher_is_better(metric))
-            title = QUESTIONS.get(str(protocol), str(protocol)).split(". ")[0].rstrip(".")
-            figure = plots.systems(some, title, UNITS.get(metric, metric), up)
-            save(figure, folder / f"{protocol}.png")
-            made.append(str(protocol))
+            title = (question(str(protocol)) or str(protocol)).split(". ")[0].rstrip(".")
+            label = UNITS.get(metric, metric)
+            made[str(protocol)] = partial(charts.systems, some, title, label, up)
     stages = rows[rows["protocol"] == PROFILE]
     if len(stages):
         title = "Where the time of make repro goes"
-        save(plots.stacked(profile(stages) / 60, title, "minutes"), folder / f"{PROFILE}.png")
-        made.append(PROFILE)
+        made[PROFILE] = partial(charts.stacked, profile(stages) / 60, title, "minutes")
     curves = points(rows)
     if len(curves):
         title = "Cost against size: better than linear where flatter than the dashed line"
-        save(plots.scaling(curves, title), folder / "scaling.png")
-        made.append("scaling")
+        made["scaling"] = partial(charts.scaling, curves, title)
     return made
+
+
+def draw(folder: Path, made: Mapping[str, Callable[[], Figure]]) -> None:
+    """Write the figures into a folder; files of figures that are gone go too."""
+    style()
+    for name, drawn in made.items():
+        save(drawn(), folder / f"{name}.png")
+    for file in folder.glob("*.png"):
+        if file.stem not in made:
+            file.unlink()
 
 
 def reached(judged: pd.DataFrame) -> pd.DataFrame:

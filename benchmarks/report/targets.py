@@ -9,10 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
+from benchmarks.harness.results import DIFFERENCE, FINE, OURS
 from mtrec.evaluation.metrics import HIGHER_IS_BETTER
-
-OURS = "mtrec"
-DIFFERENCE = " - "  # in the name of a row that is the difference of two systems
 
 
 @dataclass(frozen=True)
@@ -66,61 +64,12 @@ TARGETS = (
     Target("scaling_tasks", "exponent_seconds_end", "limit", 1.1),
 )
 
-# Why a target is missed and what was tried, by protocol and metric; shown only while it is missed.
-REASONS: dict[tuple[str, str], str] = {
-    ("next_basket_all", "ndcg@10"): "was met while TIFU-kNN was misread: the last of its published "
-    "numbers is that of the groups of a history, not of the baskets of a group. Read rightly, and "
-    "with its settings chosen on validation, it is nearer to ours, which it has not overtaken.",
-    ("next_basket_explore", "recall@10"): "twice the best peer is far: a product never bought "
-    "before is a few lines of a basket among thousands of candidates. Neighbours' baskets, "
-    "popularity with decay and the day of the basket are among the features of our ranking "
-    "network; what the shop promoted that week is not.",
-    ("ecommerce_*", "*"): "with about as many trials as ours (80 and 72; sixteen before), "
-    "LightGBM is ahead of the joint model in spend and MMoE in purchase, by points whose "
-    "intervals overlap; our single-task twin is ahead of MMoE in purchase. In category no model "
-    "of ours is told apart from running means; LightGBM whose trees start from these has the "
-    "lower log loss and the lower accuracy. Not tried for ours: the higher rate and wider "
-    "embeddings that MMoE chose. Kept: static weights, a penalty, averaged "
-    "weights, less dropout, heads that start from running means, twins as teachers, a shift of "
-    "purchase to the rate of the validation rows (peers are shifted alike). Tried: other weights "
-    "of tasks, past shares as features, numbers cut into quantiles, more decay, a lower learning "
-    "rate, more patience, holding tasks at their best epoch, biases of classes from validation "
-    "rows.",
-    ("joint_*", "*"): "one model stops at one epoch, twins at their own. Tried: thirteen "
-    "balancers and eight shared layers (notebook 07), holding converged tasks by their own "
-    "predictions, offsets, a penalty on weights (kept where they help), averaged weights "
-    "(kept) and twins as teachers (kept but in education_mastery); see docs/decisions.md.",
-    ("step_cost", "* cost_ratio"): "a step of the joint model covers rows of all tasks, a twin's "
-    "only those with its label, and pays for each task: a head and a tower, a gate, and the "
-    "gradient that the balancer reads. Twins that teach come on top. Beside it: cost_ratio_all, in "
-    "units of all twins together, and cost_ratio_per_row.",
-    ("train_speed", "ratio_to_torch_rechub"): "a hundred steps run in one graph, on an operation "
-    "per core; what is left are matrix products and Adam's passes over the tables, which both "
-    "sides have. Tried without effect: an Adam of one pass, one backward pass for all weights.",
-    ("train_speed", "ratio_to_torch_loop"): "the loop's Adam is torch's fused one, which saves "
-    "passes over the tables. Beside it: both in bfloat16. Tried without effect: an Adam of one "
-    "pass of TensorFlow's operations, one backward pass for all weights.",
-    ("embed_speed", "*"): "both sides run the same matrix products in bfloat16, and ours has only "
-    "padding and the cost per batch to save: texts of like length are batched by number of tokens.",
-    ("scaling_events", "exponent_seconds_end"): "over all sizes costs are near-linear; the rows' "
-    "note splits them: from one to ten million events preparing grows 15 times and the epoch 12 "
-    "times, why was not looked into. Each size ran once.",
-    ("cold_items", "*"): "from the study of notebook 08: three trainings per system on at most "
-    "20,000 rows. Kept: no ids of the cold side, as CatBoost has none, half of all units dropped, "
-    "and heads that start from the means of the known side. Of FilmTrust's items nothing but an id "
-    "is known, so that users' means are all there is. Ours had five settings, chosen on validation "
-    "rows once for all; CatBoost and LightFM choose among six for every task. Not tried: settings "
-    "of its own for each domain.",
-}
-
 MAIN = {
     "rating_*": "rmse", "like_*": "auc", "topn_*": "ndcg@10", "leave_last_out": "ndcg@10",
     "ecommerce_purchase": "auc", "ecommerce_spend": "rmse", "ecommerce_category": "accuracy",
     "ecommerce_basket": "map", "next_basket_*": "ndcg@10", "train_speed": "rows_per_second",
     "embed_speed": "tokens_per_second", "serve_latency": "p50_ms",
 }  # fmt: skip
-
-FINE = ", to the second"  # ends the names of systems that read a rating's minute and second
 
 # Rows that are compared among themselves, not with the protocol's others.
 APART = {
@@ -222,15 +171,15 @@ def _line(target: Target, protocol: str, metric: str, part: pd.DataFrame) -> dic
 
 
 def _unknown(target: Target, protocol: str, metric: str) -> dict:
-    return {"protocol": protocol, "metric": metric, "target": words(target, metric),
+    return {"protocol": protocol, "metric": metric, "target": in_words(target, metric),
             "verdict": "not measured"}  # fmt: skip
 
 
-def words(target: Target, metric: str) -> str:
+def in_words(target: Target, metric: str) -> str:
     """A target in words.
 
     Example:
-        >>> words(Target("topn_811", "ndcg@10", "peers", 1.05), "ndcg@10")
+        >>> in_words(Target("topn_811", "ndcg@10", "peers", 1.05), "ndcg@10")
         '>= 1.05 x the best peer'
     """
     if target.rule == "not worse":
@@ -243,19 +192,6 @@ def words(target: Target, metric: str) -> str:
     if target.value == 1.0:
         return f"ahead of {against}{whose}"
     return f"{sign} {target.value:g} x {against}{whose}"
-
-
-def reasons(missed: pd.DataFrame) -> list[str]:
-    """What is known of the misses, each once.
-
-    Args:
-        missed: ``protocol`` and ``metric`` of the targets that are missed.
-    """
-    found = []
-    for (protocol, metric), text in REASONS.items():
-        here = _like(missed["protocol"], protocol) & _like(missed["metric"], metric)
-        found += [f"{protocol} {metric}: {text}"] if here.any() else []
-    return found
 
 
 def _like(names: pd.Series, pattern: str) -> pd.Series:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtrec.bench.systems import OURS, ask, interpreter, search
+from benchmarks.harness.ask import OURS, ask, interpreter, search
+from tests.conftest import ROOT
 
-EXCHANGE = Path(__file__).parents[2] / "benchmarks" / "systems" / "exchange.py"
+EXCHANGE = ROOT / "benchmarks" / "systems" / "exchange.py"
 DOUBLE = """
 import time
 import exchange

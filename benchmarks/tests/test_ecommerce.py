@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from mtrec.bench.models.wide_table import targets
-from mtrec.bench.protocols import ecommerce
-from mtrec.bench.protocols.ecommerce import Runs, _own, recalibrated, scores
+from benchmarks.models.wide_table import targets
+from benchmarks.protocols import ecommerce
+from benchmarks.protocols.ecommerce import Runs, _own, recalibrated, scores
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

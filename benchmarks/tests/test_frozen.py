@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from mtrec.bench.splits import frozen
+from benchmarks.harness.frozen import frozen
 
 PARTS = {"train": np.arange(3), "validation": np.array([3]), "test": np.array([4, 5])}
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import retrained
-from mtrec.bench.models.retrained import Domain, Trained
-from mtrec.bench.protocols import cold, joint, step_cost
+from benchmarks.models import retrained
+from benchmarks.models.retrained import Domain, Trained
+from benchmarks.protocols import cold, joint, step_cost
 from mtrec.cold.run import results_file
 from tests.conftest import FEW
 

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from mtrec.bench.launch import launch
+from benchmarks.harness.launch import launch
 
 
 def test_peak_memory_is_the_commands_own_not_its_parents(tmp_path):

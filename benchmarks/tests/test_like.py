@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from mtrec.bench.models.rating_rows import Parts
-from mtrec.bench.models.rating_table import interactions
-from mtrec.bench.protocols import like
+from benchmarks.models.rating_table import interactions
+from benchmarks.protocols import like
+from benchmarks.protocols.rating_rows import Parts
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "ml-100k"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="data/ml-100k is not checked out")
 

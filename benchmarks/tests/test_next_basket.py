@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import basket_features, baskets, next_basket, topk
-from mtrec.bench.models.baskets import Baskets
-from mtrec.bench.protocols import next_basket as protocol
+from benchmarks.models import basket_features, baskets, next_basket, topk
+from benchmarks.models.baskets import Baskets
+from benchmarks.protocols import next_basket as protocol
 
 
 def written(*households, items=6):

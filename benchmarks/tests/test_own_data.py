@@ -3,7 +3,7 @@
 import pandas as pd
 import yaml
 
-from mtrec.bench.protocols import own_data
+from benchmarks.protocols import own_data
 from mtrec.config import find_root
 
 

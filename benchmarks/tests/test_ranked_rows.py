@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mtrec.bench.models import topk
-from mtrec.bench.models.ranked_rows import OURS, RESAMPLES, SEED, Ranked, rows
+from benchmarks.models import topk
+from benchmarks.protocols.ranked_rows import OURS, RESAMPLES, SEED, Ranked, rows
 
 
 @pytest.fixture

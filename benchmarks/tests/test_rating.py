@@ -12,22 +12,21 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import root_mean_squared_error
 
-from mtrec.bench.models import (
+from benchmarks.harness.frozen import Split
+from benchmarks.models import (
     rating_bayes,
     rating_draws,
     rating_joint,
     rating_network,
-    rating_rows,
     rating_sides,
 )
-from mtrec.bench.models.rating_blend import blend, weights
-from mtrec.bench.models.rating_scores import mean_rmse, rmse_draws
-from mtrec.bench.models.rating_table import given, interactions, sides
-from mtrec.bench.protocols import like, rating
-from mtrec.bench.splits import Split
+from benchmarks.models.rating_blend import blend, weights
+from benchmarks.models.rating_table import given, interactions, sides
+from benchmarks.protocols import like, rating, rating_rows
+from benchmarks.protocols.rating_scores import mean_rmse, rmse_draws
 from mtrec.evaluation.intervals import evaluate, interval, resample_weights, weightings
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "ml-100k"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="data/ml-100k is not checked out")
 

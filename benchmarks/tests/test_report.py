@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench import figures, report, results, targets
-from mtrec.bench.protocols import profile
-from mtrec.bench.results import Row
-from mtrec.bench.targets import TARGETS, Target, higher_is_better, judge
+from benchmarks.harness import results
+from benchmarks.harness.results import Row
+from benchmarks.protocols import profile
+from benchmarks.report import figures, page, standing, tables, words
+from benchmarks.report.targets import TARGETS, Target, higher_is_better, judge
 from tests.conftest import ROOT
 
 
@@ -82,17 +83,17 @@ def test_a_difference_is_worse_only_if_its_interval_excludes_zero():
     assert verdicts(ROWS, target) == {"rating rmse": "missed", "like auc": "met"}
 
 
-def test_the_reason_of_a_miss_is_told_only_while_it_is_one(monkeypatch):
-    monkeypatch.setattr(targets, "REASONS", {("rating_*", "rmse"): "too few rows"})
+def test_the_reason_of_a_miss_is_told_only_while_it_is_one():
+    texts = {"rating_* rmse": "too few rows"}
     missed = pd.DataFrame({"protocol": ["rating_u1", "rating_u2"], "metric": ["rmse", "rmse"]})
-    assert targets.reasons(missed) == ["rating_* rmse: too few rows"]
-    assert targets.reasons(missed.assign(metric="auc")) == []
+    assert words.reasons(missed, texts) == ["rating_* rmse: too few rows"]
+    assert words.reasons(missed.assign(metric="auc"), texts) == []
 
 
 def test_every_miss_of_the_committed_results_has_a_reason():
     judged = judge(results.read(ROOT / "benchmarks" / "results.json"))
     missed = judged[judged["verdict"] == "missed"]
-    without = [line for _, line in missed.iterrows() if not targets.reasons(line.to_frame().T)]
+    without = [line for _, line in missed.iterrows() if not words.reasons(line.to_frame().T)]
     assert not without
 
 
@@ -116,11 +117,11 @@ def test_every_target_has_words_and_a_direction_or_a_pattern():
 
 
 def test_the_table_marks_the_best_in_each_metrics_direction():
-    found = report.table(ROWS[ROWS["protocol"] == "rating_u1"])
+    found = tables.table(ROWS[ROWS["protocol"] == "rating_u1"])
     assert found["system"].tolist() == ["mtrec fused", "myFM", "mtrec joint network"]
     assert found["rmse"].tolist()[0] == "**0.8800** [0.8700, 0.8900]"
     assert "**" not in "".join(found["rmse"].tolist()[1:])
-    found = report.table(ROWS[ROWS["protocol"] == "topn_811"]).set_index("system")
+    found = tables.table(ROWS[ROWS["protocol"] == "topn_811"]).set_index("system")
     assert found.loc["ease", "recall@10"] == "**0.2500**"
     assert found.loc["mtrec", "recall@10"] == "0.2000"
 
@@ -129,7 +130,7 @@ def test_the_page_shows_misses_in_plain_sight(tmp_path):
     folder = tmp_path / "reports" / "benchmarks"
     (folder / "figures").mkdir(parents=True)
     (folder / "figures" / "gone.png").write_bytes(b"")
-    report.write(tmp_path, ROWS)
+    page.write(tmp_path, ROWS)
     text = (folder / "README.md").read_text()
     missed = text.split("### Missed")[1].split("### Met")[0]
     assert "0.8950 (mtrec joint network)" in missed
@@ -154,7 +155,7 @@ def test_notes_name_the_metric_where_a_systems_notes_differ():
         row("joint_video", "peer", "rating rmse", 0.9),
         row("joint_video", "peer", "like auc", 0.7),
     )
-    assert report._notes(rows).splitlines() == [
+    assert tables.notes(rows).splitlines() == [
         "- mtrec joint 1, rating rmse: 1 run, 2 s, 300 MB; by seed: 0.9",
         "- mtrec joint 1, like auc: 1 run, 2 s, 300 MB; by seed: 0.7",
         "- peer 1: 1 run, 2 s, 300 MB; a note",
@@ -172,7 +173,7 @@ def test_notes_name_the_metric_where_a_systems_notes_differ():
 )
 def test_a_lead_is_one_where_intervals_do_not_overlap(ours, peer, words):
     rows = frame(row("like_random", "mtrec", "auc", *ours), row("like_random", "lr", "auc", *peer))
-    assert report._standing(rows).splitlines()[-1].endswith(f"| {words} |")
+    assert standing.standing(rows).splitlines()[-1].endswith(f"| {words} |")
 
 
 def test_in_cold_start_paired_differences_from_the_best_peer_decide():
@@ -184,7 +185,7 @@ def test_in_cold_start_paired_differences_from_the_best_peer_decide():
         *[row("cold_items", f"mtrec joint - {peer}", f"films {task}", 0.0, *bounds)
           for task, *found in tasks for peer, bounds in (("best", found), ("other", (1, 2)))],
     )  # fmt: skip
-    line = report._standing(rows).splitlines()[-1]
+    line = standing.standing(rows).splitlines()[-1]
     assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
 
 
@@ -193,7 +194,7 @@ def test_differences_have_a_line_among_the_notes_only_if_there_is_something_to_t
         row("topn_811", "mtrec fused - ease", "ndcg@10", 0.1, note=""),
         row("joint_video", "mtrec joint - single", "rating rmse", 0.1, note="by seed: 0.1"),
     )
-    assert report._notes(rows).count("\n- ") == 0 and "by seed: 0.1" in report._notes(rows)
+    assert tables.notes(rows).count("\n- ") == 0 and "by seed: 0.1" in tables.notes(rows)
 
 
 @pytest.mark.parametrize(
@@ -212,8 +213,8 @@ def test_where_a_protocol_has_paired_differences_they_decide_for_the_system_they
         row("rating_u1", "mtrec fused - myFM", "rmse", (low + high) / 2, low, high),
     )
     line = f"| rating_u1 | rmse | 0.8700 (mtrec fused) | 0.8800 (myFM) | {words} |"
-    assert line in report._standing(rows)
-    assert list(report.table(rows.iloc[4:])["system"]) == [
+    assert line in standing.standing(rows)
+    assert list(tables.table(rows.iloc[4:])["system"]) == [
         "mtrec fused - bias",
         "mtrec fused - myFM",
     ]
@@ -225,18 +226,18 @@ def test_what_does_other_work_is_not_compared():
         row("embed_speed", "mtrec, 16 layers", "tokens_per_second", 20.0, 19.0, 21.0),
         row("embed_speed", "transformers", "tokens_per_second", 12.0, 11.5, 13.0),
     )
-    assert report._standing(rows).splitlines()[-1].endswith("| **we do not** |")
-    cells = report.table(rows).set_index("system")["tokens_per_second"]
+    assert standing.standing(rows).splitlines()[-1].endswith("| **we do not** |")
+    cells = tables.table(rows).set_index("system")["tokens_per_second"]
     assert cells["transformers"].startswith("**12") and cells["mtrec, 16 layers"][0] == "2"
 
 
 def test_what_is_needed_says_how_it_comes_about():
     (line,) = judge(ROWS, [Target("topn_811", "ndcg@10", "peers", 1.05)]).itertuples()
-    assert report._needed(line) == "0.3255 = 1.05 x 0.3100 (ease)"
+    assert page._needed(line) == "0.3255 = 1.05 x 0.3100 (ease)"
 
 
 def test_the_page_of_no_rows_says_that_nothing_was_measured(tmp_path):
-    report.write(tmp_path, results.read(tmp_path / "absent.json"))
+    page.write(tmp_path, results.read(tmp_path / "absent.json"))
     text = (tmp_path / "reports" / "benchmarks" / "README.md").read_text()
     assert "0 met, 0 missed" in text and "No peer was measured." in text
 
@@ -257,7 +258,7 @@ def test_the_profile_is_domains_by_stages_longest_first():
     assert list(wide.index) == ["large", "small"]
     assert list(wide.columns) == ["preprocessing", "training"]
     assert wide.loc["small"].tolist() == [0.0, 5.0]
-    assert "| sum | 90 | 65 | 155 |" in report._section("repro_profile", rows, [])[-2]
+    assert "| sum | 90 | 65 | 155 |" in page._section("repro_profile", rows, [])[-2]
 
 
 def test_the_profile_reads_the_reports_and_says_what_to_run_without_any(tmp_path):

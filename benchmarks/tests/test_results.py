@@ -3,8 +3,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mtrec.bench import results
-from mtrec.bench.results import Row
+from benchmarks.harness import results
+from benchmarks.harness.results import Row
 
 ROW = Row("rating_u1", "ab", "mtrec", "1", "rmse", 0.9, 0.8, 1.0, 3, 2.0, 100.0)
 

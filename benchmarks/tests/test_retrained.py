@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtrec.bench.models import retrained
+from benchmarks.models import retrained
 from mtrec.tasks.base import smoothed_rate
 from mtrec.training import workbench
 from mtrec.training.distillation import teach

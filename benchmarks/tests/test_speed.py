@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import stacked, timing
-from mtrec.bench.protocols import scaling, speed
-from mtrec.bench.systems import Answer
+from benchmarks.harness import timing
+from benchmarks.harness.ask import Answer
+from benchmarks.models import stacked
+from benchmarks.protocols import scaling, speed
 
 SIZES = {"vocabulary": 30, "width": 4, "experts": 3, "expert": [8, 5], "tower": 6}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import item_regression, listwise, sequence, topk, topn, topn_members
-from mtrec.bench.protocols import topn as protocol
+from benchmarks.models import item_regression, listwise, sequence, topk, topn, topn_members
+from benchmarks.protocols import topn as protocol
 from mtrec.evaluation.metrics import ranking_rows
 
 RNG = np.random.default_rng(0)
