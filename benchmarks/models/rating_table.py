@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 Array = np.ndarray
-USERS, ITEMS = 943, 1682
+ITEMS = 1682
 DAY = 86_400  # seconds
 INTERACTIONS = ["user", "item", "rating", "time"]
 
