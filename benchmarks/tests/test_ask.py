@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.harness.ask import OURS, ask, interpreter, search
+from benchmarks.harness.ask import OURS, ask, interpreter, search, variables
 from tests.conftest import ROOT
 
 EXCHANGE = ROOT / "benchmarks" / "systems" / "exchange.py"
@@ -73,3 +74,17 @@ def test_a_search_finds_the_best_of_all_trials_however_many_cores_share_them(
     assert found.seconds >= (cores or 1)  # of all processes
     alone = search(root, OURS, "tries", {"truth": np.array(3.9)}, trials[3:4], factor=10)
     assert int(alone.arrays["best"]) == 0
+
+
+def test_a_script_of_ours_finds_the_benchmarks_from_the_repositorys_root():
+    lines = {"household": [0, 0, 1], "basket": [0, 1, 0], "item": [2, 2, 1], "day": [0, 7, 0]}
+    arrays = {name: np.array(values) for name, values in lines.items()}
+    sizes = {"households": np.int64(2), "items": np.int64(3)}
+    found = ask(ROOT, OURS, "basket_peers", arrays | sizes, jobs=[("personal_top", {})])
+    assert found.arrays["all_0"][:, 0].tolist() == [2, 1]
+
+
+def test_what_was_on_the_path_stays_and_peers_are_not_given_ours(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "there")
+    assert variables(ROOT, OURS)["PYTHONPATH"] == f"{ROOT}{os.pathsep}there"
+    assert "PYTHONPATH" not in variables(ROOT, "torch")
