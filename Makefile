@@ -52,7 +52,7 @@ PEERS := $(patsubst benchmarks/environments/%.lock,$(VENV)/bench/%/.installed,\
   $(wildcard benchmarks/environments/*.lock))
 
 bench: fetch $(PEERS)
-	@"$(BIN)/mtrec" bench $(if $(ONLY),--only '$(ONLY)')
+	@"$(BIN)/python" -m benchmarks $(if $(ONLY),--only '$(ONLY)')
 
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
@@ -93,7 +93,7 @@ types: setup
 
 fast: fetch
 	@echo "fast: unit tests and the examples of docstrings"
-	@"$(BIN)/python" -m pytest tests src --doctest-modules \
+	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules \
 	  --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.

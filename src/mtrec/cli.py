@@ -41,8 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
-    bench = commands.add_parser("bench", help="run the benchmarks and write reports/benchmarks")
-    bench.add_argument("--only", help="a part, a protocol, or a pattern such as rating_*")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
     new = commands.add_parser("new", help="make a domain of your own files")
@@ -85,11 +83,6 @@ def _run(chosen: argparse.Namespace) -> int:
         report(chosen.domain)
     elif chosen.command == "study":
         return _studies(chosen.domain, chosen.part, chosen.minutes)
-    elif chosen.command == "bench":
-        from mtrec.bench.main import main as bench
-        from mtrec.config import find_root
-
-        bench(find_root(), chosen.only)
     elif chosen.command == "new":
         from mtrec.own.new import new
 
