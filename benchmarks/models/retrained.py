@@ -18,14 +18,13 @@ from keras import ops
 
 from benchmarks.harness.frozen import sha256_of
 from mtrec.config import experiment
-from mtrec.data import schema, texts
 from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.models.assemble import JOINT, assemble, dataset
+from mtrec.models.assemble import JOINT
 from mtrec.tasks import Ranking
 from mtrec.training.distillation import teach
 from mtrec.training.loop import make_deterministic, predict
 from mtrec.training.recalibration import recalibrate
-from mtrec.training.workbench import Workbench, fit
+from mtrec.training.workbench import Workbench, fit, whole
 
 Array = np.ndarray
 SEEDS = (42, 43, 44)
@@ -109,23 +108,6 @@ def _fit(
         answers = {part: _answers(domain, network, tasks, part) for part in PARTS}
         yield seed, lessons, Trained(answers, seconds)
         started = time.monotonic()
-
-
-def whole(run: Any) -> Workbench:
-    """All rows of a domain, with the pipeline's settings.
-
-    Args:
-        run: :class:`mtrec.config.Experiment`.
-    """
-    tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
-    assembly = assemble(tables, vectors, run.domain, run.model_building)
-    data = dataset(assembly, tables, run.domain.tasks)
-    split = tables.examples["split"].to_numpy()
-    rows, held = (np.flatnonzero(split == part) for part in ("train", "validation"))
-    return Workbench(
-        run.domain, tables, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
-        run.model_building, run.training,
-    )  # fmt: skip
 
 
 def _answers(domain: Domain, model: Any, tasks: Sequence[str], part: str) -> dict[str, Array]:

@@ -1,13 +1,13 @@
 """The Complete Journey, four tasks: ``ecommerce_purchase``, ``_spend``, ``_category``, ``_basket``.
 
 Rows, split (in weeks) and features are the pipeline's (``make repro``); our models are its own,
-trained over three seeds. A peer learns from the same features without texts, as notebook 05's peers
-do: LightGBM one task at a time, torch-rechub's MMoE the two tasks about pairs and, apart, the two
-about households, because it cannot hide the product from a head. Where our heads start from running
-means (``offset``), LightGBM's trees add to these, too, and read them. A peer's settings, trees and
-epochs are chosen on the validation weeks. Later weeks differ from earlier ones, and the pipeline
-shifts our models' ``purchase`` to the validation weeks' rate (``training.recalibrate``); all other
-systems are shifted alike.
+trained over three seeds. A peer learns from the same features, texts included, as notebook 05's
+peers do: LightGBM one task at a time, torch-rechub's MMoE the two tasks about pairs and, apart, the
+two about households, because it cannot hide the product from a head. Where our heads start from
+running means (``offset``), LightGBM's trees add to these, too, and read them. A peer's settings,
+trees and epochs are chosen on the validation weeks. Later weeks differ from earlier ones, and the
+pipeline shifts our models' ``purchase`` to the validation weeks' rate (``training.recalibrate``);
+all other systems are shifted alike.
 """
 
 from __future__ import annotations

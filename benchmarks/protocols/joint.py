@@ -1,8 +1,7 @@
 """Joint training against training alone, every task of every domain: ``joint_<domain>``.
 
-The pipeline's joint model and its twins learn the same rows over three seeds; differences are
-paired, on the same test rows and seed, and signed so that more is better. Values and intervals
-(each a bootstrap over users) are means over seeds. What it costs: ``step_cost``.
+Nothing is trained here: the rows are those of ``make study PART=controls``, which notebook 12
+shows. What a step costs: ``step_cost``.
 """
 
 from __future__ import annotations
@@ -11,80 +10,44 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
+from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
-from benchmarks.models.retrained import SEEDS, Domain, Trained, split_sha256, trained
+from mtrec.config import experiment
+from mtrec.data import schema
 from mtrec.domains import DOMAINS as BUILT_IN
-from mtrec.evaluation.intervals import Scores, evaluate
-from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
-from mtrec.models.assemble import JOINT
+from mtrec.study import controls_report as controls
 
-RESAMPLES = 200
-ALONE = "single"
 GAIN = "mtrec joint - single"
-SYSTEMS = {"mtrec joint": JOINT, "mtrec single-task twin": ALONE, GAIN: "difference"}
+SYSTEMS = {
+    "joint": "mtrec joint", "single": "mtrec single-task twin",
+    "self_taught": "mtrec self-taught twin", "difference": GAIN,
+    "control_difference": "mtrec joint - self-taught",
+}  # fmt: skip
 
 
 def run(domain: str, root: Path) -> Sequence[Row]:
     """Rows ``<task> <metric>`` of a domain.
 
     Raises:
-        FileNotFoundError: the pipeline has not run.
+        FileNotFoundError: the pipeline has not run, or nothing is known of the domain.
     """
-    found = trained(domain, root)
-    sha256 = split_sha256(found)
-    rows: list[Row] = []
-    for task in found.bench.assembly.types:
-        rows += task_rows(f"joint_{domain}", sha256, task, found)
-    return rows
+    one = experiment(domain, root)
+    examples = schema.read(one.paths.tables).examples
+    split = sha256_of(examples[["user_id", "item_id", "split"]])
+    return rows_of(f"joint_{domain}", split, controls.combined(controls.results(one)))
 
 
-def task_rows(protocol: str, sha256: str, task: str, found: Domain) -> list[Row]:
-    """Rows of one task: either system, and the paired gain of joint training.
-
-    Args:
-        protocol: ``joint_<domain>``.
-        sha256: of the split.
-        task: its name.
-        found: the domain's trained models.
-    """
-    kind = found.bench.assembly.types[task]
-    metric, rows = MAIN_METRIC[kind.metrics], found.rows("test", task)
-    ids = found.bench.tables.examples.iloc[rows]
-    users = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy().astype(str)
-    labels = found.bench.data.labels[task][rows]
-    pairs = list(zip(found.models[JOINT], found.models[task], strict=True))
-    scores = [
-        evaluate(
-            kind.metrics, labels,
-            {JOINT: joint.answers["test"][task], ALONE: alone.answers["test"][task]},
-            users, RESAMPLES, SEEDS[0], {"difference": (JOINT, ALONE)},
-        )
-        for joint, alone in pairs
-    ]  # fmt: skip
-    seconds = {JOINT: found.models[JOINT], ALONE: found.models[task]}
+def rows_of(protocol: str, split_sha256: str, found: pd.DataFrame) -> list[Row]:
+    """Rows of what is known, see :func:`mtrec.study.controls_report.combined`."""
+    nan = float("nan")
     return [
-        _row(protocol, sha256, system, f"{task} {metric}", metric, [one[key] for one in scores],
-             seconds.get(key, []))
-        for system, key in SYSTEMS.items()
+        Row(protocol, split_sha256, SYSTEMS[row.system], "", f"{row.task} {row.metric}", row.value,
+            row.low, row.high, int(row.seeds), nan, nan)
+        for row in found.itertuples()
+        if row.system in SYSTEMS
     ]  # fmt: skip
-
-
-def _row(
-    protocol: str, sha256: str, system: str, name: str, metric: str,
-    scores: Sequence[Scores], runs: Sequence[Trained],
-) -> Row:  # fmt: skip
-    each = [one[metric]["value"] for one in scores]
-    value, low, high = (
-        float(np.mean([one[metric][part] for one in scores])) for part in ("value", "low", "high")
-    )
-    if system == GAIN and not HIGHER_IS_BETTER[metric]:
-        value, low, high, each = -value, -high, -low, [-one for one in each]
-    seconds = float(np.mean([run.seconds for run in runs])) if runs else float("nan")
-    note = "by seed: " + ", ".join(f"{one:.4f}" for one in each)
-    return Row(protocol, sha256, system, "", name, value, low, high, len(scores),
-               round(seconds, 1), float("nan"), note)  # fmt: skip
 
 
 DOMAINS = tuple(name for name in BUILT_IN if name != "own")

@@ -21,13 +21,12 @@ import tensorflow as tf
 
 from benchmarks.harness.results import Row
 from benchmarks.harness.timing import median
-from benchmarks.models.retrained import whole
 from benchmarks.protocols.joint import DOMAINS
 from mtrec.config import experiment
 from mtrec.models.assemble import JOINT, build_some
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer, make_deterministic
-from mtrec.training.workbench import Workbench, trainer_of
+from mtrec.training.workbench import Workbench, trainer_of, whole
 
 Array = np.ndarray
 STEPS, TURNS, SEED = 20, 9, 42

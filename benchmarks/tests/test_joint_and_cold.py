@@ -1,58 +1,31 @@
 """Joint training against training alone, and rows of the cold-start study."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.models import retrained
-from benchmarks.models.retrained import Domain, Trained
 from benchmarks.protocols import cold, joint, step_cost
 from mtrec.cold.run import results_file
+from mtrec.study import controls_report as controls
+from mtrec.training import workbench
 from tests.conftest import FEW
 
 
-def domain(kind, labels, joint, single):
-    """A domain of one task with one training of either model per given answers."""
-    rows = pd.DataFrame({"user_id": np.arange(len(labels)).astype(str), "item_id": "i",
-                         "split": "test"})  # fmt: skip
-    bench = SimpleNamespace(
-        tables=SimpleNamespace(examples=rows),
-        assembly=SimpleNamespace(types={"task": kind}),
-        data=SimpleNamespace(
-            labels={"task": np.array(labels)}, masks={"task": np.ones(len(labels), bool)}
-        ),
-    )
-    models = {
-        name: [Trained({"test": {"task": np.array(found)}}, 10.0) for found in runs]
-        for name, runs in (("joint", joint), ("task", single))
-    }
-    return Domain(bench, models)
-
-
-def test_gain_of_an_error_is_turned_so_that_more_is_better():
-    kind = SimpleNamespace(metrics="regression")
-    worse, better = [1.0, 2.0, 3.0], [0.1, 0.2, 0.3]
-    found = domain(kind, [0.0, 0.0, 0.0], [better], [worse])
-    rows = {row.system: row for row in joint.task_rows("joint_x", "", "task", found)}
+def test_joint_rows_are_those_of_the_controls_and_gains_are_signed_so_that_more_is_better():
+    known = pd.DataFrame(
+        [{"seed": seed, "task": "task", "metric": "rmse", "system": system, "value": value,
+          "low": value - 0.1, "high": value + 0.1}
+         for seed in (42, 43)
+         for system, value in (("joint", 0.9), ("single", 1.2), ("difference", -0.3),
+                               ("baseline", 1.5))]
+    )  # fmt: skip
+    rows = {row.system: row for row in joint.rows_of("joint_x", "", controls.combined(known))}
+    assert set(rows) == {"mtrec joint", "mtrec single-task twin", joint.GAIN}
     gain = rows[joint.GAIN]
-    wanted = rows["mtrec single-task twin"].value - rows["mtrec joint"].value
-    assert gain.value == pytest.approx(wanted) and gain.value > 0
-    assert gain.low <= gain.value <= gain.high
-    assert {row.metric for row in rows.values()} == {"task rmse"}
-
-
-def test_rows_are_means_over_seeds_and_name_each():
-    kind = SimpleNamespace(metrics="binary")
-    right, wrong = [0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1]
-    found = domain(kind, [0, 0, 1, 1], [right, right], [right, wrong])
-    rows = {row.system: row for row in joint.task_rows("joint_x", "", "task", found)}
-    assert rows["mtrec joint"].value == 1.0
-    assert rows["mtrec single-task twin"].value == 0.5
-    assert (rows[joint.GAIN].value, rows[joint.GAIN].seeds) == (0.5, 2)
-    assert rows[joint.GAIN].note == "by seed: 0.0000, 1.0000"
+    assert (gain.metric, gain.seeds) == ("task rmse", 2)
+    assert gain.value == pytest.approx(0.3) and gain.low == pytest.approx(0.2)
 
 
 def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
@@ -66,7 +39,7 @@ def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():
 def test_cost_is_timed_on_the_models_of_the_pipeline(few_run, monkeypatch):
     training = few_run.training.model_copy(update={"distillation": 0.5})
     made = replace(few_run, training=training)
-    trainers = step_cost.all_trainers(retrained.whole(made))
+    trainers = step_cost.all_trainers(workbench.whole(made))
     assert list(trainers) == [*FEW, "joint"]
     assert set(trainers["joint"]._data["taught"]) == set(FEW)
     assert trainers["joint"].batch > max(trainers[name].batch for name in ("kind", "like"))
