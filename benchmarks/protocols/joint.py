@@ -20,11 +20,7 @@ from mtrec.domains import DOMAINS as BUILT_IN
 from mtrec.study import controls_report as controls
 
 GAIN = "mtrec joint - single"
-SYSTEMS = {
-    "joint": "mtrec joint", "single": "mtrec single-task twin",
-    "self_taught": "mtrec self-taught twin", "difference": GAIN,
-    "control_difference": "mtrec joint - self-taught",
-}  # fmt: skip
+SYSTEMS = {"joint": "mtrec joint", "single": "mtrec single-task twin", "difference": GAIN}
 
 
 def run(domain: str, root: Path) -> Sequence[Row]:
