@@ -28,7 +28,7 @@ ORDER = (
 
 NO_VERDICT = (
     "One training of each model allows no verdict on joint training or the language model: "
-    "`make study DOMAIN={domain} PART=controls` trains three, with controls."
+    "{command} trains three, with controls."
 )
 
 
@@ -75,19 +75,33 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
     """A table per domain, and the verdicts that several trainings with controls allow."""
     parts = []
     for domain, found in metrics.items():
-        table, verdicts = tables.results_table(found), NO_VERDICT.format(domain=domain)
-        run = experiment(domain, root)
-        if run.paths.controls.is_file():
-            known = controls.combined(controls.results(run))
-            gains = controls.difference(known, "difference").set_index("task")
-            shown = [tables.show_interval(gains.loc[task], signed=True) for task in table["task"]]
-            table[f"joint training, {known['seeds'].min()} seeds"] = shown
-            verdicts = " ".join(controls.sentences(known))
+        table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
             f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
+    """The table with what joint training gains over several trainings, if known, and verdicts."""
+    command = f"`make study DOMAIN={run.name} PART=controls`"
+    nothing = table, NO_VERDICT.format(command=command)
+    if not run.paths.controls.is_file():
+        return nothing
+    results = controls.results(run)
+    known = controls.combined(results)
+    if (seeds := known["seeds"].min()) < 2:
+        return nothing
+    gains = controls.difference(known, "difference").set_index("task")
+    shown = [  # blank for a task that came after the study
+        tables.show_interval(gains.loc[task], signed=True) if task in gains.index else ""
+        for task in table["task"]
+    ]
+    verdicts = controls.sentences(known)
+    if not results["key"].isin(controls.keys(run).values()).all():
+        verdicts.append(f"These trainings had other settings: {command} trains anew.")
+    return table.assign(**{f"joint training, {seeds} seeds": shown}), " ".join(verdicts)
 
 
 def study_section(root: Path) -> str:

@@ -104,8 +104,11 @@ def test_a_loaded_model_drops_the_same_units_as_the_built_one(assembly, vectors,
     save_model(model, tmp_path / "one.keras")
     keras.utils.set_random_seed(99)  # whatever the process drew before
     inputs = {name: values[:16] for name, values in data.inputs.items()}
+    state = [np.asarray(variable) for variable in model.variables]
     built = [model(inputs, training=True) for _ in range(2)]
     again = load_model(tmp_path / "one.keras")
+    for one, other in zip(state, again.variables, strict=True):  # or a checkpoint would not fit
+        np.testing.assert_array_equal(one, other)
     loaded = [again(inputs, training=True) for _ in range(2)]
     for name in built[0]:
         assert not np.array_equal(built[0][name], built[1][name])

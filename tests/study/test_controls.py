@@ -8,6 +8,7 @@ from mtrec.evaluation.held_out import HeldOut
 from mtrec.models.ablation import WITHOUT_TEXT
 from mtrec.models.assemble import build_some
 from mtrec.paths import Paths
+from mtrec.pipeline.lock import BusyError, only_run
 from mtrec.study import controls, controls_report
 from mtrec.study.controls import plan
 from mtrec.training import ledger, workbench
@@ -36,6 +37,11 @@ def build():
     return build
 
 
+def learnt(seed, name, shape):
+    """What a training that takes no time learns: the head's bias, which is all that it answers."""
+    return np.random.default_rng([seed, len(name)]).normal(size=shape)
+
+
 @pytest.fixture(scope="module")
 def begin(few_run, bench, build):
     """Begin the study on the tiny world with trainings that take no time; ``done`` lists them."""
@@ -50,13 +56,16 @@ def begin(few_run, bench, build):
             if len(found["done"]) == found["stop"]:
                 raise KeyboardInterrupt
             found["done"].append(name)
-            found["hears"][name] = set(budget.training.taught)
+            found["hears"][name] = {
+                task: logits[budget.training.masks[task]]
+                for task, logits in budget.training.taught.items()
+            }
             paths = [variable.path for variable in model.variables]
             texts = any("text_vectors" in path or "task_text" in path for path in paths)
             assert texts == (WITHOUT_TEXT not in name)
             for task in tasks:
                 bias = model.get_layer(f"{task}_head").bias
-                bias.assign(np.random.default_rng([budget.seed, len(name)]).normal(size=bias.shape))
+                bias.assign(learnt(budget.seed, name, bias.shape))
 
         monkeypatch.setenv("MTREC_WORKERS", "1")
         monkeypatch.setattr(Budget, "fit", fit)
@@ -120,10 +129,13 @@ def test_a_seed_has_every_system_and_difference_and_leaves_no_folder(finished, b
 
 
 def test_joint_model_and_self_taught_twins_hear_teachers_and_twins_do_not(finished, bench):
-    tasks = set(bench.assembly.types)
+    teachers = {"joint": "single", "self_taught": "single", "without_text": "single_without_text"}
     for name, taught in finished["hears"].items():
-        expected = tasks if name.split(".")[0] in ("joint", "without_text", "self_taught") else ()
-        assert taught == set(expected)
+        by = teachers.get(name.split(".")[0])
+        assert set(taught) == (set(bench.assembly.types) if by else set())
+        for task, logits in taught.items():
+            said = learnt(finished["run"].seed, f"{by}.{task}", logits.shape[1])
+            np.testing.assert_allclose(logits, np.tile(said, (len(logits), 1)), atol=1e-2)
 
 
 def test_interrupted_study_goes_on_with_the_same_result(finished, begin, monkeypatch, tmp_path):
@@ -136,6 +148,26 @@ def test_interrupted_study_goes_on_with_the_same_result(finished, begin, monkeyp
     assert controls.main("tiny")
     assert sorted(study["done"]) == sorted(finished["done"])
     pd.testing.assert_frame_equal(ledger.read(study["file"]), ledger.read(finished["file"]))
+
+
+def test_what_a_kill_left_of_a_finished_seed_is_deleted_and_other_seeds_are_kept(finished):
+    folder = finished["run"].paths.artifacts / "controls"
+    done, other = folder / ledger.read(finished["file"])["key"].iloc[0], folder / "other"
+    for one in (done, other):
+        one.mkdir()
+    controls._clear(folder, finished["file"])
+    assert other.is_dir() and not done.exists()
+    other.rmdir()
+
+
+def test_two_processes_do_not_train_the_same_domain(begin, monkeypatch, tmp_path):
+    study = begin(monkeypatch, tmp_path)
+    with (
+        only_run(study["run"].paths.artifacts / "controls.lock"),
+        pytest.raises(BusyError, match="another run is under way"),
+    ):
+        controls.main("tiny")
+    assert not study["done"]
 
 
 def test_other_settings_are_other_trainings(few_run):
@@ -168,6 +200,8 @@ def test_a_difference_that_every_seed_shows_is_a_verdict_and_one_that_comes_and_
     sure = controls_report.combined(rows([0.3, 0.31, 0.32]))
     assert controls_report.sentences(sure) == ["Joint training helps a; hurts none; is unclear "
                                                "for none."]  # fmt: skip
+    once = controls_report.combined(rows([0.3]))
+    assert controls_report.sentences(once) == ["One training of each model allows no verdict."]
     luck = controls_report.combined(rows([0.3, 0.2, -0.2]))
     assert "is unclear for a" in controls_report.sentences(luck)[0]
 

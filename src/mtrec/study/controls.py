@@ -15,7 +15,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ from mtrec.evaluation.metrics import MAIN_METRIC
 from mtrec.models.ablation import WITHOUT_TEXT, ablated, ablations
 from mtrec.models.assemble import JOINT, Assembly, build_some
 from mtrec.models.store import load_model, save_model
+from mtrec.pipeline.lock import only_run
 from mtrec.study.controls_report import keys
 from mtrec.study.resume import resume
-from mtrec.training import together, workbench
+from mtrec.training import ledger, together, workbench
 from mtrec.training.distillation import teach
 from mtrec.training.experiment import Budget, longest_first
 from mtrec.training.loop import make_deterministic
@@ -193,6 +194,9 @@ def main(domain: str, minutes: float | None = None) -> bool:
 
     Returns:
         Whether nothing is missing any more.
+
+    Raises:
+        BusyError: another process trains this domain's controls.
     """
     run = experiment(domain)
     make_deterministic(run.seed, run.training.deterministic)
@@ -200,7 +204,18 @@ def main(domain: str, minutes: float | None = None) -> bool:
         (f"seed {seed}", {seed: key}, partial(_trainings, run, key))
         for seed, key in keys(run).items()
     )
-    return resume(run.paths.controls, domain, trainings, minutes)
+    folder = run.paths.artifacts / "controls"
+    with only_run(folder.with_suffix(".lock")):
+        _clear(folder, run.paths.controls)
+        return resume(run.paths.controls, domain, trainings, minutes)
+
+
+def _clear(folder: Path, results: Path) -> None:
+    """Delete what is left of seeds that are done, as after a kill while it was being deleted."""
+    done = set(ledger.read(results)["key"])
+    for one in folder.glob("*"):
+        if one.name in done:
+            shutil.rmtree(one)
 
 
 def _trainings(run: Any, key: str, seeds: Sequence[int]) -> Iterator[tuple[int, pd.DataFrame]]:
@@ -218,7 +233,7 @@ def _trainings(run: Any, key: str, seeds: Sequence[int]) -> Iterator[tuple[int, 
         shutil.rmtree(folder)
 
 
-@cache
+@lru_cache(maxsize=1)  # one domain's rows are enough
 def _start(domain: str, root: Path) -> tuple[Workbench, dict[str, dict[str, Array]]]:
     """What the seeds of a domain share: rows, and a place for what no seed moves."""
     return workbench.whole(experiment(domain, root)), {}
