@@ -230,6 +230,16 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture
+def unoptimised():
+    """Graphs that run as they were traced: rewriting one costs more than a short training saves."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
 SHORT = Short(share=1.0, history=4, batch_size=64, epochs=1, seeds=2)
 
 

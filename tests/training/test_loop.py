@@ -180,11 +180,12 @@ def test_label_of_a_masked_row_has_no_influence(few):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("unoptimised")
 @pytest.mark.parametrize(
     ("balancing", "gradients_on"),
     [*((name, "representation") for name in BALANCERS), ("pcgrad", "weights"), ("mgda", "weights")],
 )
-def test_every_balancer_lowers_the_losses_of_the_joint_model(few, eagerly, balancing, gradients_on):
+def test_every_balancer_lowers_the_losses_of_the_joint_model(few, balancing, gradients_on):
     changes = {"balancing": balancing, "gradients_on": gradients_on, "learning_rate": 0.02}
     settings = TRAINING.model_copy(update={**changes, "epochs": 3})
     outcome = fit(few.model(), few, settings=settings)
@@ -193,6 +194,7 @@ def test_every_balancer_lowers_the_losses_of_the_joint_model(few, eagerly, balan
     assert (curve.iloc[-1] < curve.iloc[0]).sum() >= len(FEW) - 1
 
 
+@pytest.mark.usefixtures("unoptimised")
 @pytest.mark.parametrize("optimizer", loop.OPTIMIZERS)
 def test_every_optimiser_trains_with_masked_tasks(two, optimizer):
     settings = TRAINING.model_copy(update={"optimizer": optimizer, "balancing": "pcgrad"})
