@@ -8,14 +8,14 @@ from mtrec.tasks.base import smoothed_rate
 from mtrec.training import workbench
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer
-from tests.conftest import FEW
+from tests.conftest import PAIR
 
 SEEDS = (0, 1)
 
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(few_run, monkeypatch, share):
+def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(pair_run, monkeypatch, share):
     made, twins = [], {}
 
     class Listener(Trainer):
@@ -30,28 +30,28 @@ def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(few_run, monkey
 
     monkeypatch.setattr(workbench, "Trainer", Listener)
     monkeypatch.setattr(retrained, "teach", listen)
-    training = few_run.training.model_copy(update={"epochs": 1, "distillation": share})
+    training = pair_run.training.model_copy(update={"epochs": 1, "distillation": share})
     monkeypatch.setattr(
-        retrained, "experiment", lambda domain, root: replace(few_run, training=training)
+        retrained, "experiment", lambda domain, root: replace(pair_run, training=training)
     )
-    found = retrained.trained.__wrapped__("tiny", few_run.paths.root, SEEDS)
+    found = retrained.trained.__wrapped__("tiny", pair_run.paths.root, SEEDS)
     assert {name: len(runs) for name, runs in found.models.items()} == {
-        name: len(SEEDS) for name in ("joint", *FEW)
+        name: len(SEEDS) for name in ("joint", *PAIR)
     }
     pupils = made[-len(SEEDS) :]
     assert all(not taught for _, taught in made[: -len(SEEDS)])
     for number, (names, taught) in enumerate(pupils):
-        assert names == list(FEW)
-        assert set(taught) == set(twins) == (set(FEW) if share else set())
+        assert names == list(PAIR)
+        assert set(taught) == set(twins) == (set(PAIR) if share else set())
         for name, logits in taught.items():
             np.testing.assert_array_equal(logits, twins[name][number])
     assert all(not np.array_equal(*by_seed) for by_seed in twins.values())
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_probabilities_have_the_validation_rate_if_training_recalibrates(few_run):
-    training = few_run.training.model_copy(update={"epochs": 1, "recalibrate": True})
-    bench = retrained.whole(replace(few_run, training=training))
+def test_probabilities_have_the_validation_rate_if_training_recalibrates(pair_run):
+    training = pair_run.training.model_copy(update={"epochs": 1, "recalibrate": True})
+    bench = retrained.whole(replace(pair_run, training=training))
     ((_, _, one),) = retrained._fit(retrained.Domain(bench, {}), ("like",), (0,))
     rows = retrained.Domain(bench, {}).rows("validation", "like")
     said = one.answers["validation"]["like"].mean()
