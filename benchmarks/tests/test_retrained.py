@@ -51,7 +51,7 @@ def test_each_joint_model_is_taught_by_the_twins_of_its_own_seed(pair_run, monke
 @pytest.mark.usefixtures("eagerly")
 def test_probabilities_have_the_validation_rate_if_training_recalibrates(pair_run):
     training = pair_run.training.model_copy(update={"epochs": 1, "recalibrate": True})
-    bench = retrained.whole(replace(pair_run, training=training))
+    bench = workbench.whole(replace(pair_run, training=training))
     ((_, _, one),) = retrained._fit(retrained.Domain(bench, {}), ("like",), (0,))
     rows = retrained.Domain(bench, {}).rows("validation", "like")
     said = one.answers["validation"]["like"].mean()
