@@ -189,11 +189,11 @@ def over_trainings(values: Array, lows: Array, highs: Array) -> dict[str, float]
     :math:`1.96\,u_s`. The mean varies with the users, hardly less than a single value since all
     trainings are judged by the same ones, and with the trainings,
 
-    .. math:: s^2 = \overline{u^2} + \frac{b^2}{n}, \qquad
+    .. math:: \sigma^2 = \overline{u^2} + \frac{b^2}{n}, \qquad
         b^2 = \frac{1}{n - 1} \sum_s (v_s - \bar v)^2,
 
-    and the interval is :math:`\bar v \pm t_\nu\, s` with Welch and Satterthwaite's degrees of
-    freedom :math:`\nu = s^4 (n - 1) / (b^2 / n)^2`.
+    and the interval is :math:`\bar v \pm t_\nu\, \sigma` with Welch and Satterthwaite's degrees
+    of freedom :math:`\nu = \sigma^4 (n - 1) / (b^2 / n)^2`.
 
     Args:
         values: of each training, ``(n,)``.
