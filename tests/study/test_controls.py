@@ -47,7 +47,8 @@ def begin(few_run, bench, build):
     """Begin the study on the tiny world with trainings that take no time; ``done`` lists them."""
 
     def begin(monkeypatch, root):
-        training = few_run.training.model_copy(update={"distillation": TAUGHT})
+        change = {"distillation": TAUGHT, "recalibrate": True}  # of which pupils must not hear
+        training = few_run.training.model_copy(update=change)
         own = replace(few_run, paths=Paths(root, "tiny"), training=training)
         given = replace(bench, settings=training)
         found = {"run": own, "file": own.paths.controls, "done": [], "stop": None, "hears": {}}
