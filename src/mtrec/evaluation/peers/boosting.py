@@ -27,7 +27,7 @@ CATEGORIES = 254  # most that a histogram tells apart, with the unknown one
 SETTINGS: dict[str, Any] = {"max_iter": 1000, "early_stopping": True}  # else scikit-learn's own
 LEAVES, SMALLEST = (31, 7), (20, 200)  # of a tree, and rows of a leaf: chosen on validation rows
 FOLDS = 5
-COMPONENTS = 16  # leading ones of a text's or a graph's vector; on validation more say no more
+COMPONENTS = 16  # leading ones of a text's or a graph's vector, by variance
 
 
 def boosting(task: PeerTask) -> Array:
