@@ -209,7 +209,8 @@ def over_trainings(values: Array, lows: Array, highs: Array) -> dict[str, float]
 
     Example:
         >>> one = np.array([1.0, 1.0, 1.0])
-        >>> over_trainings(one, one - 0.5, one + 0.5)
+        >>> found = over_trainings(one, one - 0.5, one + 0.5)
+        >>> {name: round(bound, 6) for name, bound in found.items()}
         {'value': 1.0, 'low': 0.5, 'high': 1.5}
     """
     count, mean = len(values), float(np.mean(values))
