@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.evaluation.held_out import HeldOut
+from mtrec.evaluation.held_out import DIFFERENCES, HeldOut
 from mtrec.models.ablation import WITHOUT_TEXT
 from mtrec.models.assemble import build_some
 from mtrec.paths import Paths
@@ -71,9 +71,9 @@ def begin(few_run, bench, build):
         monkeypatch.setenv("MTREC_WORKERS", "1")
         monkeypatch.setattr(Budget, "fit", fit)
         monkeypatch.setattr(controls, "build_some", build)
-        monkeypatch.setattr(controls, "experiment", lambda domain: own)
+        monkeypatch.setattr(controls, "experiment", lambda domain, root=None: own)
         monkeypatch.setattr(controls, "make_deterministic", lambda *arguments: None)
-        monkeypatch.setattr(controls, "_start", lambda domain, root: (given, {}))
+        monkeypatch.setattr(workbench, "whole", lambda run: given)
         monkeypatch.setattr(controls_report, "SEEDS", 1)
         return found
 
@@ -169,6 +169,10 @@ def test_two_processes_do_not_train_the_same_domain(begin, monkeypatch, tmp_path
     ):
         controls.main("tiny")
     assert not study["done"]
+
+
+def test_every_difference_that_is_measured_is_a_question_that_is_answered():
+    assert set(DIFFERENCES) == set(controls_report.QUESTIONS)
 
 
 def test_other_settings_are_other_trainings(few_run):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import tensorflow as tf
 
 from mtrec.balancing import BALANCERS
 from mtrec.models import assemble
-from mtrec.training import checkpoint, loop
+from mtrec.training import checkpoint, experiment, loop
 from mtrec.training.experiment import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
 from mtrec.training.parts import divide
@@ -348,3 +350,23 @@ def test_kept_weights_are_their_average_over_the_steps(two):
     for mean, average in zip(means[trainer.steps - 1 :: trainer.steps], averages, strict=True):
         for a, b in zip(mean, average, strict=True):
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+
+
+def test_the_only_task_of_a_domain_is_learnt_from_rows_with_its_label(few, monkeypatch, tmp_path):
+    seen = []
+
+    class Stub:
+        def __init__(self, model, tasks, scales, weights, training, validation, *others):
+            seen.append((training.masks["kind"], validation.masks["kind"]))
+
+        def run(self, *arguments):
+            return None
+
+    monkeypatch.setattr(experiment, "Trainer", Stub)
+    alone = replace(few.assembly, types={"kind": few.assembly.types["kind"]})
+    budget = experiment.Budget(
+        alone, FEW, TRAINING, 0, few.training, few.validation, tmp_path
+    )  # fmt: skip
+    budget.fit("joint", None, ("kind",), print)
+    assert not few.training.masks["kind"].all()
+    assert all(mask.all() and len(mask) for mask in seen[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -117,8 +118,17 @@ class HeldOut:
 
     def _placed(self, task: str, found: Array) -> Array:
         """Scores of candidates as ranks of the one that was chosen; other predictions as given."""
-        kind, rows = self.assembly.types[task], self.rows(task)
-        if not isinstance(kind, Ranking):
+        if task not in self._out:
             return found
-        out = left_out(kind, self.assembly.encoder, self.tables, self.tasks[task].label, rows)
-        return ranks(found, self.data.labels[task][rows], out)
+        return ranks(found, self.data.labels[task][self.rows(task)], self._out[task])
+
+    @cached_property
+    def _out(self) -> dict[str, Array]:
+        """Candidates that do not compete, by ranking task."""
+        return {
+            task: left_out(
+                kind, self.assembly.encoder, self.tables, self.tasks[task].label, self.rows(task)
+            )
+            for task, kind in self.assembly.types.items()
+            if isinstance(kind, Ranking)
+        }

@@ -220,26 +220,33 @@ def _clear(folder: Path, results: Path) -> None:
 
 def _trainings(run: Any, key: str, seeds: Sequence[int]) -> Iterator[tuple[int, pd.DataFrame]]:
     """Train all models of a seed; rows of the results."""
-    bench, others = _start(run.name, run.paths.root)
-    held = HeldOut(bench.assembly, bench.data, bench.tables, bench.domain.tasks)
+    bench, held = _rows_of(run.name, run.paths.root)
     for seed in seeds:
         folder = run.paths.artifacts / "controls" / key
         folder.mkdir(parents=True, exist_ok=True)
         answers = Seed(bench, held, seed, folder).train()
-        for task in () if others else answers:
-            others[task] = held.others(task, run.seed)
+        others = _others(run.name, run.paths.root)
         systems = {task: answers[task] | others[task] for task in answers}
-        yield seed, _rows(held, systems, seed, run)
+        yield seed, _figures(held, systems, seed, run)
         shutil.rmtree(folder)
 
 
-@lru_cache(maxsize=1)  # one domain's rows are enough
-def _start(domain: str, root: Path) -> tuple[Workbench, dict[str, dict[str, Array]]]:
-    """What the seeds of a domain share: rows, and a place for what no seed moves."""
-    return workbench.whole(experiment(domain, root)), {}
+@lru_cache(maxsize=1)  # one domain's are enough
+def _rows_of(domain: str, root: Path) -> tuple[Workbench, HeldOut]:
+    """All rows of a domain, and those of its test."""
+    bench = workbench.whole(experiment(domain, root))
+    return bench, HeldOut(bench.assembly, bench.data, bench.tables, bench.domain.tasks)
 
 
-def _rows(
+@lru_cache(maxsize=1)
+def _others(domain: str, root: Path) -> dict[str, dict[str, Array]]:
+    """What baseline and peers say by task, which no seed of ours moves."""
+    bench, held = _rows_of(domain, root)
+    seed = experiment(domain, root).seed
+    return {task: held.others(task, seed) for task in bench.assembly.types}
+
+
+def _figures(
     held: HeldOut, systems: Mapping[str, Mapping[str, Array]], seed: int, run: Any
 ) -> pd.DataFrame:
     """The main metric of each task, of every system and difference, with its interval."""

@@ -64,7 +64,7 @@ class Budget:
         """
         own = {task: self.assembly.types[task] for task in tasks}
         rows = self.training, self.validation
-        if len(own) < len(self.assembly.types):
+        if len(own) == 1:
             rows = self.training.only(*own), self.validation.only(*own)
         steps = max(1, len(self.training) // self.settings.batch_size)
         with together.one_at_a_time:
