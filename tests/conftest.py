@@ -8,16 +8,13 @@ import pandas as pd
 import pytest
 
 from mtrec.config import Experiment
-from mtrec.data import schema
-from mtrec.data.schema import Tables
-from mtrec.data.split import add_cold_flags
-from mtrec.llm.settings import EmbedSettings
 from mtrec.paths import Paths
 from mtrec.settings import (  # fmt: skip
     Analysis,
     ColdStart,
     Columns,
     Domain,
+    EmbedSettings,
     Evaluation,
     Features,
     History,
@@ -29,6 +26,9 @@ from mtrec.settings import (  # fmt: skip
     Task,
     Training,
 )
+from mtrec.tables import schema
+from mtrec.tables.schema import Tables
+from mtrec.tables.split import add_cold_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ("action", "drama", "comedy")
@@ -132,21 +132,21 @@ def vectors() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def assembly(world, vectors):
-    from mtrec.models.assemble import assemble
+    from mtrec.features.assemble import assemble
 
     return assemble(world, vectors, DOMAIN, SIZES)
 
 
 @pytest.fixture(scope="session")
 def data(assembly, world):
-    from mtrec.models.assemble import dataset
+    from mtrec.features.assemble import dataset
 
     return dataset(assembly, world, TASKS)
 
 
 @pytest.fixture(scope="session")
 def models(assembly, vectors):
-    from mtrec.models.assemble import build_models
+    from mtrec.models.twins import build_models
 
     return build_models(assembly, vectors["tasks"], SIZES, seed=3)
 
@@ -161,7 +161,7 @@ class Ready(NamedTuple):
 
     def model(self, *names: str) -> Any:
         """An untrained model of the named tasks, or of all."""
-        from mtrec.models.assemble import build_some
+        from mtrec.models.twins import build_some
 
         names = names or tuple(self.assembly.types)
         return build_some(self.assembly, names, self.vectors["tasks"], SIZES, seed=3)
@@ -187,14 +187,14 @@ def of(tasks: dict[str, Task]) -> Domain:
 
 @pytest.fixture(scope="session")
 def few_data(few_assembly, world):
-    from mtrec.models.assemble import dataset
+    from mtrec.features.assemble import dataset
 
     return dataset(few_assembly, world, FEW)
 
 
 @pytest.fixture(scope="session")
 def few_assembly(world, vectors):
-    from mtrec.models.assemble import assemble
+    from mtrec.features.assemble import assemble
 
     return assemble(world, vectors, of(FEW), SIZES)
 
@@ -202,7 +202,7 @@ def few_assembly(world, vectors):
 @pytest.fixture(scope="session")
 def pair(world, vectors) -> tuple[Any, Any]:
     """Assembly and all examples of the tasks of ``PAIR``."""
-    from mtrec.models.assemble import assemble, dataset
+    from mtrec.features.assemble import assemble, dataset
 
     assembly = assemble(world, vectors, of(PAIR), SIZES)
     return assembly, dataset(assembly, world, PAIR)
@@ -245,7 +245,7 @@ SHORT = Short(share=1.0, history=4, batch_size=64, epochs=1, seeds=2)
 
 def make_run(root: Path, tables: Tables, vectors: dict, domain: Domain = DOMAIN) -> Experiment:
     """The settings of an experiment whose tables and text vectors are written under ``root``."""
-    from mtrec.data import texts
+    from mtrec.text import embeddings
 
     run = Experiment(
         "tiny", Paths(root, "tiny"), 0, domain, EmbedSettings(), SIZES, TRAINING, Evaluation(),
@@ -256,7 +256,7 @@ def make_run(root: Path, tables: Tables, vectors: dict, domain: Domain = DOMAIN)
     )  # fmt: skip
     run.paths.artifacts.mkdir(parents=True)
     schema.write(tables, run.paths.tables)
-    texts.save(vectors, run.paths.embeddings)
+    embeddings.save(vectors, run.paths.embeddings)
     return run
 
 
@@ -285,14 +285,14 @@ def run_of(tasks: dict[str, Task], tables: Tables, vectors: dict, root: Path) ->
 
 @pytest.fixture(scope="session")
 def bench(run):
-    from mtrec.training import workbench
+    from mtrec.studies import workbench
 
     return workbench.prepare(run, SHORT)
 
 
 @pytest.fixture(scope="session")
 def few_bench(few_run):
-    from mtrec.training import workbench
+    from mtrec.studies import workbench
 
     return workbench.prepare(few_run, SHORT)
 

@@ -6,7 +6,7 @@ import numpy as np
 from gguf import GGUFWriter
 from tokenizers.pre_tokenizers import ByteLevel
 
-from mtrec.llm.backbone import GGUF_PRESETS
+from mtrec.text.backbone import GGUF_PRESETS
 
 PRESET = "smollm2-135m"
 LAYERS, HEADS, KV_HEADS, WIDTH, HIDDEN = 3, 4, 2, 16, 32

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from mtrec import cli
-from mtrec.config import ConfigError, experiment, find_root, read_params
+from mtrec.config import experiment, read_params
+from mtrec.paths import ConfigError, find_root
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from mtrec.evaluation.plots import NOT_DRAWN
+from mtrec.report.plots import NOT_DRAWN
 from tests.run_nbval import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,8 +18,8 @@ DRAWS = re.compile(r"\b(plots|figures)\.save\(")
 CELLS = (
     "from pathlib import Path\n"
     "import matplotlib.pyplot as plt\n"
-    "from mtrec import notebooks\n"
-    "from mtrec.evaluation import plots\n\n"
+    "from mtrec.report import notebooks\n"
+    "from mtrec.report import plots\n\n"
     "notebooks.setup(tensorflow=False)",
     "figure, axes = plt.subplots()\n"
     "axes.set_title('two points')\n"

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from mtrec import notebooks, report
+from mtrec.report import notebooks, readme
 
 SOURCES = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -59,10 +59,10 @@ def test_tables_have_rounded_numbers_and_stable_bytes():
 
 def test_section_between_markers_is_replaced_and_missing_markers_are_named():
     text = "a\n<!-- results:begin -->\nold\n<!-- results:end -->\nb"
-    found = report.insert(text, "results", "new")
+    found = readme.insert(text, "results", "new")
     assert found == "a\n<!-- results:begin -->\nnew\n<!-- results:end -->\nb"
     with pytest.raises(ValueError, match="markers <!-- graph:begin -->"):
-        report.insert(text, "graph", "new")
+        readme.insert(text, "graph", "new")
 
 
 def test_pieces_of_one_stream_are_joined_and_others_stay_apart(tmp_path):

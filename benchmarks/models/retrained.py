@@ -18,13 +18,15 @@ from keras import ops
 
 from benchmarks.harness.frozen import sha256_of
 from mtrec.config import experiment
-from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.models.assemble import JOINT
-from mtrec.tasks import Ranking
+from mtrec.features.candidates import left_out
+from mtrec.metrics.ranks import ranks
+from mtrec.models.predict import predict
+from mtrec.models.seeds import make_deterministic
+from mtrec.models.twins import JOINT
+from mtrec.studies.workbench import Workbench, fit, whole
+from mtrec.tasks.ranking import Ranking
 from mtrec.training.distillation import teach
-from mtrec.training.loop import make_deterministic, predict
 from mtrec.training.recalibration import recalibrate
-from mtrec.training.workbench import Workbench, fit, whole
 
 Array = np.ndarray
 SEEDS = (42, 43, 44)

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mtrec.data.dataset import Dataset
+from mtrec.features.dataset import Dataset
 from mtrec.models.shared.gates import mixture
 from mtrec.settings import Training
-from mtrec.tasks import Binary
+from mtrec.tasks.binary import Binary
 from mtrec.training.loop import Trainer
 
 TABLES = 2  # of embeddings: as many as there are cores to work on them side by side

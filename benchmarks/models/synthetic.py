@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.data.schema import Tables
-from mtrec.models.assemble import Assembly, assemble, build_some, dataset
+from mtrec.features.assemble import Assembly, assemble, dataset
+from mtrec.models.twins import build_some
 from mtrec.settings import Columns, Features, ModelBuilding, Task
+from mtrec.tables.schema import Tables
 from mtrec.training.loop import Trainer
 
 START = np.datetime64("2020-01-01T00:00:00", "ms")
@@ -17,7 +18,7 @@ HISTORY = 8
 
 
 class Domain:
-    """What :func:`mtrec.models.assemble.assemble` reads of a domain's settings."""
+    """What :func:`mtrec.features.assemble.assemble` reads of a domain's settings."""
 
     def __init__(self, features: Features, tasks: dict[str, Task]):
         self.features, self.tasks = features, tasks

@@ -1,15 +1,15 @@
 """NDCG@10 and Recall@10 where a user has several relevant items, from full ranks.
 
-With one relevant item a user these are the figures of :func:`mtrec.evaluation.metrics.ranking`.
+With one relevant item a user these are the figures of :func:`mtrec.metrics.families.ranking`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from mtrec.evaluation import intervals
-from mtrec.evaluation.metrics import CUTOFF, ranking_rows
-from mtrec.evaluation.ranks import require_numbers
+from mtrec.metrics import intervals
+from mtrec.metrics.families import CUTOFF, ranking_rows
+from mtrec.metrics.ranks import require_numbers
 
 Array = np.ndarray
 TIE_SEED = 42
@@ -18,7 +18,7 @@ TIE_SEED = 42
 def relevant_ranks(scores: Array, user: Array, item: Array, out: Array) -> Array:
     """First and last 1-based place of each relevant pair among its user's candidates, ``(n, 2)``.
 
-    Tied candidates are in random order, see :func:`mtrec.evaluation.ranks.ranks`. Relevant items
+    Tied candidates are in random order, see :func:`mtrec.metrics.ranks.ranks`. Relevant items
     compete with each other, as in RecBole.
 
     Args:

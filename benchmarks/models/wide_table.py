@@ -7,17 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mtrec.data.encoder import usable_events
-from mtrec.evaluation.peers.base import PeerTask
-from mtrec.evaluation.peers.boosting import CATEGORIES, features
-from mtrec.models.visibility import visible
+from mtrec.features.encoder import usable_events
+from mtrec.features.visibility import visible
+from mtrec.peers.base import PeerTask
+from mtrec.peers.boosting import CATEGORIES, features
 
 Array = np.ndarray
 EXTREME = 5.0  # standard deviations at which numbers are cut
 
 
 def codes_and_numbers(task: PeerTask) -> tuple[Array, list[int], Array]:
-    """What :func:`mtrec.evaluation.peers.boosting.features` finds, without label statistics.
+    """What :func:`mtrec.peers.boosting.features` finds, without label statistics.
 
     Args:
         task: whose visible features are read.

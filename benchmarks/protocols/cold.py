@@ -14,10 +14,10 @@ from typing import Any
 
 from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
-from mtrec.cold import run as study
-from mtrec.cold.report import PEERS, is_difference, pooled
-from mtrec.cold.split import SIDES, hold_out
-from mtrec.data import schema
+from mtrec.report.cold_start import PEERS, is_difference, pooled
+from mtrec.studies import cold_start as study
+from mtrec.studies.cold_split import SIDES, hold_out
+from mtrec.tables import schema
 
 NAMES = {
     "both": "mtrec joint",
@@ -61,7 +61,7 @@ def domain_rows(split: str, run: Any, sha256: str) -> list[Row]:
 
     Args:
         split: ``cold_items`` or ``cold_users``.
-        run: the domain's :func:`mtrec.cold.run.settings`.
+        run: the domain's :func:`mtrec.studies.cold_start.settings`.
         sha256: see :func:`held_out`.
     """
     found = study.results(run)

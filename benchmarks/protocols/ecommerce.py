@@ -28,12 +28,12 @@ from benchmarks.harness.ask import Answer, search
 from benchmarks.harness.results import Row
 from benchmarks.models.retrained import SEEDS, Domain, split_sha256, trained
 from benchmarks.models.wide_table import codes_and_numbers, targets
-from mtrec.evaluation.baselines import baseline
-from mtrec.evaluation.intervals import evaluate
-from mtrec.evaluation.peers.base import PeerTask
-from mtrec.evaluation.peers.boosting import features
-from mtrec.models.assemble import JOINT
-from mtrec.tasks import Binary
+from mtrec.metrics.intervals import evaluate
+from mtrec.models.twins import JOINT
+from mtrec.peers.base import PeerTask
+from mtrec.peers.baselines import baseline
+from mtrec.peers.boosting import features
+from mtrec.tasks.binary import Binary
 from mtrec.training.recalibration import shift
 
 Array = np.ndarray

@@ -15,9 +15,10 @@ import pandas as pd
 from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
 from mtrec.config import experiment
-from mtrec.data import schema
-from mtrec.domains import DOMAINS as BUILT_IN
-from mtrec.study import controls_report as controls
+from mtrec.registry import DOMAINS as BUILT_IN
+from mtrec.report import controls
+from mtrec.studies import controls_plan
+from mtrec.tables import schema
 
 GAIN = "mtrec joint - single"
 SYSTEMS = {"joint": "mtrec joint", "single": "mtrec single-task twin", "difference": GAIN}
@@ -32,11 +33,11 @@ def run(domain: str, root: Path) -> Sequence[Row]:
     one = experiment(domain, root)
     examples = schema.read(one.paths.tables).examples
     split = sha256_of(examples[["user_id", "item_id", "split"]])
-    return rows_of(f"joint_{domain}", split, controls.combined(controls.results(one)))
+    return rows_of(f"joint_{domain}", split, controls.combined(controls_plan.results(one)))
 
 
 def rows_of(protocol: str, split_sha256: str, found: pd.DataFrame) -> list[Row]:
-    """Rows of what is known, see :func:`mtrec.study.controls_report.combined`."""
+    """Rows of what is known, see :func:`mtrec.report.controls.combined`."""
     nan = float("nan")
     return [
         Row(protocol, split_sha256, SYSTEMS[row.system], "", f"{row.task} {row.metric}", row.value,

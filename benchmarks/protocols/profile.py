@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.harness.results import Row
-from mtrec.domains import DOMAINS
+from mtrec.registry import DOMAINS
 
 NAME = "repro_profile"
 NOTE = "wall time of each executed notebook in its last run; two domains ran at a time"

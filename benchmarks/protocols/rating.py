@@ -49,7 +49,7 @@ from benchmarks.protocols.rating_rows import (
     table,
 )  # fmt: skip
 from benchmarks.protocols.rating_scores import mean_rmse, rmse_draws
-from mtrec.evaluation.intervals import interval
+from mtrec.metrics.intervals import interval
 
 Array = np.ndarray
 FOLDS, SIZE = 5, 20_000

@@ -17,7 +17,7 @@ from benchmarks.harness.ask import OURS, ask
 from benchmarks.harness.frozen import Split
 from benchmarks.harness.results import Row
 from benchmarks.models import rating_table
-from mtrec.evaluation.intervals import evaluate
+from mtrec.metrics.intervals import evaluate
 
 Array = np.ndarray
 Given = TypeVar("Given")

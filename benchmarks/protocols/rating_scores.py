@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtrec.evaluation.intervals import weightings
-from mtrec.evaluation.metrics import METRICS
+from mtrec.metrics.families import METRICS
+from mtrec.metrics.intervals import weightings
 
 Array = np.ndarray
 RESAMPLES, SEED = 10_000, 42
@@ -30,7 +30,7 @@ def rmse_draws(
 ) -> Array:  # fmt: skip
     """:func:`mean_rmse` of bootstrap resamples of users, then without some, ``(draws,)``.
 
-    What :func:`mtrec.evaluation.intervals.interval` makes an interval of.
+    What :func:`mtrec.metrics.intervals.interval` makes an interval of.
 
     Two systems that answer the same rows are given the same draws, so that their difference is a
     paired one.

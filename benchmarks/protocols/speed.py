@@ -30,7 +30,7 @@ import pandas as pd
 from benchmarks.harness.ask import Answer
 from benchmarks.harness.results import Row
 from benchmarks.harness.timing import Contender, in_turns, median, ours, torch
-from mtrec.llm.backbone import GGUF_PRESETS
+from mtrec.text.backbone import GGUF_PRESETS
 
 Array = np.ndarray
 TURNS = 5

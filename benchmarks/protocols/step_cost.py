@@ -23,10 +23,11 @@ from benchmarks.harness.results import Row
 from benchmarks.harness.timing import median
 from benchmarks.protocols.joint import DOMAINS
 from mtrec.config import experiment
-from mtrec.models.assemble import JOINT, build_some
+from mtrec.models.seeds import make_deterministic
+from mtrec.models.twins import JOINT, build_some
+from mtrec.studies.workbench import Workbench, trainer_of, whole
 from mtrec.training.distillation import teach
-from mtrec.training.loop import Trainer, make_deterministic
-from mtrec.training.workbench import Workbench, trainer_of, whole
+from mtrec.training.loop import Trainer
 
 Array = np.ndarray
 STEPS, TURNS, SEED = 20, 9, 42

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from benchmarks.report.targets import is_ours
-from mtrec.evaluation.plots import COLOURS
+from mtrec.report.plots import COLOURS
 
 OURS, PEERS = COLOURS[0], COLOURS[7]
 MET, MISSED = COLOURS[2], COLOURS[3]

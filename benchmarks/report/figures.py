@@ -13,7 +13,7 @@ from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report import charts
 from benchmarks.report.targets import higher_is_better, main_metric
 from benchmarks.report.words import question
-from mtrec.evaluation.plots import save, style
+from mtrec.report.plots import save, style
 
 SCALING, PROFILE = "scaling_", "repro_profile"  # names of protocols with figures of their own
 UNITS = {

@@ -16,7 +16,7 @@ from benchmarks.report.figures import PROFILE, SCALING, draw, figures
 from benchmarks.report.standing import standing
 from benchmarks.report.tables import curve, interval, notes, number, stages, table
 from benchmarks.report.targets import judge, main_metric
-from mtrec.report import markdown
+from mtrec.report.readme import markdown
 
 PIPELINE = "joint_"  # protocols that compare the pipeline's joint models with single-task ones
 

@@ -7,8 +7,8 @@ import pandas as pd
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report.tables import number
 from benchmarks.report.targets import comparable, higher_is_better, is_ours, main_metric
-from mtrec.report import markdown
-from mtrec.study.report import verdict
+from mtrec.report.comparison import verdict
+from mtrec.report.readme import markdown
 
 WORDS = {
     "ahead": "we lead",

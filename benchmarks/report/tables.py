@@ -7,7 +7,7 @@ import pandas as pd
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report.figures import points, profile
 from benchmarks.report.targets import comparable, higher_is_better, main_metric
-from mtrec.report import markdown
+from mtrec.report.readme import markdown
 
 MANY = 6  # more systems than this stand in rows, as do their notes
 

@@ -10,7 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from benchmarks.harness.results import DIFFERENCE, FINE, OURS
-from mtrec.evaluation.metrics import HIGHER_IS_BETTER
+from mtrec.metrics.families import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Ours: mean-pooled states of the language model by ``mtrec.llm.embed``."""
+"""Ours: mean-pooled states of the language model by ``mtrec.text.embed``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def main() -> None:
     arrays, options = exchange.given()
     for kind in ("INTRAOP", "INTEROP"):  # read when TensorFlow loads
         os.environ[f"TF_NUM_{kind}_THREADS"] = str(options["threads"])
-    from mtrec.llm.embed import runner
-    from mtrec.llm.settings import EmbedSettings
+    from mtrec.settings import EmbedSettings
+    from mtrec.text.embed import runner
 
     texts = arrays["texts"].tolist()
     settings = EmbedSettings(

@@ -15,8 +15,8 @@ def main() -> None:
     for kind in ("INTRAOP", "INTEROP"):  # read when TensorFlow loads
         os.environ[f"TF_NUM_{kind}_THREADS"] = str(options["threads"])
     from benchmarks.models import synthetic
+    from mtrec.models.seeds import make_deterministic
     from mtrec.settings import Training
-    from mtrec.training.loop import make_deterministic
 
     make_deterministic(options["seed"], enabled=False)
     made = synthetic.tables(

@@ -1,7 +1,8 @@
 """Ours: one user's request against the whole catalogue, request after request.
 
-``how: recommend`` is :meth:`mtrec.serving.Recommender.recommend`; ``how: product`` is the floor:
-the product of the item matrix with a vector and the choice of the best ten, without any network.
+``how: recommend`` is :meth:`mtrec.serving.recommender.Recommender.recommend`; ``how: product`` is
+the floor: the product of the item matrix with a vector and the choice of the best ten, without any
+network.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def recommender(options: dict):
     import pandas as pd
 
     from benchmarks.models import synthetic
-    from mtrec.data.encoder import usable_events
-    from mtrec.serving import Recommender, met_pairs
+    from mtrec.features.encoder import usable_events
+    from mtrec.features.state import met_pairs
+    from mtrec.serving.recommender import Recommender
 
     made = synthetic.tables(options["events"], options["users"], options["items"], 2, 42)
     assembly, _ = synthetic.prepare(made, synthetic.domain(2, ranking=True))

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from benchmarks.protocols import cold, joint, step_cost
-from mtrec.cold.run import results_file
-from mtrec.study import controls_report as controls
-from mtrec.training import workbench
+from mtrec.report import controls
+from mtrec.studies import workbench
+from mtrec.studies.cold_start import results_file
 from tests.conftest import FEW
 
 

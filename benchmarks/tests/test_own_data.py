@@ -4,7 +4,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.protocols import own_data
-from mtrec.config import find_root
+from mtrec.paths import find_root
 
 
 def test_files_are_the_same_for_a_seed_and_every_event_has_its_product(tmp_path):

@@ -24,7 +24,7 @@ from benchmarks.models.rating_blend import blend, weights
 from benchmarks.models.rating_table import given, interactions, sides
 from benchmarks.protocols import like, rating, rating_rows
 from benchmarks.protocols.rating_scores import mean_rmse, rmse_draws
-from mtrec.evaluation.intervals import evaluate, interval, resample_weights, weightings
+from mtrec.metrics.intervals import evaluate, interval, resample_weights, weightings
 from tests.conftest import ROOT
 
 DATA = ROOT / "data" / "ml-100k"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.models import retrained
+from mtrec.studies import workbench
 from mtrec.tasks.base import smoothed_rate
-from mtrec.training import workbench
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer
 from tests.conftest import PAIR

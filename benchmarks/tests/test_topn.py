@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.models import item_regression, listwise, sequence, topk, topn, topn_members
 from benchmarks.protocols import topn as protocol
-from mtrec.evaluation.metrics import ranking_rows
+from mtrec.metrics.families import ranking_rows
 
 RNG = np.random.default_rng(0)
 

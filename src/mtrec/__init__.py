@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mtrec.serving import Recommender
+    from mtrec.serving.recommender import Recommender
 
 __version__ = "0.1.0"
 
 
 def load(domain: str) -> Recommender:
-    """Load the trained joint model of ``domain``; see :func:`mtrec.serving.load`."""
-    from mtrec import serving  # TensorFlow is imported only when a model is needed
+    """Load the trained joint model of ``domain``; see :func:`mtrec.serving.recommender.load`."""
+    from mtrec.serving import recommender  # TensorFlow is imported only when a model is needed
 
-    return serving.load(domain)
+    return recommender.load(domain)

@@ -66,11 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     """Run the command and return its status. Import late: none pays for what another needs."""
     if chosen.command == "fetch":
-        from mtrec.data.fetch import main as fetch
+        from mtrec.fetch.download import main as fetch
 
         fetch()
     elif chosen.command == "tidy":
-        from mtrec.notebooks import tidy
+        from mtrec.report.notebooks import tidy
 
         tidy(chosen.notebook)
     elif chosen.command == "repro":
@@ -78,20 +78,20 @@ def _run(chosen: argparse.Namespace) -> int:
 
         return repro(chosen.domain, chosen.jobs)
     elif chosen.command == "readme":
-        from mtrec.report import main as report
+        from mtrec.report.readme import main as report
 
         report(chosen.domain)
     elif chosen.command == "study":
         return _studies(chosen.domain, chosen.part, chosen.minutes)
     elif chosen.command == "new":
-        from mtrec.own.new import new
+        from mtrec.domains.own.new import new
 
         paths = {table: getattr(chosen, table) for table in ("events", "items", "users")}
         roles = {role: getattr(chosen, role) for role in ROLES}
         print(new(chosen.domain, paths, roles, chosen.force).report())
     elif chosen.command == "check":
-        from mtrec.own.check import check
-        from mtrec.own.findings import as_lines, status
+        from mtrec.domains.own.check import check
+        from mtrec.domains.own.findings import as_lines, status
 
         findings = check(chosen.domain)
         print(as_lines(chosen.domain, findings))
@@ -105,10 +105,11 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
     """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
-    from mtrec.config import find_root, read_params
-    from mtrec.notebooks import setup
+    from mtrec.config import read_params
+    from mtrec.paths import find_root
     from mtrec.pipeline.run import repro
     from mtrec.pipeline.stages import ALL
+    from mtrec.report.notebooks import setup
 
     known = tuple(read_params(find_root() / "params.yaml").domains)
     for domain in known if wanted == ALL else (wanted,):
@@ -133,28 +134,28 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
 def _study(part: str, domain: str, minutes: float | None) -> None:
     """Add to ``reports/study`` what a study lacks."""
     if part == "controls":
-        from mtrec.study.controls import main as controls
+        from mtrec.studies.controls import main as controls
 
         controls(domain, minutes)
     elif part == "task_analysis":
-        from mtrec.analysis.run import main as analysis
+        from mtrec.studies.task_analysis import main as analysis
 
         analysis(domain, minutes)
     elif part == "comparison":
-        from mtrec.study import cost, run
+        from mtrec.studies import comparison, cost
 
-        if run.main(domain, minutes):
+        if comparison.main(domain, minutes):
             cost.main(domain)
     elif part == "cold_start":
-        from mtrec.cold.run import main as cold
+        from mtrec.studies.cold_start import main as cold
 
         cold(domain, minutes)
     elif part == "sparse_data":
-        from mtrec.sparse.run import main as sparse
+        from mtrec.studies.sparse_data import main as sparse
 
         sparse(domain, minutes)
     else:
-        from mtrec.study.texts import main as texts
+        from mtrec.studies.text_cost import main as texts
 
         texts(domain)
 

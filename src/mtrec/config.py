@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mtrec.domains import DOMAINS
-from mtrec.llm.settings import EmbedSettings
-from mtrec.paths import Paths
+from mtrec.paths import ConfigError, Paths, find_root
+from mtrec.registry import DOMAINS
 from mtrec.settings import (
     Analysis,
     ColdStart,
     Config,
     Domain,
+    EmbedSettings,
     Evaluation,
     ModelBuilding,
     Settings,
@@ -32,10 +32,6 @@ from mtrec.settings import (
 )
 
 OWN = {"model_building": "dropout: 0.1", "training": "l2: 0.001"}  # blocks that a domain may vary
-
-
-class ConfigError(ValueError):
-    """A setting in ``params.yaml`` is wrong; the message names the key and the mend."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +60,6 @@ class Experiment:
     def raw(self) -> Path:
         """Folder of the domain's raw files."""
         return self.paths.root / self.domain.raw
-
-
-def find_root(start: Path | None = None) -> Path:
-    """Return the nearest folder at or above ``start`` that holds ``params.yaml``.
-
-    Raises:
-        ConfigError: when there is none.
-    """
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
-    raise ConfigError(
-        f"{start}: neither this folder nor one above it holds params.yaml and dvc.yaml. "
-        "Run from inside the mtrec repository."
-    )
 
 
 def read_params(path: Path) -> Config:
@@ -146,7 +126,7 @@ def _data_settings(name: str, module: str, raw: Any) -> Any:
         raise ConfigError(
             f"params.yaml: domains.{name}: no module '{module}' builds this domain (known: "
             f"{', '.join(DOMAINS)}). For your own files set module: own (`mtrec new` writes the "
-            f"block), or add src/mtrec/domains/{module}.py to the DOMAINS registry."
+            f"block), or add src/mtrec/domains/{module}.py to src/mtrec/registry.py."
         )
     try:
         return DOMAINS[module].Settings.model_validate(raw or {})

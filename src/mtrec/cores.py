@@ -1,4 +1,4 @@
-"""How many cores there are to share."""
+"""What there is to compute on: cores to share, and an accelerator."""
 
 from __future__ import annotations
 
@@ -19,3 +19,32 @@ def granted() -> int:
     """
     given = os.environ.get("MTREC_WORKERS", "")
     return int(given) if given.isdigit() else available()
+
+
+def device() -> str:
+    """The accelerator that training runs on, or ``CPU``."""
+    import tensorflow
+
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    if not gpus:
+        return "CPU"
+    return tensorflow.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+
+
+def at_a_time() -> int:
+    """Trainings at a time: one on a GPU or a single core, else one more than there are cores.
+
+    One more, because trainings differ in length and the last one should not leave a core idle."""
+    return granted() + 1 if granted() > 1 and device() == "CPU" else 1
+
+
+def halve_cores() -> None:
+    """Let one operation take half the cores at most, as trainings side by side want them all.
+
+    Raises:
+        RuntimeError: TensorFlow has computed something already.
+    """
+    import tensorflow
+
+    if at_a_time() > 1:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, granted() // 2))

@@ -1,4 +1,4 @@
-"""Where the files of a domain lie."""
+"""Where things lie: the repository's root, and the files of a domain."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_dir
+
+
+class ConfigError(ValueError):
+    """A setting in ``params.yaml`` is wrong; the message names the key and the mend."""
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the nearest folder at or above ``start`` that holds ``params.yaml``.
+
+    Raises:
+        ConfigError: when there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise ConfigError(
+        f"{start}: neither this folder nor one above it holds params.yaml and dvc.yaml. "
+        "Run from inside the mtrec repository."
+    )
 
 
 @dataclass(frozen=True)

@@ -5,40 +5,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from mtrec.llm.settings import EmbedSettings
-from mtrec.names import (
-    BALANCERS,
-    OPTIMIZERS,
-    PEERS,
-    SHARED_LAYERS,
-    choose_head,
-    choose_loss,
-)
+from mtrec.registry import BALANCERS, OPTIMIZERS, PEERS, SHARED_LAYERS, TASK_TYPES, Registry
 
 
-def _one_of(what: str, names: tuple[str, ...]) -> Callable[[str], str]:
+def _one_of(registry: Registry) -> AfterValidator:
     """A check that a name is known."""
 
     def check(name: str) -> str:
-        if name not in names:
-            sentence = f"there is no {what} '{name}' (known: {', '.join(names)})"
-            raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
+        try:
+            return registry.require(name)
+        except ValueError as error:
+            raise PydanticCustomError("name", "{sentence}", {"sentence": str(error)}) from None
+
+    return AfterValidator(check)
+
+
+def _settable(name: str) -> str:
+    """Check that a task may have this type."""
+    if name in TASK_TYPES.settable():
         return name
+    known = ", ".join(TASK_TYPES.settable())
+    sentence = f"there is no task type '{name}' (known: {known})"
+    raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
 
-    return check
 
-
-Layer = Annotated[str, AfterValidator(_one_of("shared layer", SHARED_LAYERS))]
-Balancing = Annotated[str, AfterValidator(_one_of("balancing method", BALANCERS))]
-Optimizer = Annotated[str, AfterValidator(_one_of("optimizer", OPTIMIZERS))]
-Peer = Annotated[str, AfterValidator(_one_of("peer", PEERS))]
-TaskType = Literal["binary", "multiclass", "ordinal", "regression", "multilabel", "ranking"]
+Layer = Annotated[str, _one_of(SHARED_LAYERS)]
+Balancing = Annotated[str, _one_of(BALANCERS)]
+Optimizer = Annotated[str, _one_of(OPTIMIZERS)]
+Peer = Annotated[str, _one_of(PEERS)]
+TaskType = Annotated[str, AfterValidator(_settable)]
 View = Literal["user", "item", "joint"]
 
 
@@ -71,7 +71,7 @@ class Task(Settings):
         "items", validate_default=True, description="what competes in a ranking task"
     )
     peers: tuple[Peer, ...] = Field(
-        (), description="systems of mtrec.evaluation.peers judged on the same test rows"
+        (), description="systems of mtrec.peers judged on the same test rows"
     )
 
     @field_validator("head", "loss")
@@ -80,9 +80,9 @@ class Task(Settings):
         """Check that the type has this head or loss."""
         try:
             if info.field_name == "head" and "type" in info.data:
-                choose_head(info.data["type"], name)
+                TASK_TYPES.choose_head(info.data["type"], name)
             elif "type" in info.data:
-                choose_loss(info.data["type"], name, info.data.get("head"))
+                TASK_TYPES.choose_loss(info.data["type"], name, info.data.get("head"))
         except ValueError as error:
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": str(error)}) from None
         return name
@@ -168,6 +168,22 @@ class Domain(Settings):
     model_building: Any = Field({}, description="what differs here from the common settings")
     training: Any = Field({}, description="what differs here from the common settings")
     tasks: dict[str, Task] = Field(min_length=1)
+
+
+class EmbedSettings(Settings):
+    """``task_embedding``: the language model, and what is kept of its states."""
+
+    preset: str = Field("smollm2-135m", description="that GGUF file, or any KerasHub preset")
+    layer: int = Field(
+        16, ge=1, description="hidden layer whose states are pooled, 1 = first block"
+    )
+    pooling: Literal["mean", "last"] = Field("mean", description="over the tokens of a text")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="of the language model's weights and states"
+    )
+    batch_tokens: int = Field(4096, ge=64, description="tokens per forward pass, padding included")
+    max_tokens: int = Field(64, ge=4, le=2048, description="longer texts are cut")
+    components: int = Field(64, ge=2, description="principal components kept, whitened")
 
 
 class History(Settings):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.balancing import BALANCERS, make_balancer
+from mtrec.balancing import make_balancer
+from mtrec.registry import BALANCERS
 
 WIDTH = 12
 SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.balancing import BALANCERS, make_balancer
+from mtrec.balancing import make_balancer
+from mtrec.registry import BALANCERS
 
 A, B = np.array([-1.0, 0.0]), np.array([1.0, 0.5])
 PROBLEMS = {  # curvatures of both losses and the tolerance in units of the parameters

@@ -8,8 +8,9 @@ import tensorflow as tf
 from scipy.optimize import approx_fprime, minimize, root
 from scipy.special import softmax
 
-from mtrec.balancing import BALANCERS, make_balancer
+from mtrec.balancing import make_balancer
 from mtrec.balancing.dbmtl import DBMTL
+from mtrec.registry import BALANCERS
 
 STEPS, WIDTH = 4, 12
 

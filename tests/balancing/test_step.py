@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.balancing import BALANCERS, make_balancer
+from mtrec.balancing import make_balancer
+from mtrec.registry import BALANCERS
 
 TASKS = 3
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adagrad")

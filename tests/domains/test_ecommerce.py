@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data import leaks
-from mtrec.data.schema import validate
 from mtrec.domains import candidates, ecommerce
+from mtrec.tables import leaks
+from mtrec.tables.schema import validate
 
 LABELS = {
     "purchase": "binary", "spend": "regression", "category": "multiclass", "basket": "multilabel",

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from mtrec.data.schema import Tables
 from mtrec.domains import teacher_gain as gain
+from mtrec.tables.schema import Tables
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data import fetch, leaks
-from mtrec.data.events import make_events, training_events
-from mtrec.data.features import Scaler, make_side
-from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import education_mastery as mastery
+from mtrec.features.events import make_events, training_events
+from mtrec.features.fields import Scaler, make_side
+from mtrec.fetch import download
 from mtrec.settings import Columns
+from mtrec.tables import leaks
+from mtrec.tables.schema import SchemaError, validate
 
 LABELS = {"math": "regression", "reading": "regression", "progress": "multiclass"}
 
@@ -94,11 +95,11 @@ def test_a_teacher_has_one_grade_and_the_texts_tell_no_score_or_race(tables):
 
 def test_another_file_is_not_opened_and_a_missing_column_is_named(tmp_path, monkeypatch, raw_data):
     folder = tmp_path / "star"
-    with pytest.raises(fetch.FetchError, match="star.pkl.xz: missing or differs"):
+    with pytest.raises(download.FetchError, match="star.pkl.xz: missing or differs"):
         mastery.load_raw(folder)
     folder.mkdir()
     frame = pd.read_pickle(raw_data / "star" / "star.pkl.xz", compression="xz")
     frame.drop(columns="tch").to_pickle(folder / "star.pkl.xz", compression="xz")
-    monkeypatch.setattr(fetch, "verified", lambda file: file)
+    monkeypatch.setattr(download, "verified", lambda file: file)
     with pytest.raises(SchemaError, match=r"star.pkl.xz: column 'tch' is missing \(found"):
         mastery.load_raw(folder)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from mtrec.data import leaks, schema
-from mtrec.domains import own
-from mtrec.own.files import FileError
+from mtrec.domains.own import domain
+from mtrec.domains.own.files import FileError
+from mtrec.tables import leaks, schema
 
 LABELS = {"next_item": "ranking", "rating": "regression", "like": "binary", "gift": "binary",
           "next_kind": "multiclass", "next_tags": "multilabel"}  # fmt: skip
@@ -18,7 +18,7 @@ def settings(**changes):
               "rating": "stars", "numeric": ["price"], "binary": ["gift"]}  # fmt: skip
     items = {"id": "code", "numeric": ["w"], "multi": {"tags": "|"}, "text": "{name}, {kind}"}
     base = {"events": events, "items": items, "like_from": 4, "next_of": ["kind", "tags"]}
-    return own.Settings.model_validate({**base, **changes})
+    return domain.Settings.model_validate({**base, **changes})
 
 
 def world(rows=600, seed=0):
@@ -37,7 +37,7 @@ def world(rows=600, seed=0):
         "kind": rng.choice(["p", "q", "=r()"], 15), "tags": rng.choice(["m|n", "n", "m"], 15),
         "w": ["1.5", "inf", "x"] * 5,
     })  # fmt: skip
-    return own.Raw(events.astype("str"), items.astype("str"), pd.DataFrame())
+    return domain.Raw(events.astype("str"), items.astype("str"), pd.DataFrame())
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -46,7 +46,7 @@ def test_context_is_what_a_brute_force_search_of_the_past_finds(timed):
     if not timed:
         events = chosen.events.model_copy(update={"timestamp": None})
         chosen = settings(events=events.model_dump(), split="random")
-    rows = own.make_tables(world(), chosen, 1).examples
+    rows = domain.make_tables(world(), chosen, 1).examples
     for n in range(0, len(rows), 7):
         row = rows.iloc[n]
         for side in ("user", "item"):
@@ -62,7 +62,7 @@ def test_context_is_what_a_brute_force_search_of_the_past_finds(timed):
 
 def test_tables_are_valid_labels_follow_their_columns_and_splits_are_in_time():
     raw = world()
-    tables = schema.validate(own.make_tables(raw, settings(), 1), LABELS)
+    tables = schema.validate(domain.make_tables(raw, settings(), 1), LABELS)
     rows = tables.examples
     known = rows["rating"].notna()
     assert (rows.loc[known, "like"] == (rows.loc[known, "rating"] >= 4)).all()
@@ -85,11 +85,11 @@ def test_no_feature_depends_on_the_future(split):
     if split == "random":
         events = chosen.events.model_copy(update={"timestamp": None})
         chosen = settings(events=events.model_dump(), split=split)
-    part = own.sample_raw(world(), 12, 3)
-    rows = own.make_tables(part, chosen, 1).examples
+    part = domain.sample_raw(world(), 12, 3)
+    rows = domain.make_tables(part, chosen, 1).examples
     cutoff = rows["timestamp"].sort_values().iloc[len(rows) // 2]
     compared = leaks.check_past_only(
-        lambda raw: own.make_tables(raw, chosen, 1), part, own.truncate, cutoff, list(LABELS)
+        lambda raw: domain.make_tables(raw, chosen, 1), part, domain.truncate, cutoff, list(LABELS)
     )
     assert compared == (rows["timestamp"] < cutoff).sum()
 
@@ -102,8 +102,8 @@ def test_the_account_is_complete():
     events.loc[2, "t"] = "yesterday"
     events.loc[3, "t"] = "99999999999999"
     events = pd.concat([events, events.iloc[[10, 11]]], ignore_index=True)
-    broken = own.Raw(events, pd.concat([raw.items, raw.items.iloc[[0]]]), raw.users)
-    tables = own.make_tables(broken, settings(), 1)
+    broken = domain.Raw(events, pd.concat([raw.items, raw.items.iloc[[0]]]), raw.users)
+    tables = domain.make_tables(broken, settings(), 1)
     account = tables.account.set_index(["table", "step"])["rows"]
     assert account["events", "no user id"] == 1
     assert account["events", "no item id"] == 1
@@ -120,9 +120,9 @@ def test_the_account_is_complete():
 def test_labels_keep_the_values_that_training_shows_most():
     column = pd.Series({"a": "p", "b": "q", "c": "r", "d": None})
     training = pd.Series(["a"] * 5 + ["b"] * 3 + ["c"])
-    assert own.frequent(column, training, 2).fillna("-").tolist() == ["p", "OTHER", "OTHER", "-"]
+    assert domain.frequent(column, training, 2).fillna("-").tolist() == ["p", "OTHER", "OTHER", "-"]
     lists = pd.Series({"a": ["m", "n"], "b": ["n"], "c": []})
-    assert own.frequent(lists, training, 1).tolist() == [["n"], ["n"], []]
+    assert domain.frequent(lists, training, 1).tolist() == [["n"], ["n"], []]
 
 
 def test_settings_that_do_not_go_together_and_missing_files_are_named(tmp_path):
@@ -136,12 +136,12 @@ def test_settings_that_do_not_go_together_and_missing_files_are_named(tmp_path):
         with pytest.raises(ValidationError, match=message):
             settings(**changes)
     with pytest.raises(FileError, match="no events file"):
-        own.load_raw(tmp_path)
+        domain.load_raw(tmp_path)
     raw = world()
     with pytest.raises(schema.SchemaError, match="events: column 'gift' is missing"):
-        own.make_tables(
-            own.Raw(raw.events.drop(columns="gift"), raw.items, raw.users), settings(), 1
+        domain.make_tables(
+            domain.Raw(raw.events.drop(columns="gift"), raw.items, raw.users), settings(), 1
         )
     empty = raw.events.assign(t="never")
     with pytest.raises(ValueError, match="no row has a user, an item and a time"):
-        own.make_tables(own.Raw(empty, raw.items, raw.users), settings(), 1)
+        domain.make_tables(domain.Raw(empty, raw.items, raw.users), settings(), 1)

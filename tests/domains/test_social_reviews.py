@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data import leaks
-from mtrec.data.encoder import fit_encoder
-from mtrec.data.events import training_events
-from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import social_reviews
-from mtrec.models.visibility import visible
+from mtrec.features.encoder import fit_encoder
+from mtrec.features.events import training_events
+from mtrec.features.visibility import visible
 from mtrec.settings import Columns, Features, ModelBuilding, Task
+from mtrec.tables import leaks
+from mtrec.tables.schema import SchemaError, validate
 
 LABELS = {
     "sentiment": "ordinal", "recommended": "binary", "tags": "multilabel",

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data import describe, leaks, texts
-from mtrec.data.events import training_events
-from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import social_trust
-from mtrec.evaluation import plots
+from mtrec.features.events import training_events
+from mtrec.report import describe, plots
+from mtrec.tables import leaks
+from mtrec.tables.schema import SchemaError, validate
+from mtrec.text import embeddings
 
 LABELS = {"rating": "regression", "like": "binary", "trusts": "ranking", "next_item": "ranking"}
 SETTINGS = social_trust.Settings()
@@ -148,7 +149,7 @@ def test_score_off_the_published_scale_is_named(small, score):
 
 
 def test_notebook_of_texts_says_that_there_are_none(tables):
-    vectors = texts.reduce(
+    vectors = embeddings.reduce(
         np.full((len(tables.items), 9), np.nan, "float32"), np.ones(len(tables.items), bool), 4
     )
     assert describe.neighbours(tables.items, vectors, 0).empty

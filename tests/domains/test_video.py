@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.data import leaks
-from mtrec.data.schema import SchemaError, validate
 from mtrec.domains import video
+from mtrec.tables import leaks
+from mtrec.tables.schema import SchemaError, validate
 
 LABELS = {
     "rating": "regression", "like": "binary", "genres": "multilabel", "next_item": "ranking",

@@ -2,11 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from mtrec.models import ablation, assemble, build
+from mtrec.features import ablation, assemble
+from mtrec.features.visibility import visible
+from mtrec.models import build, twins
 from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
-from mtrec.models.visibility import visible
 from mtrec.settings import Task
 from tests.conftest import DOMAIN, SIZES, TASKS
 
@@ -46,7 +47,7 @@ def test_a_catalogue_encoded_whole_gives_histories_the_states_of_their_items(
     found = []
     for small in (16_384, 0):
         monkeypatch.setattr(build, "SMALL", small)
-        model = assemble.build_some(assembly, ("like",), vectors["tasks"], SIZES, seed=3)
+        model = twins.build_some(assembly, ("like",), vectors["tasks"], SIZES, seed=3)
         assert ("all_items" in {layer.name for layer in model.layers}) == (small > 0)
         rng = np.random.default_rng(5)
         for variable in model.trainable_variables:
@@ -98,7 +99,7 @@ def test_a_loaded_model_drops_the_same_units_as_the_built_one(assembly, vectors,
                                                               gates):  # fmt: skip
     shared = SIZES.shared.model_copy(update={"gate_dropout": gates})
     sizes = SIZES.model_copy(update={"dropout": 0.5, "shared": shared})
-    model = assemble.build_some(assembly, ("like", "rating"), vectors["tasks"], sizes, seed=3)
+    model = twins.build_some(assembly, ("like", "rating"), vectors["tasks"], sizes, seed=3)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.1)
     save_model(model, tmp_path / "one.keras")
@@ -118,7 +119,7 @@ def test_a_loaded_model_drops_the_same_units_as_the_built_one(assembly, vectors,
 
 def test_same_seed_builds_the_same_bytes(assembly, vectors, tmp_path):
     for name in "ab":
-        built = assemble.build_models(assembly, vectors["tasks"], SIZES, seed=3)["like"]
+        built = twins.build_models(assembly, vectors["tasks"], SIZES, seed=3)["like"]
         save_model(built, tmp_path / f"{name}.keras")
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
 
@@ -212,7 +213,7 @@ def named(world, vectors):
     texts = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
     vectors = {**vectors, "tasks": vectors["tasks"][:2], "labels_genres": texts}
     found = assemble.assemble(world, vectors, domain, SIZES)
-    return texts, found, assemble.build_models(found, vectors["tasks"], SIZES, seed=3)
+    return texts, found, twins.build_models(found, vectors["tasks"], SIZES, seed=3)
 
 
 def test_label_head_holds_the_text_vectors_of_its_labels(named):
@@ -226,7 +227,7 @@ def test_label_head_holds_the_text_vectors_of_its_labels(named):
 
 def test_label_head_without_text_knows_labels_apart_only(named):
     blind = ablation.ablated(named[1], ablation.WITHOUT_TEXT)
-    head = assemble.build_some(blind, ("genres",), None, SIZES, 3).get_layer("genres_head")
+    head = twins.build_some(blind, ("genres",), None, SIZES, 3).get_layer("genres_head")
     np.testing.assert_array_equal(head.text, np.eye(3))
 
 

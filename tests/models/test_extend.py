@@ -5,12 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.models import assemble, extend
+from mtrec.features import assemble
+from mtrec.models import extend, twins
 from mtrec.models.extend import add_task, tuning
+from mtrec.models.predict import predict
 from mtrec.models.store import load_model, save_model
 from mtrec.settings import Shared, Task
-from mtrec.tasks import Binary
-from mtrec.training.loop import Trainer, predict
+from mtrec.tasks.binary import Binary
+from mtrec.training.loop import Trainer
 from mtrec.training.parts import divide
 from tests.conftest import DOMAIN, SIZES, TASKS, TRAINING
 
@@ -59,7 +61,7 @@ def rows(tables, old_assembly):
 def trained(old_assembly):
     """A joint model of weights that are not those it starts with; no test changes it."""
     table, rng = np.stack([*VECTORS.values()]), np.random.default_rng(4)
-    model = assemble.build_some(old_assembly, tuple(OLD), table, CONDITIONED, seed=3)
+    model = twins.build_some(old_assembly, tuple(OLD), table, CONDITIONED, seed=3)
     for variable in model.trainable_variables:
         variable.assign(variable + rng.normal(size=variable.shape) * 0.3)
     return model
@@ -227,7 +229,7 @@ def test_few_labels_change_only_the_new_task_and_lower_its_loss(add, rows, table
 def test_tuning_a_task_trains_its_tower_and_head_and_nobodys_gate(old_assembly, layer):
     sizes = SIZES.model_copy(update={"shared": Shared(layer=layer)})
     table = np.stack([*VECTORS.values()])
-    model = assemble.build_some(old_assembly, tuple(OLD), table, sizes, seed=3)
+    model = twins.build_some(old_assembly, tuple(OLD), table, sizes, seed=3)
     assert model.get_layer("shared").private
     with tuning(model, "loved") as part:
         shared, owned = divide(part).shared, divide(part).owned
@@ -243,7 +245,7 @@ def test_labels_by_their_texts_are_scored_by_the_donors_texts(tables, vectors, r
     given = {**vectors, "labels_genres": directions(4, 3)}
     assembly = assemble.assemble(tables, given, domain, CONDITIONED)
     table = np.stack([VECTORS[name] for name in few])
-    model = assemble.build_some(assembly, tuple(few), table, CONDITIONED, seed=3)
+    model = twins.build_some(assembly, tuple(few), table, CONDITIONED, seed=3)
     head = model.get_layer("genres_head")
     head.query.assign(np.random.default_rng(5).normal(size=head.query.shape))
     bare = replace(assembly, label_vectors={})  # as a loaded one
@@ -304,6 +306,6 @@ def test_feature_that_no_task_sees_is_refused(tables, vectors):
     few = {"rating": OLD["rating"].model_copy(update={"features": ("age", "item_id")})}
     domain = DOMAIN.model_copy(update={"tasks": few})
     assembly = assemble.assemble(tables, vectors, domain, CONDITIONED)
-    model = assemble.build_some(assembly, ("rating",), VECTORS["rating"][None], CONDITIONED, seed=3)
+    model = twins.build_some(assembly, ("rating",), VECTORS["rating"][None], CONDITIONED, seed=3)
     with pytest.raises(ValueError, match="no task of the model sees 'events' of history"):
         add_task(model, assembly, "again", OLD["rating"], NEW_VECTOR, CONDITIONED, seed=0)

@@ -4,12 +4,11 @@ import pandas as pd
 import pytest
 
 from mtrec.models.heads import HEADS, CatalogueHead, LabelEmbeddingHead, make_head
-from mtrec.names import HEADS as NAMES
-from mtrec.tasks import TASK_TYPES
+from mtrec.registry import TASK_TYPES
 from tests.tasks.test_types import CATALOGUE, LABELS
 
 RNG = np.random.default_rng(0)
-VARIANTS = [(kind, head) for kind in LABELS for head in NAMES[kind] if kind != "ranking"]
+VARIANTS = [(kind, head) for kind in LABELS for head in TASK_TYPES.heads[kind] if kind != "ranking"]
 
 
 def normal(*shape):
@@ -31,7 +30,7 @@ def built(kind, head, units=6, dtype="float32"):
 
 
 def test_every_head_that_settings_know_has_a_layer():
-    assert set(HEADS) == {name for names in NAMES.values() for name in names}
+    assert set(HEADS) == {name for names in TASK_TYPES.heads.values() for name in names}
     assert isinstance(make_head("t", fitted("ranking")), CatalogueHead)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mtrec.data import links
-from mtrec.models import ablation, assemble
+from mtrec.features import ablation, assemble, links
+from mtrec.models import twins
+from mtrec.models.predict import predict
 from mtrec.models.store import load_model, save_model
 from mtrec.settings import Task
-from mtrec.training.loop import predict
 from mtrec.training.parts import cut
 from tests.conftest import SIZES
 from tests.models.test_user_candidates import SOCIAL, SOCIAL_DOMAIN, TRUST, make_social
@@ -37,11 +37,11 @@ def data(assembly, social):
 
 @pytest.fixture(scope="module")
 def models(assembly):
-    return assemble.build_models(assembly, VECTORS["tasks"], SIZES, seed=3)
+    return twins.build_models(assembly, VECTORS["tasks"], SIZES, seed=3)
 
 
 def evidence(assembly, data, rows):
-    model = assemble.build_some(assembly, ("trust",), VECTORS["tasks"], SIZES, seed=3)
+    model = twins.build_some(assembly, ("trust",), VECTORS["tasks"], SIZES, seed=3)
     head, own = model.get_layer("trust_head"), data.inputs["trust_own_link"]
     return np.asarray(head.evidence(data.inputs["user"][rows], own[rows]))
 
@@ -90,7 +90,7 @@ def test_untrained_head_is_the_constant_and_its_weights_learn_from_links(models,
 
 def test_a_model_without_graph_knows_no_link(models, assembly):
     blind = ablation.ablated(assembly, ablation.WITHOUT_GRAPH)
-    without = assemble.build_some(blind, tuple(TASKS), VECTORS["tasks"], SIZES, seed=3)
+    without = twins.build_some(blind, tuple(TASKS), VECTORS["tasks"], SIZES, seed=3)
     for model, known in ((models["joint"], True), (without, False)):
         head = model.get_layer("trust_head")
         assert np.asarray(head.tables["returned"].table).any() == known

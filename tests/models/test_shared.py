@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from mtrec.models.shared import SHARED_LAYERS, make_shared
+from mtrec.models.shared import make_shared
 from mtrec.models.shared.adatt import AdaTT
 from mtrec.models.shared.base import SharedLayer
 from mtrec.models.shared.cross_stitch import CrossStitch, stitches
@@ -18,6 +18,7 @@ from mtrec.models.shared.gates import imbalance, mixture, utilisation
 from mtrec.models.shared.mmoe import MMoE
 from mtrec.models.shared.star import Star
 from mtrec.models.shared.task_conditioned import TaskConditioned
+from mtrec.registry import SHARED_LAYERS
 from mtrec.settings import Shared
 
 RNG = np.random.default_rng(0)
@@ -619,7 +620,7 @@ def test_utilisation_equals_its_closed_form():
 
 
 def test_unknown_layer_is_refused_with_the_known_names():
-    with pytest.raises(ValueError, match="no shared layer 'moe' .*shared_bottom.*star.*Name one"):
+    with pytest.raises(ValueError, match="no shared layer 'moe' .*shared_bottom.*star"):
         make_shared(SIZES.model_copy(update={"layer": "moe"}), GROUPS, 0)
 
 

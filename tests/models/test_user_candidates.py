@@ -6,17 +6,19 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from mtrec import serving
-from mtrec.data.dataset import fit_types
-from mtrec.data.encoder import fit_encoder
-from mtrec.data.schema import Tables
-from mtrec.data.split import add_cold_flags
-from mtrec.models import assemble
+from mtrec.features import assemble
+from mtrec.features.dataset import fit_types
+from mtrec.features.encoder import fit_encoder
+from mtrec.features.state import save_state
+from mtrec.models import twins
 from mtrec.models.extend import add_task
 from mtrec.models.store import load_model, save_model
 from mtrec.paths import Paths
+from mtrec.serving import recommender
 from mtrec.settings import Task
-from mtrec.tasks import Ranking
+from mtrec.tables.schema import Tables
+from mtrec.tables.split import add_cold_flags
+from mtrec.tasks.ranking import Ranking
 from tests.conftest import DOMAIN, SIZES, TASKS, make_world
 
 TRUST = Task(
@@ -60,7 +62,7 @@ def made(social):
     vectors = {"items": rng.normal(size=(20, 6)), "tasks": rng.normal(size=(3, 6))}
     vectors = {name: values.astype("float32") for name, values in vectors.items()}
     found = assemble.assemble(social, vectors, SOCIAL_DOMAIN, SIZES)
-    model = assemble.build_models(found, vectors["tasks"], SIZES, seed=3)["joint"]
+    model = twins.build_models(found, vectors["tasks"], SIZES, seed=3)["joint"]
     for name in ("trust", "next_item"):
         query = model.get_layer(f"{name}_head").query
         query.assign(rng.normal(size=query.shape))
@@ -165,9 +167,9 @@ def test_recommended_are_items_though_a_task_that_ranks_users_comes_first(made, 
     found, model, _ = made
     folder = Paths(tmp_path, "tiny").trained
     folder.mkdir(parents=True)
-    serving.save_state(found, social, SOCIAL_DOMAIN.tasks, folder)
+    save_state(found, social, SOCIAL_DOMAIN.tasks, folder)
     save_model(model, folder / "joint.keras")
-    recommended = serving.load("tiny", tmp_path).recommend("u1", k=3)
+    recommended = recommender.load("tiny", tmp_path).recommend("u1", k=3)
     assert set(recommended["item_id"]) <= set(social.items["item_id"])
 
 
@@ -175,7 +177,7 @@ def test_domain_that_ranks_users_only_recommends_no_items(made):
     found, model, _ = made
     users_only = {"trust": found.types["trust"]}
     some = assemble.Assembly(found.encoder, users_only, {}, {}, {})
-    nothing = serving.Recommender("tiny", some, model, None, {}, pd.Timestamp(0), None)
+    nothing = recommender.Recommender("tiny", some, model, None, {}, pd.Timestamp(0), None)
     with pytest.raises(ValueError, match="no task that ranks items"):
         nothing.recommend("u1")
 
@@ -188,7 +190,7 @@ def test_task_that_ranks_users_is_no_donor_of_one_that_ranks_items(social):
     domain = DOMAIN.model_copy(update={"tasks": tasks})
     vectors = np.random.default_rng(1).normal(size=(3, 6)).astype("float32")
     found = assemble.assemble(social, {"tasks": vectors[:2]}, domain, sizes)
-    model = assemble.build_some(found, ("trust", "rating"), vectors[:2], sizes, seed=0)
+    model = twins.build_some(found, ("trust", "rating"), vectors[:2], sizes, seed=0)
     with pytest.raises(ValueError, match="no task of the model has its type ranking"):
         add_task(model, found, "next", TASKS["next_item"], vectors[2], sizes, 0)
     labels = social.examples["next_item"].dropna()

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from mtrec import cli
-from mtrec.own.check import check
-from mtrec.own.findings import as_lines, status
-from mtrec.own.language import other_language
-from mtrec.own.new import new
+from mtrec.domains.own.check import check
+from mtrec.domains.own.findings import as_lines, status
+from mtrec.domains.own.language import other_language
+from mtrec.domains.own.new import new
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp("2025-01-01")

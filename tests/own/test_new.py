@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtrec import cli
-from mtrec.config import ConfigError, experiment, read_params
-from mtrec.own import block
-from mtrec.own.files import FileError
-from mtrec.own.new import new
+from mtrec.config import experiment, read_params
+from mtrec.domains.own import block
+from mtrec.domains.own.files import FileError
+from mtrec.domains.own.new import new
+from mtrec.paths import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = b"user,item,time,rating\n" + b"".join(

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from mtrec import cli
-from mtrec.config import ConfigError
+from mtrec.lock import BusyError
+from mtrec.paths import ConfigError
 from mtrec.pipeline import run, stages
-from mtrec.pipeline.lock import BusyError
 
 BOTH = ("preprocessing", "training")
 COMMAND = """

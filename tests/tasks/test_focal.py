@@ -3,9 +3,10 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from mtrec.tasks import Binary, Multilabel
+from mtrec.tasks.binary import Binary
 from mtrec.tasks.focal import ASYMMETRIC, FOCAL, Focal
 from mtrec.tasks.logistic import Logistic
+from mtrec.tasks.multilabel import Multilabel
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 2, (60, 3)).astype("float32")

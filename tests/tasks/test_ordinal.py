@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from mtrec.models.heads import make_head
-from mtrec.tasks import Ordinal
+from mtrec.tasks.ordinal import Ordinal
 
 RNG = np.random.default_rng(0)
 STARS = Ordinal((1.0, 2.0, 3.5, 5.0))

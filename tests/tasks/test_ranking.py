@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, log_softmax, softmax
 
-from mtrec.tasks import Ranking
 from mtrec.tasks.pairwise import pairwise_loss
+from mtrec.tasks.ranking import Ranking
 from mtrec.tasks.sampled_softmax import sampled_softmax_loss
 
 RNG = np.random.default_rng(0)

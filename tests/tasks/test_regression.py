@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from scipy.stats import lognorm
 
-from mtrec.tasks import LogNormal, Regression
+from mtrec.tasks.lognormal import LogNormal
+from mtrec.tasks.regression import Regression
 
 RNG = np.random.default_rng(0)
 

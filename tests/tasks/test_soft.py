@@ -5,15 +5,13 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, log_softmax, softmax
 
-from mtrec.tasks import (
-    Binary,
-    LogNormal,
-    Multiclass,
-    Multilabel,
-    Ordinal,
-    Ranking,
-    Regression,
-)
+from mtrec.tasks.binary import Binary
+from mtrec.tasks.lognormal import LogNormal
+from mtrec.tasks.multiclass import Multiclass
+from mtrec.tasks.multilabel import Multilabel
+from mtrec.tasks.ordinal import Ordinal
+from mtrec.tasks.ranking import Ranking
+from mtrec.tasks.regression import Regression
 
 KINDS = {
     "binary": Binary(),

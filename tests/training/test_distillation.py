@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from mtrec.data.dataset import Dataset
-from mtrec.models import assemble
-from mtrec.models.assemble import build_some
+from mtrec.features.dataset import Dataset
+from mtrec.models import twins
+from mtrec.models.predict import predict
 from mtrec.models.store import load_model
-from mtrec.tasks import Binary
-from mtrec.training import checkpoint, distillation, experiment, together
+from mtrec.models.twins import build_some
+from mtrec.tasks.binary import Binary
+from mtrec.training import checkpoint, distillation, domain, together
 from mtrec.training.distillation import teach
-from mtrec.training.loop import Trainer, predict
+from mtrec.training.loop import Trainer
 from mtrec.training.objective import training_losses
 from tests.conftest import PAIR, SIZES, TASKS, TRAINING
 
@@ -178,7 +179,7 @@ def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side
 ):
     assembly, data = pair
     own = vectors["tasks"][: len(PAIR)]
-    models = assemble.build_models(assembly, own, SIZES, seed=3)
+    models = twins.build_models(assembly, own, SIZES, seed=3)
     training = data.take((world.examples["split"] == "train").to_numpy())
     heard = {}
 
@@ -187,8 +188,8 @@ def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side
             heard[len(heard)] = (list(types), rows.taught)
             super().__init__(model, types, scales, weights, rows, *others)
 
-    monkeypatch.setattr(experiment, "Trainer", Listener)
-    assemble.save_models(models, tmp_path / "untrained")
+    monkeypatch.setattr(domain, "Trainer", Listener)
+    twins.save_models(models, tmp_path / "untrained")
     found, run = {}, together.run
     for share, cores in ((0.0, "1"), (0.5, "2")):  # one by one, then several at a time
         monkeypatch.setenv("MTREC_WORKERS", cores)
@@ -198,7 +199,7 @@ def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side
         )
         keras.utils.set_random_seed(int(cores))  # of which no model may take notice
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
-        outcomes = experiment.train_models(
+        outcomes = domain.train_models(
             assembly, data, world.examples["split"], PAIR, settings, 0,
             tmp_path / "untrained", tmp_path / str(share), tmp_path / "checkpoints" / str(share),
         )  # fmt: skip

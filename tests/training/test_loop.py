@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.balancing import BALANCERS
-from mtrec.models import assemble
-from mtrec.training import checkpoint, experiment, loop
-from mtrec.training.experiment import clear_checkpoints, train_models
+from mtrec.models import twins
+from mtrec.registry import BALANCERS
+from mtrec.training import checkpoint, domain, loop
+from mtrec.training.domain import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
 from mtrec.training.parts import divide
 from mtrec.training.step import compile_step
@@ -283,8 +283,8 @@ def test_batch_without_any_label_stops_with_a_sentence(few):
 
 def test_unknown_optimiser_and_balancer_are_named(few):
     for change, message in (
-        ({"optimizer": "magic"}, "training.optimizer: 'magic' is unknown"),
-        ({"balancing": "magic"}, "'magic' is not a known method"),
+        ({"optimizer": "magic"}, "there is no optimizer 'magic'"),
+        ({"balancing": "magic"}, "there is no balancing method 'magic'"),
     ):
         with pytest.raises(ValueError, match=message):
             make(few.model(), few, TRAINING.model_copy(update=change))
@@ -293,8 +293,8 @@ def test_unknown_optimiser_and_balancer_are_named(few):
 @pytest.mark.usefixtures("eagerly")
 def test_all_models_are_trained_with_equal_steps_and_written(pair, vectors, world, tmp_path):
     assembly, data = pair
-    models = assemble.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
-    assemble.save_models(models, tmp_path / "untrained")
+    models = twins.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
+    twins.save_models(models, tmp_path / "untrained")
     outcomes = train_models(
         assembly, data, world.examples["split"], PAIR,
         TRAINING.model_copy(update={"epochs": 1}), 0, tmp_path / "untrained",
@@ -362,9 +362,9 @@ def test_the_only_task_of_a_domain_is_learnt_from_rows_with_its_label(few, monke
         def run(self, *arguments):
             return None
 
-    monkeypatch.setattr(experiment, "Trainer", Stub)
+    monkeypatch.setattr(domain, "Trainer", Stub)
     alone = replace(few.assembly, types={"kind": few.assembly.types["kind"]})
-    budget = experiment.Budget(
+    budget = domain.Budget(
         alone, FEW, TRAINING, 0, few.training, few.validation, tmp_path
     )  # fmt: skip
     budget.fit("joint", None, ("kind",), print)

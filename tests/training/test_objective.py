@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 
-from mtrec.data.dataset import Dataset
-from mtrec.data.schema import with_examples
-from mtrec.models.assemble import build_some
+from mtrec.features.dataset import Dataset
+from mtrec.models.twins import build_some
 from mtrec.settings import Task
-from mtrec.tasks import Binary, Regression
-from mtrec.training import workbench
+from mtrec.studies import workbench
+from mtrec.tables.schema import with_examples
+from mtrec.tasks.binary import Binary
+from mtrec.tasks.regression import Regression
 from mtrec.training.loop import Trainer
 from mtrec.training.objective import dependent, training_losses, validation_losses
 from tests.conftest import DOMAIN, SHORT, TASKS, make_run

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.models.assemble import build_models
+from mtrec.models.twins import build_models
 from mtrec.training.parts import Forward, complete, cut, divide, weighted
 from tests.conftest import SIZES
 

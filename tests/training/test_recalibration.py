@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mtrec.models import assemble
-from mtrec.models.assemble import build_some
+from mtrec.models import twins
+from mtrec.models.predict import predict
 from mtrec.models.store import load_model
-from mtrec.tasks import Binary
+from mtrec.models.twins import build_some
 from mtrec.tasks.base import smoothed_rate
-from mtrec.training import experiment
-from mtrec.training.loop import predict
+from mtrec.tasks.binary import Binary
+from mtrec.training import domain
 from mtrec.training.recalibration import recalibrate, shift
 from tests.conftest import FEW, PAIR, SIZES, TRAINING
 
@@ -84,9 +84,9 @@ def test_task_without_validation_labels_is_left_alone(model, few_assembly, parts
 def train_pair(pair, vectors, world, settings, untrained, trained):
     """Build the joint model, its ablations and the twins of two tasks, and train them."""
     assembly, data = pair
-    models = assemble.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
-    assemble.save_models(models, untrained)
-    experiment.train_models(
+    models = twins.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
+    twins.save_models(models, untrained)
+    domain.train_models(
         assembly, data, world.examples["split"], PAIR, settings, 0, untrained, trained, trained
     )
 
@@ -111,13 +111,13 @@ def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
 
 @pytest.mark.usefixtures("eagerly")
 def test_twin_teaches_what_it_said_before_the_shift(pair, vectors, world, tmp_path, monkeypatch):
-    heard, teach = {}, experiment.teach
+    heard, teach = {}, domain.teach
 
     def listen(model, name, training):
         heard[name] = model.get_layer(f"{name}_head").bias.numpy()
         return teach(model, name, training)
 
-    monkeypatch.setattr(experiment, "teach", listen)
+    monkeypatch.setattr(domain, "teach", listen)
     settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": True, "distillation": 0.5})
     train_pair(pair, vectors, world, settings, tmp_path, tmp_path)
     kept = load_model(tmp_path / "like.keras").get_layer("like_head").bias.numpy()

@@ -2,7 +2,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import tensorflow
 
+from mtrec import cores
 from mtrec.training import together
 
 BAR = SimpleNamespace(advance=lambda *given, **more: None)
@@ -37,19 +39,19 @@ def test_an_error_of_one_stops_the_others_after_their_epoch_and_begins_no_more()
 @pytest.mark.parametrize(("given", "expected"), [("1", 1), ("2", 3), ("4", 5)])
 def test_models_at_a_time_follow_the_cores_that_the_pipeline_gives(monkeypatch, given, expected):
     monkeypatch.setenv("MTREC_WORKERS", given)
-    assert together.at_a_time() == expected
+    assert cores.at_a_time() == expected
 
 
 def test_a_gpu_has_one_training_at_a_time(monkeypatch):
-    monkeypatch.setattr(together, "device", lambda: "NVIDIA H200")
-    assert together.at_a_time() == 1
+    monkeypatch.setattr(cores, "device", lambda: "NVIDIA H200")
+    assert cores.at_a_time() == 1
 
 
 @pytest.mark.parametrize(("given", "expected"), [("1", []), ("2", [1]), ("8", [4])])
 def test_trainings_side_by_side_give_an_operation_half_the_cores(monkeypatch, given, expected):
     asked = []
-    threading = together.tf.config.threading
+    threading = tensorflow.config.threading
     monkeypatch.setattr(threading, "set_intra_op_parallelism_threads", asked.append)
     monkeypatch.setenv("MTREC_WORKERS", given)
-    together.halve_cores()
+    cores.halve_cores()
     assert asked == expected

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtrec.data import links
-from mtrec.models import assemble
+from mtrec.features import assemble, links
+from mtrec.models import twins
 from mtrec.training.objective import training_losses, validation_losses
 from mtrec.training.parts import Forward, complete, cut, divide
 from mtrec.training.step import compile_evaluation
@@ -28,7 +28,7 @@ class World:
         self.assembly = assemble.assemble(social, vectors, domain, SIZES)
         self.data = assemble.dataset(self.assembly, social, tasks)
         names = tuple(self.assembly.types)
-        self.model = assemble.build_some(self.assembly, names, vectors["tasks"], SIZES, seed=3)
+        self.model = twins.build_some(self.assembly, names, vectors["tasks"], SIZES, seed=3)
         for variable in self.model.trainable_variables:
             variable.assign(variable + rng.normal(size=variable.shape) * 0.1)
         known = np.flatnonzero(self.data.masks["trust"])[:20]

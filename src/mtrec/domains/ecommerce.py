@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data.schema import Account, Tables, require_columns
-from mtrec.data.split import add_cold_flags
 from mtrec.domains import candidates
 from mtrec.domains.household_features import context_columns
+from mtrec.tables.schema import Account, Tables, require_columns
+from mtrec.tables.split import add_cold_flags
 
 NOT_PRODUCTS = (
     "COUPON", "FUEL", "MISCELLANEOUS", "POSTAL CENTER", "CNTRL/STORE SUP", "CHARITABLE CONT",

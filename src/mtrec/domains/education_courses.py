@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data import split as splits
-from mtrec.data.past import running
-from mtrec.data.schema import Account, Tables, require_columns
+from mtrec.tables import split as splits
+from mtrec.tables.past import running
+from mtrec.tables.schema import Account, Tables, require_columns
 
 COLUMNS = ["s", "d", "studage", "lectage", "service", "dept", "y"]
 
@@ -67,7 +67,7 @@ def load_raw(folder: Path) -> Raw:
         FetchError: the file is missing or another one.
         SchemaError: a column is missing.
     """
-    from mtrec.data.fetch import verified  # it reads the settings, which know this module
+    from mtrec.fetch.download import verified  # it reads the settings, which know this module
 
     file = verified(folder / "InstEval.pkl.xz")
     ratings = pd.read_pickle(file, compression="xz")

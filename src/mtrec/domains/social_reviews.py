@@ -22,9 +22,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data import split as splits
-from mtrec.data.past import running
-from mtrec.data.schema import Account, Tables, require_columns
+from mtrec.tables import split as splits
+from mtrec.tables.past import running
+from mtrec.tables.schema import Account, Tables, require_columns
 
 NAMES = {
     "Clothing ID": "product",

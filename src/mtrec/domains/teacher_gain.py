@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from mtrec.data.schema import Tables
-from mtrec.evaluation import intervals
+from mtrec.metrics import intervals
+from mtrec.tables.schema import Tables
 
 Scorer = Callable[[pd.DataFrame], pd.DataFrame]
 SUBJECTS = {"math": "last_math", "reading": "last_reading"}
@@ -115,7 +115,7 @@ def interval(
     """95 % bootstrap interval of ``statistic``, resampling whole schools.
 
     A cell lies in one school, so a school drawn twice changes no mean of a cell.
-    See :func:`mtrec.evaluation.intervals.interval`.
+    See :func:`mtrec.metrics.intervals.interval`.
     """
     schools = table.groupby("school").ngroups
     weights = intervals.weightings(table["school"].to_numpy(), resamples, seed).astype(int)

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtrec.data import split as splits
-from mtrec.data.past import running
-from mtrec.data.schema import Account, Tables, require_columns
+from mtrec.tables import split as splits
+from mtrec.tables.past import running
+from mtrec.tables.schema import Account, Tables, require_columns
 
 FOLD_ROWS = 20_000
 LIKED = 4

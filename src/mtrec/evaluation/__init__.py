@@ -1,1 +1,1 @@
-"""Metrics, intervals, baselines, figures and the comparison with committed references."""
+"""All models of a domain on its test rows, and the comparison with the committed reference."""

@@ -11,14 +11,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.data.dataset import Dataset
-from mtrec.evaluation import baselines, peers
-from mtrec.evaluation.peers.base import PeerTask
-from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.models.ablation import WITHOUT_GRAPH, WITHOUT_TEXT
-from mtrec.models.assemble import JOINT, Assembly
-from mtrec.tasks import Ranking
-from mtrec.training.loop import predict
+from mtrec.features.ablation import WITHOUT_GRAPH, WITHOUT_TEXT
+from mtrec.features.assemble import Assembly
+from mtrec.features.candidates import left_out
+from mtrec.features.dataset import Dataset
+from mtrec.metrics.ranks import ranks
+from mtrec.models.predict import predict
+from mtrec.models.twins import JOINT
+from mtrec.peers import baselines
+from mtrec.peers.base import PeerTask
+from mtrec.registry import PEERS
+from mtrec.tasks.ranking import Ranking
 
 Array = np.ndarray
 SINGLE, SELF_TAUGHT, BASELINE = "single", "self_taught", "baseline"
@@ -103,7 +106,7 @@ class HeldOut:
         rows = self.rows(task)
         found = {BASELINE: means[rows]}
         for peer in settings.peers:
-            found[peer] = peers.predict(peer, asked)[rows]
+            found[peer] = PEERS[peer](asked)[rows]
         return {system: self._placed(task, scores) for system, scores in found.items()}
 
     def predictions(self, task: str, systems: Mapping[str, Array]) -> Predictions:

@@ -9,16 +9,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.data import links as user_links
-from mtrec.data.encoder import Encoder
-from mtrec.data.offsets import input_name
+from mtrec.features import links as user_links
+from mtrec.features.encoder import Encoder
+from mtrec.features.offsets import input_name
+from mtrec.features.visibility import Visible, group
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
 from mtrec.models.heads import LabelEmbeddingHead, RowNumbers, make_head
 from mtrec.models.history import HistoryEncoder
 from mtrec.models.seeds import draw
 from mtrec.models.shared import make_shared
-from mtrec.models.visibility import Visible, group
-from mtrec.tasks import Ranking, TaskType
+from mtrec.tasks.base import TaskType
+from mtrec.tasks.ranking import Ranking
 
 SMALL = 16_384  # items of a table that is encoded whole: about what a batch's histories name
 
@@ -55,7 +56,7 @@ def build(
         offsets: logits per row of the tasks that start from an offset, whether in this model or
             not: all of a domain's models have the same inputs.
         linked: tasks whose head reads links among users, whether in this model or not.
-        links: those of training by task (:func:`mtrec.data.links.adjacency`); none for a model
+        links: those of training by task (:func:`mtrec.features.links.adjacency`); none for a model
             that is to know no links.
 
     Returns:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.data.features import Field
+from mtrec.features.fields import Field
 
 FIXED = ("text", "graph", "factors")  # kinds whose values are rows of a table of vectors
 

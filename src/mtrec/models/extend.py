@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import pandas as pd
 
-from mtrec.data import links
-from mtrec.data.dataset import fit_type
-from mtrec.models.assemble import Assembly
+from mtrec.features import links
+from mtrec.features.assemble import Assembly
+from mtrec.features.dataset import fit_type
+from mtrec.features.visibility import Visible, visible
 from mtrec.models.build import build
 from mtrec.models.shared.task_conditioned import TaskConditioned
-from mtrec.models.visibility import Visible, visible
-from mtrec.names import choose_head, choose_loss
-from mtrec.tasks import TASK_TYPES, TaskType
+from mtrec.registry import TASK_TYPES
+from mtrec.tasks.base import TaskType
 
 TEMPERATURE = 0.1  # of the donors' weights; a cosine higher by this much weighs e times as much
 UNITS = {"mean", "deviation", "log_popularity"}  # fields of a type that change no logit's meaning
@@ -228,11 +228,11 @@ def _kind(
 
 def _fits(kind: TaskType, task: Any) -> bool:
     """Whether a fitted type is what the settings of a task ask for."""
-    loss = choose_loss(task.type, task.loss, task.head)
-    asked = TASK_TYPES.get(loss, TASK_TYPES[task.type])  # lognormal is a type of its own
+    loss = TASK_TYPES.choose_loss(task.type, task.loss, task.head)
+    asked = TASK_TYPES[loss if loss in TASK_TYPES else task.type]  # lognormal is a type of its own
     same_loss = getattr(kind, "loss_name", loss) == loss
     same_candidates = getattr(kind, "candidates", task.candidates) == task.candidates
-    same_head = kind.head == choose_head(task.type, task.head)
+    same_head = kind.head == TASK_TYPES.choose_head(task.type, task.head)
     return type(kind) is asked and same_head and same_loss and same_candidates
 
 

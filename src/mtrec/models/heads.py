@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from mtrec.models.linked import LinkedCatalogueHead
-from mtrec.tasks import TaskType
+from mtrec.tasks.base import TaskType
 
 
 @keras.saving.register_keras_serializable("mtrec")

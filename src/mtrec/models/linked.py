@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.data.links import KINDS, MOST, tables
+from mtrec.features.links import KINDS, MOST, tables
 from mtrec.models.encoders import Lookup
 
 
@@ -17,7 +17,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
     :math:`z_c = \langle q W, s_c\rangle / \sqrt{d} + b_c + \sum_k w_k(q) \log(1 + n_{kc})`.
 
     :math:`n_{kc}` counts the links of kind :math:`k` between the row's user and candidate c, see
-    :mod:`mtrec.data.links`, without the row's own link; how much a kind counts is linear in the
+    :mod:`mtrec.features.links`, without the row's own link; how much a kind counts is linear in the
     tower's output. Called with the tower's output ``(batch, units)``, the users' states
     ``(users, d)``, and rows of users ``(batch,)``: the row's own and the one of its own link, 0
     for none. Gives ``(batch, users)``.
@@ -44,7 +44,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
         )
 
     def fill(self, chose: Any) -> None:
-        """Copy the links of training, from :func:`mtrec.data.links.adjacency`, into the layer."""
+        """Copy the links of training, from :func:`mtrec.features.links.adjacency`."""
         for name, values in {"chose": chose, **tables(chose)}.items():
             self.tables[name].table.assign(values)
 

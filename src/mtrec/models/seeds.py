@@ -1,8 +1,10 @@
-"""Seeds of what a model draws while it is trained, kept in the model's own file."""
+"""Seeds: of the process, and of what a model draws while it is trained."""
 
 from __future__ import annotations
 
 import random
+
+import keras
 
 
 def draw() -> int:
@@ -13,3 +15,12 @@ def draw() -> int:
     process had drawn.
     """
     return random.randint(1, 10**9)
+
+
+def make_deterministic(seed: int, enabled: bool = True) -> None:
+    """Seed Python, NumPy and Keras, and ask TensorFlow for deterministic operations."""
+    keras.utils.set_random_seed(seed)
+    if enabled and keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
-from mtrec.data.archive import EPOCH
+from mtrec.files import EPOCH
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 from mtrec import cores
-from mtrec.config import find_root, read_params
-from mtrec.data.fetch import settle
+from mtrec.config import read_params
+from mtrec.fetch.download import settle
+from mtrec.lock import clear_dvc, keep_dvc_lock, mend_dvc_lock, only_run
+from mtrec.paths import find_root
 from mtrec.pipeline import stages
 from mtrec.pipeline.domain import DomainRun, environment
-from mtrec.pipeline.lock import clear_dvc, keep_dvc_lock, mend_dvc_lock, only_run
 from mtrec.pipeline.screen import Screen
 from mtrec.pipeline.stages import Plan
 

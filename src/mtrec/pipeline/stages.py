@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtrec.config import ConfigError
+from mtrec.paths import ConfigError
 from mtrec.settings import Config
 
 DEFAULT = "video"  # the domain of `make repro` and `make test`

@@ -22,7 +22,7 @@ class TaskType(ABC):
     ``from_config`` carry it into a saved model.
 
     Attributes:
-        metrics: family of :data:`mtrec.evaluation.metrics.METRICS` that judges its predictions.
+        metrics: family of :data:`mtrec.metrics.families.METRICS` that judges its predictions.
     """
 
     metrics: ClassVar[str]
@@ -41,7 +41,7 @@ class TaskType(ABC):
         Args:
             labels: training labels without missing values.
             catalogue: ids of all candidates in the order of their table (ranking only).
-            head: name of the head, see :mod:`mtrec.names`; None for the type's default.
+            head: name of the head, see :mod:`mtrec.registry`; None for the type's default.
             loss: name of the loss; None for the type's default.
         """
 

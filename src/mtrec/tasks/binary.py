@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, float_labels, inside, smoothed_rate, soft_bits
 from mtrec.tasks.focal import FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
@@ -36,7 +36,7 @@ class Binary(TaskType):
         Raises:
             ValueError: another value occurs, or only one of them.
         """
-        choose_head("binary", head)
+        TASK_TYPES.choose_head("binary", head)
         found = set(labels.astype(float))
         odd = sorted(found - {0.0, 1.0})
         if odd:
@@ -49,7 +49,7 @@ class Binary(TaskType):
                 f"label '{labels.name}' of a binary task is always {found.pop():g} in the training "
                 "split: a task with one class. Check the split or drop the task."
             )
-        return cls(choose_loss("binary", loss))
+        return cls(TASK_TYPES.choose_loss("binary", loss))
 
     @property
     def head(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies, soft_classes
 
 
@@ -36,8 +36,8 @@ class Multiclass(TaskType):
         Raises:
             ValueError: fewer than two classes.
         """
-        choose_head("multiclass", head)
-        choose_loss("multiclass", loss)
+        TASK_TYPES.choose_head("multiclass", head)
+        TASK_TYPES.choose_loss("multiclass", loss)
         classes = tuple(sorted(labels.unique()))
         if len(classes) < 2:
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate, soft_bits
 from mtrec.tasks.focal import ASYMMETRIC, FOCAL
 from mtrec.tasks.logistic import BitLoss, Logistic
@@ -48,7 +48,11 @@ class Multilabel(TaskType):
                 f"label '{labels.name}' of a multi-label task is empty in every training row; "
                 "expected lists of names. Check the domain's examples or drop the task."
             )
-        return cls(classes, choose_head("multilabel", head), choose_loss("multilabel", loss))
+        return cls(
+            classes,
+            TASK_TYPES.choose_head("multilabel", head),
+            TASK_TYPES.choose_loss("multilabel", loss),
+        )
 
     @property
     def outputs(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate, soft_bits
 
 
@@ -46,8 +46,8 @@ class Ordinal(TaskType):
         Raises:
             ValueError: a label is not a finite number, or fewer than two levels.
         """
-        choose_head("ordinal", head)
-        choose_loss("ordinal", loss)
+        TASK_TYPES.choose_head("ordinal", head)
+        TASK_TYPES.choose_loss("ordinal", loss)
         values = pd.to_numeric(labels, errors="coerce").to_numpy(dtype="float64")
         odd = labels[~np.isfinite(values)]
         if len(odd):

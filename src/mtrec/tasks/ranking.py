@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, class_index, log_frequencies, soft_classes
 from mtrec.tasks.pairwise import pairwise_loss
 from mtrec.tasks.sampled_softmax import sampled_softmax_loss
@@ -47,8 +47,8 @@ class Ranking(TaskType):
         Raises:
             ValueError: a label is not in the catalogue.
         """
-        head = choose_head("ranking", head)
-        loss = choose_loss("ranking", loss)
+        head = TASK_TYPES.choose_head("ranking", head)
+        loss = TASK_TYPES.choose_loss("ranking", loss)
         unknown = labels[~labels.isin(catalogue)]
         if len(unknown):
             raise ValueError(

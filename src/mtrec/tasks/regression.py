@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.names import choose_head, choose_loss
+from mtrec.registry import TASK_TYPES
 from mtrec.tasks.base import Array, TaskType, float_labels
 from mtrec.tasks.lognormal import LogNormal
 
@@ -44,8 +44,8 @@ class Regression(TaskType):
         Raises:
             ValueError: infinite labels, all labels equal, or negative ones under a ReLU head.
         """
-        head = choose_head("regression", head)
-        if choose_loss("regression", loss, head) == "lognormal":
+        head = TASK_TYPES.choose_head("regression", head)
+        if TASK_TYPES.choose_loss("regression", loss, head) == "lognormal":
             return LogNormal.fit(labels, catalogue)
         values = labels.to_numpy(dtype="float64")
         if not np.isfinite(values).all():

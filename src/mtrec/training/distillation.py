@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from mtrec.data.dataset import Dataset
-from mtrec.training.loop import predict
+from mtrec.features.dataset import Dataset
+from mtrec.models.predict import predict
 
 LARGEST = 2**28  # logits per task that are kept, at two bytes each
 

@@ -15,22 +15,14 @@ import pandas as pd
 import tensorflow as tf
 
 from mtrec.balancing import make_balancer
-from mtrec.data.dataset import Dataset
-from mtrec.tasks import TaskType
+from mtrec.features.dataset import Dataset
+from mtrec.registry import OPTIMIZERS
+from mtrec.tasks.base import TaskType
 from mtrec.training import checkpoint
-from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
 from mtrec.training.parts import divide
 from mtrec.training.step import compile_evaluation, compile_step, compile_steps
 
-OPTIMIZERS: dict[str, Any] = {
-    "adamw": keras.optimizers.AdamW,
-    "adam": keras.optimizers.Adam,
-    "sgd": keras.optimizers.SGD,
-    "adagrad": keras.optimizers.Adagrad,
-    "lion": keras.optimizers.Lion,
-    "lazy_adamw": LazyAdamW,
-}
 UNBROKEN = 100  # steps that TensorFlow takes before Python hears of a keyboard interrupt
 
 
@@ -53,21 +45,6 @@ class Outcome:
     curve: pd.DataFrame
     best_epoch: int
     rows_per_second: float
-
-
-def make_deterministic(seed: int, enabled: bool = True) -> None:
-    """Seed Python, NumPy and TensorFlow, and ask TensorFlow for deterministic operations."""
-    keras.utils.set_random_seed(seed)
-    if enabled:
-        tf.config.experimental.enable_op_determinism()
-
-
-def device() -> str:
-    """The accelerator that training runs on, or ``CPU``."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
 
 
 class Trainer:
@@ -251,44 +228,12 @@ def make_optimizer(
     Raises:
         ValueError: unknown name.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(
-            f"training.optimizer: '{name}' is unknown (known: {', '.join(OPTIMIZERS)}). "
-            "Name one of these in params.yaml."
-        )
     return OPTIMIZERS[name](
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         use_ema=ema_momentum > 0,
         ema_momentum=ema_momentum,
     )
-
-
-def compile_forward(model: keras.Model) -> Any:
-    """Compiled function from the model's inputs to logits by task."""
-    return tf.function(
-        lambda part: model(part, training=False), reduce_retracing=True, autograph=False
-    )
-
-
-def predict(
-    model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096, forward: Any = None
-) -> dict[str, np.ndarray]:
-    """Logits by task for all rows, ``(n, outputs)`` each.
-
-    Args:
-        model: of a domain.
-        inputs: the model's inputs by name, ``n`` rows each.
-        batch: rows at a time.
-        forward: the model compiled by :func:`compile_forward`; compiled anew if None.
-    """
-    forward = forward or compile_forward(model)
-    rows = len(inputs["user"])
-    parts = [
-        forward({name: tf.constant(values[i : i + batch]) for name, values in inputs.items()})
-        for i in range(0, rows, batch)
-    ]
-    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
 def _order(seed: int, epoch: int, rows: int, shape: tuple[int, int]) -> np.ndarray:

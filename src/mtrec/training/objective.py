@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtrec.data.dataset import Dataset
-from mtrec.tasks import Binary, TaskType
+from mtrec.features.dataset import Dataset
+from mtrec.tasks.base import TaskType
+from mtrec.tasks.binary import Binary
 from mtrec.tasks.dependent import entire_space_loss
 from mtrec.training.tops import Known
 

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtrec.data.offsets import input_name
+from mtrec.features.offsets import input_name
 from mtrec.training.tops import Top, answers
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from mtrec.data.dataset import Dataset
-from mtrec.tasks import Binary, TaskType
-from mtrec.tasks.base import smoothed_rate
-from mtrec.training.loop import predict
+from mtrec.features.dataset import Dataset
+from mtrec.models.predict import predict
+from mtrec.tasks.base import TaskType, smoothed_rate
+from mtrec.tasks.binary import Binary
 
 BEYOND = 20.0  # logits further than this from 0 stand for a rate that no number of rows has
 

@@ -12,10 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import tensorflow as tf
-
 from mtrec import cores, progress
-from mtrec.training.loop import device
 
 T = TypeVar("T")
 Train = Callable[[str, Callable[[int], None]], T]
@@ -34,7 +31,7 @@ def run(
         train: trains one model.
         names: the models, in the order in which they begin.
         bar: advances with each model.
-        workers: how many at a time; :func:`at_a_time` if None.
+        workers: how many at a time; :func:`mtrec.cores.at_a_time` if None.
 
     Returns:
         What ``train`` returned, by name, in the order of ``names``.
@@ -51,7 +48,7 @@ def run(
         bar.advance(note=name)
         return found
 
-    with ThreadPoolExecutor(workers or at_a_time()) as pool:
+    with ThreadPoolExecutor(workers or cores.at_a_time()) as pool:
         futures = {name: pool.submit(one, name) for name in names}
         try:
             return {name: future.result() for name, future in futures.items()}
@@ -59,20 +56,3 @@ def run(
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def at_a_time() -> int:
-    """Trainings at a time: one on a GPU or a single core, else one more than there are cores.
-
-    One more, because trainings differ in length and the last one should not leave a core idle."""
-    return cores.granted() + 1 if cores.granted() > 1 and device() == "CPU" else 1
-
-
-def halve_cores() -> None:
-    """Let one operation take half the cores at most, as trainings side by side want them all.
-
-    Raises:
-        RuntimeError: TensorFlow has computed something already.
-    """
-    if at_a_time() > 1:
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, cores.granted() // 2))

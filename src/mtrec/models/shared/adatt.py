@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from mtrec.models.shared.base import gated
 from mtrec.models.shared.task_experts import TaskExperts
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -81,3 +85,9 @@ class AdaTT(TaskExperts):
         """Gates and residuals in one: ``(..., slots, width)`` -> ``(..., slots, all experts)``."""
         gates = self.mix_level(level, states, training)
         return gates + ops.cast(self.residual(level), gates.dtype)
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> AdaTT:
+    """The layer of these sizes."""
+    own: dict[str, Any] = {"private_experts": sizes.private_experts, "levels": sizes.levels}
+    return AdaTT(**own, **gated(groups, sizes, text_width))

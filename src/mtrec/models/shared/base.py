@@ -11,6 +11,7 @@ from keras import ops
 
 from mtrec.models.seeds import draw
 from mtrec.models.shared.gates import imbalance, mixture
+from mtrec.settings import Shared
 
 
 class SharedLayer(keras.layers.Layer):
@@ -192,3 +193,16 @@ def require_experts(layer: str, **counts: int) -> None:
             f"shared layer {layer}: there is no expert to mix (found: {found}). Set "
             f"model_building.shared.{next(iter(counts))} in params.yaml to 1 or more."
         )
+
+
+def gated(groups: list[int], sizes: Shared, text_width: int) -> dict[str, Any]:
+    """What layers with experts and gates take from the settings."""
+    return {
+        "groups": groups,
+        "experts": sizes.experts,
+        "units": sizes.units,
+        "text_width": text_width,
+        "gate_dropout": sizes.gate_dropout,
+        "load_balance": sizes.load_balance,
+        "name": "shared",
+    }

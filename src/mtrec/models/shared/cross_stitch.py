@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from mtrec.models.shared.base import SharedLayer, project, project_slots
+from mtrec.settings import Shared
 
 OWN, OTHERS = 0.9, 0.1  # what a task first takes of its own network, and of all others
 
@@ -81,3 +82,8 @@ def stitches(tasks: int) -> np.ndarray:
     if tasks == 1:
         return np.ones((1, 1))
     return np.where(np.eye(tasks, dtype=bool), OWN, OTHERS / (tasks - 1))
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> CrossStitch:
+    """The layer of these sizes."""
+    return CrossStitch(groups, sizes.units, sizes.levels, name="shared")

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, project, require_experts
+from mtrec.models.shared.base import GatedLayer, gated, project, require_experts
 from mtrec.models.shared.gates import fuse
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -75,3 +76,8 @@ class MMoE(GatedLayer):
         gates = ops.unstack(self.gate(inputs, training), axis=1)
         pairs = zip(gates, self.groups, strict=True)
         return ops.stack([fuse(gate, hidden[group]) for gate, group in pairs], axis=1)
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> MMoE:
+    """The layer of these sizes."""
+    return MMoE(**gated(groups, sizes, text_width))

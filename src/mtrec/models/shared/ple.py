@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from mtrec.models.shared.base import gated
 from mtrec.models.shared.task_experts import TaskExperts
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -70,3 +74,14 @@ def spread(logits, place: np.ndarray):
     flat = ops.reshape(logits, (-1, *logits.shape[1:-2], tasks * reach))
     kernel = ops.cast(blocks.reshape(tasks * reach, tasks * experts), logits.dtype)
     return ops.reshape(ops.matmul(flat, kernel), (-1, *logits.shape[1:-1], experts))
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> PLE:
+    """The layer of these sizes."""
+    own: dict[str, Any] = {"private_experts": sizes.private_experts, "levels": sizes.levels}
+    return PLE(**own, **gated(groups, sizes, text_width))
+
+
+def make_cgc(groups: list[int], sizes: Shared, text_width: int) -> PLE:
+    """Customised gate control: one level of :class:`PLE`."""
+    return PLE(private_experts=sizes.private_experts, levels=1, **gated(groups, sizes, text_width))

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from mtrec.models.shared.base import SharedLayer, pick
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -32,3 +33,8 @@ class SharedBottom(SharedLayer):
     def call(self, inputs):
         """``(batch, groups, width)`` -> ``(batch, tasks, units)``."""
         return pick(self.bottom(inputs), self.groups)
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> SharedBottom:
+    """The layer of these sizes."""
+    return SharedBottom(groups, sizes.units, name="shared")

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from mtrec.models.shared.base import SharedLayer, pick
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -92,3 +93,8 @@ class Star(SharedLayer):
     def get_config(self) -> dict[str, Any]:
         """Groups, domains and sizes."""
         return {**super().get_config(), "levels": self.levels, "domains": list(self.domains)}
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> Star:
+    """The layer of these sizes."""
+    return Star(groups, sizes.units, sizes.levels, name="shared")

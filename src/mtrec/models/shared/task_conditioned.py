@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mtrec.models.shared.base import GatedLayer, pick, project, require_experts
+from mtrec.models.shared.base import GatedLayer, gated, pick, project, require_experts
 from mtrec.models.shared.gates import fuse
+from mtrec.settings import Shared
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -81,3 +82,9 @@ class TaskConditioned(GatedLayer):
     def get_config(self) -> dict[str, Any]:
         """Groups and sizes."""
         return {**super().get_config(), "rank": self.rank}
+
+
+def make(groups: list[int], sizes: Shared, text_width: int) -> TaskConditioned:
+    """The layer of these sizes."""
+    # without text vectors, the layer keeps its one-hot table: one column per task
+    return TaskConditioned(**gated(groups, sizes, text_width or len(groups)))

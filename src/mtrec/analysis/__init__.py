@@ -1,1 +1,0 @@
-"""What tasks have to do with each other: labels, gradients, affinity, transfer, grouping."""

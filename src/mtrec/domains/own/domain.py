@@ -1,0 +1,222 @@
+"""Your own data: events of users with items, and tables of either, in the roles that you name.
+
+`mtrec new` writes the settings; `params.yaml` says which column is what. Without timestamps a
+seeded shuffle plays the part of time, so that "strictly before" still is a valid rule. Items and
+users that have no table, or are missing from theirs, are known by their ids alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mtrec.domains.own import files, values
+from mtrec.domains.own.cells import as_text
+from mtrec.domains.own.settings import Settings as Settings  # what config looks for
+from mtrec.domains.own.sides import number_column, side_table
+from mtrec.tables import split as splits
+from mtrec.tables.past import running
+from mtrec.tables.schema import Account, Tables, require_columns
+
+FILES = ("csv", "csv.gz", "parquet", "parquet.gz")
+OTHER = "OTHER"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The files as tables of text cells; a file that is not there is an empty table."""
+
+    events: pd.DataFrame
+    items: pd.DataFrame
+    users: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Part(Raw):
+    """Part of the raw data: what is taken is decided once the settings say what columns mean."""
+
+    before: pd.Timestamp | None = None
+    sample: tuple[int, int] | None = None  # users, seed
+
+
+def load_raw(folder: Path) -> Raw:
+    """Read ``events``, ``items`` and ``users`` in ``folder``, each CSV or Parquet, perhaps gzipped.
+
+    Raises:
+        FileError: there are no events, or a file cannot be used.
+    """
+    if find(folder, "events") is None:
+        raise files.FileError(
+            f"{folder}: there is no events file (events.csv, .csv.gz or .parquet); run "
+            f"`mtrec new {folder.name} --events FILE` to copy it there."
+        )
+    found = {name.name: find(folder, name.name) for name in fields(Raw)}
+    return Raw(**{n: files.read(f).frame if f else pd.DataFrame() for n, f in found.items()})
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """The file of that name in ``folder``, whatever its format, or None."""
+    candidates = (folder / f"{name}.{suffix}" for suffix in FILES)
+    return next((file for file in candidates if file.is_file() or file.is_symlink()), None)
+
+
+def truncate(raw: Raw, cutoff: pd.Timestamp) -> Part:
+    """The raw data as it was before ``cutoff``; for the check that features know no future."""
+    part = raw if isinstance(raw, Part) else Part(raw.events, raw.items, raw.users)
+    return replace(part, before=cutoff)
+
+
+def sample_raw(raw: Raw, users: int, seed: int) -> Part:
+    """The raw data of some users, or all there are; for checks that need not see everyone."""
+    part = raw if isinstance(raw, Part) else Part(raw.events, raw.items, raw.users)
+    return replace(part, sample=(users, seed))
+
+
+def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
+    """Make the four tables; every event is an example.
+
+    Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns by their name, and
+    ``next_<column>``; context columns count and average what came strictly before.
+
+    Raises:
+        SchemaError: a column that the settings name is missing.
+        ValueError: no event is left.
+    """
+    account = Account()
+    events = _in_time(_events(raw, settings, account), settings, seed, account)
+    sides = {
+        name: side_table(getattr(raw, f"{name}s"), getattr(settings, f"{name}s"), name,
+                         events[f"{name}_id"], account)
+        for name in ("item", "user")
+    }  # fmt: skip
+    if isinstance(raw, Part) and raw.before is not None:
+        events = events[events["timestamp"] < raw.before]
+    examples = events.drop(columns=list(settings.events.numeric)).assign(
+        next_item=events["item_id"], **_context(events, settings)
+    )
+    if settings.like_from is not None:
+        like = (events["rating"] >= settings.like_from).astype("float64")
+        examples["like"] = like.where(events["rating"].notna())
+    items, training = sides["item"].set_index("item_id"), events[events["split"] == "train"]
+    for column in settings.next_of:
+        require_columns(items, [column], "items")
+        label = frequent(items[column], training["item_id"], settings.classes)
+        examples[f"next_{column}"] = examples["item_id"].map(label)
+    columns = [name for name in events if name not in ("split", *settings.events.binary)]
+    past = events.sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
+    return Tables(
+        sides["user"],
+        sides["item"],
+        past[columns],
+        splits.add_cold_flags(examples),
+        account.frame(),
+    )
+
+
+def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
+    """Clean events with their split, in the order of time."""
+    named = settings.events
+    optional = [c for c in (named.timestamp, named.rating) if c is not None]
+    require_columns(
+        raw.events, [named.user_id, named.item_id, *optional, *named.numeric, *named.binary],
+        "events",
+    )  # fmt: skip
+    events = pd.DataFrame(
+        {key: values.ids(raw.events[getattr(named, key)]) for key in ("user_id", "item_id")}
+    )
+    if isinstance(raw, Part) and raw.sample is not None:
+        known = pd.Series(events["user_id"].dropna().unique()).sort_values()
+        chosen = known.sample(min(raw.sample[0], len(known)), random_state=raw.sample[1])
+        events = events[events["user_id"].isin(chosen)]
+    cells = raw.events.loc[events.index]
+    if named.timestamp is not None:
+        events["timestamp"] = values.times(cells[named.timestamp], named.time_unit)
+    if named.rating is not None:
+        events["rating"] = number_column(cells, named.rating, "events", account)
+    for column in named.numeric:
+        events[column] = number_column(cells, column, "events", account)
+    for column in named.binary:
+        events[column] = values.yes_or_no(cells[column])
+    events = _without_broken(events, account)
+    if events.empty:
+        raise ValueError(
+            "events: no row has a user, an item and a time that can be read; check the columns "
+            "under data.events in params.yaml with `mtrec check`."
+        )
+    return events
+
+
+def _without_broken(events: pd.DataFrame, account: Account) -> pd.DataFrame:
+    """Events with both ids and, if they have times at all, with a time; each once."""
+    for key, what in (("user_id", "no user id"), ("item_id", "no item id")):
+        events = account.drop(events, events[key].isna(), "events", what, "cannot be learnt from")
+    if "timestamp" in events:
+        events = account.drop(
+            events, events["timestamp"].isna(), "events", "no time",
+            "missing, not readable in the unit of params.yaml, or outside 1900 to 2100",
+        )  # fmt: skip
+        twice, why = (
+            ["user_id", "item_id", "timestamp"],
+            "same user, item and time: the first stays",
+        )
+    else:
+        twice, why = (
+            ["user_id", "item_id"],
+            "without times a repetition would be known: one stays",
+        )
+    return account.drop(events, events.duplicated(twice), "events", "duplicate", why)
+
+
+def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Account) -> pd.DataFrame:
+    """Add ``split``, and ``timestamp`` where there is none; rows in the order of time."""
+    shares = (settings.validation_share, settings.test_share)
+    events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
+    if "timestamp" not in events:
+        events["timestamp"] = splits.shuffled_times(events["split"], seed)
+        account.add("events", "no times", "derived", len(events), len(events),
+                    "a seeded shuffle plays the part of time: training comes first")  # fmt: skip
+    return events.sort_values("timestamp", kind="stable", ignore_index=True)
+
+
+def _context(events: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
+    """Number of earlier events and mean of earlier ratings, of the user and of the item.
+
+    Where the split is not in time, only training rows are counted.
+    """
+    known = pd.Series(True, index=events.index)
+    if settings.split != "temporal":
+        known = events["split"] == "train"
+    columns = {}
+    for side in ("user", "item"):
+        keys = events[["timestamp"]].assign(key=pd.factorize(events[f"{side}_id"])[0], one=1.0)
+        columns[f"{side}_count"] = np.log1p(running(keys, "key", "one", known)[0])
+        if settings.events.rating is not None:
+            keys["one"] = events["rating"]
+            columns[f"{side}_mean_rating"] = running(keys, "key", "one", known)[1]
+    return columns
+
+
+def frequent(column: pd.Series, training: pd.Series, classes: int) -> pd.Series:
+    """Values of items as labels: what training shows most often, and OTHER or nothing for the rest.
+
+    Class names reach files that spreadsheets open, so none may be a formula.
+
+    Args:
+        column: a text or a list per item, indexed by item.
+        training: items of the training events.
+        classes: number of values kept.
+    """
+    weight = training.value_counts().reindex(column.index, fill_value=0)
+    single = column.explode()
+    counts = weight.reindex(single.index).groupby(single.to_numpy()).sum()
+    kept = counts[counts > 0].sort_values(ascending=False, kind="stable").index
+    if len(single) != len(column) or column.map(lambda value: isinstance(value, list)).any():
+        known = set(kept[:classes])
+        return column.map(lambda names: [name for name in names if name in known])
+    if len(kept) > classes:
+        rare = column.notna() & ~column.isin(kept[: classes - 1])
+        column = column.where(~rare, OTHER)
+    return as_text(column)

@@ -1,0 +1,75 @@
+"""What is wrong with a domain, one finding per cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from mtrec.domains.own.cells import quote
+
+EXAMPLES = 3  # shown per finding
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        level: an ``error`` must be mended; a ``warning`` should be looked at.
+        file: where: a file, a table or ``params.yaml``.
+        column: the column, setting or task; empty if it is the whole file.
+        what: what was found and expected.
+        rows: examples, such as ``line 7: 'x'``.
+        mend: what to do.
+    """
+
+    level: Literal["error", "warning"]
+    file: str
+    column: str
+    what: str
+    mend: str
+    rows: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The finding as one line."""
+        place = f"{self.file}, {self.column}" if self.column else self.file
+        rows = f" ({'; '.join(self.rows)})" if self.rows else ""
+        return f"{place}: {self.what}{rows}. {self.mend}"
+
+
+def examples(cells: pd.Series, bad: pd.Series | None = None) -> tuple[str, ...]:
+    """The first bad cells, each with its row (1 is the first after the header)."""
+    chosen = cells if bad is None else cells[bad]
+    return tuple(
+        f"row {int(position) + 1}: {'empty' if pd.isna(cell) else quote(str(cell))}"
+        for position, cell in chosen.iloc[:EXAMPLES].items()
+    )
+
+
+def as_lines(domain: str, findings: Sequence[Finding]) -> str:
+    """Errors, then warnings, for a terminal."""
+    parts = []
+    for level in ("error", "warning"):
+        lines = [f"  {finding.line()}" for finding in findings if finding.level == level]
+        if lines:
+            parts.append(
+                f"{len(lines)} {level}{'s' if len(lines) > 1 else ''}\n" + "\n".join(lines)
+            )
+    return "\n\n".join(parts) or f"{domain}: nothing is wrong"
+
+
+def status(findings: Sequence[Finding]) -> int:
+    """Exit status: 1 if there is an error."""
+    return int(any(finding.level == "error" for finding in findings))
+
+
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Findings as a table, errors first."""
+    rows = [
+        (f.level, f.file, f.column, f.what, "; ".join(f.rows), f.mend)
+        for f in sorted(findings, key=lambda finding: finding.level)
+    ]
+    return pd.DataFrame(rows, columns=["level", "file", "column", "found", "examples", "mend"])

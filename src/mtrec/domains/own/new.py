@@ -1,0 +1,176 @@
+"""``mtrec new``: from files to a domain that the pipeline runs."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mtrec.config import read_params
+from mtrec.domains.own import block, files
+from mtrec.domains.own.inspect import Inspection, inspect
+from mtrec.domains.own.propose import Proposal, propose
+from mtrec.paths import ConfigError, Paths, find_root
+from mtrec.registry import DOMAINS
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made: the folder of the copies, and why the proposal is as it is."""
+
+    domain: str
+    folder: Path
+    inspection: Inspection
+    proposal: Proposal
+    notes: pd.DataFrame
+
+    def report(self) -> str:
+        """Everything a reader should see in a terminal."""
+        parts = [
+            "Columns\n" + _lines(self.inspection.frame()),
+            "Tasks\n" + _lines(self.proposal.tasks),
+        ]
+        if len(self.notes):
+            parts.append("Notes\n" + _lines(self.notes))
+        parts.append(
+            f"Copied to {self.folder.parent.name}/{self.domain}/ and written to params.yaml: read "
+            f"domains.{self.domain} there and change what is wrong.\n"
+            f"Next:  mtrec check {self.domain}\n"
+            f"       make repro DOMAIN={self.domain}"
+        )
+        return "\n\n".join(parts)
+
+
+def new(
+    domain: str, paths: Mapping[str, Path | None], roles: Mapping[str, str | None],
+    force: bool = False, start: Path | None = None,
+) -> Made:  # fmt: skip
+    """Inspect files, copy them to ``own/<domain>/`` and write a block into ``params.yaml``.
+
+    Both appear, or neither does.
+
+    Args:
+        domain: name of the new domain.
+        paths: ``events``, and perhaps ``items`` and ``users``.
+        roles: columns of events named for ``user_id``, ``item_id``, ``timestamp``, ``rating``.
+        force: replace a domain of that name that was made this way.
+        start: a folder in the repository (default: the working folder).
+
+    Raises:
+        ConfigError: the name cannot be used, or ``params.yaml`` is wrong.
+        FileError: a file cannot be used, or a role cannot be found.
+    """
+    root = find_root(start)
+    folder = root / "own" / domain
+    _check_name(domain, root, folder, force)
+    given = {table: path for table, path in paths.items() if path is not None}
+    contents = {table: files.raw_bytes(path) for table, path in given.items()}
+    tables = {table: files.parse(given[table].name, content) for table, content in contents.items()}
+    frames = {table: found.frame for table, found in tables.items()}
+    inspection = inspect(frames, dict(roles))
+    proposal = propose(domain, frames, inspection)
+    params = root / "params.yaml"
+    text = params.read_bytes().decode("utf-8")
+    if force:
+        text = block.remove(text, domain)
+    with _Copies(folder, contents), _Reference(Paths(root, domain).reference):
+        block.replace(params, block.insert(text, proposal.block))
+    notes = [(table, note) for table, found in tables.items() for note in found.notes]
+    notes += [("proposal", note) for note in proposal.notes]
+    return Made(domain, folder, inspection, proposal, pd.DataFrame(notes, columns=["file", "note"]))
+
+
+def _check_name(domain: str, root: Path, folder: Path, force: bool) -> None:
+    if not NAME.fullmatch(domain) or keyword.iskeyword(domain):
+        raise ConfigError(
+            f"{domain[:60]!r} cannot name a domain; use a lower-case letter and then letters, "
+            "digits and underscores, at most 40."
+        )
+    if domain in DOMAINS:
+        raise ConfigError(f"'{domain}' is built in; choose another name.")
+    known = read_params(root / "params.yaml").domains
+    if domain in known and known[domain].module != "own":
+        raise ConfigError(f"'{domain}' is in params.yaml and not your own data; choose another.")
+    if (domain in known or folder.exists()) and not force:
+        raise ConfigError(f"'{domain}' exists; add --force to replace it, or choose another name.")
+    if (root / "own").is_symlink() or folder.is_symlink():
+        raise ConfigError(f"own/{domain}: a symbolic link; make it a folder.")
+
+
+class _Reference:
+    """An empty reference of results, which stage evaluation wants; an error takes it away again."""
+
+    def __init__(self, file: Path):
+        self.file, self.made = file, not file.exists()
+
+    def __enter__(self) -> None:
+        if self.made:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.write_text("{}\n", encoding="utf-8")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and self.made:
+            self.file.unlink(missing_ok=True)
+
+
+class _Copies:
+    """Copies of the files in ``folder`` from the end of the block on; an error restores it."""
+
+    def __init__(self, folder: Path, contents: Mapping[str, bytes]):
+        self.folder, self.contents = folder, contents
+        self.partial = folder.with_name(folder.name + ".partial")
+        self.old = folder.with_name(folder.name + ".old")
+
+    def __enter__(self) -> None:
+        for leftover in (self.partial, self.old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        try:
+            for table, content in self.contents.items():
+                (self.partial / f"{table}.{_suffix(content)}").write_bytes(content)
+            if self.folder.exists():
+                os.replace(self.folder, self.old)
+            os.replace(self.partial, self.folder)
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._restore()
+        shutil.rmtree(self.old, ignore_errors=True)
+
+    def _restore(self) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+        if self.old.exists():
+            os.replace(self.old, self.folder)
+
+
+def _suffix(content: bytes) -> str:
+    """``csv`` or ``parquet``, perhaps with ``.gz``, by what the bytes are."""
+    packed = content.startswith(files.GZIP)
+    inner = content
+    if packed:
+        inner = files.unpack_start(content, len(files.PARQUET))
+    kind = "parquet" if inner.startswith(files.PARQUET) else "csv"
+    return f"{kind}.gz" if packed else kind
+
+
+def _lines(frame: pd.DataFrame) -> str:
+    """A table for a terminal, columns aligned to the left."""
+    cells = [list(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(frame.columns))]
+    rows = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(f"  {row}".rstrip() for row in rows)

@@ -1,0 +1,1 @@
+"""From tables and text vectors to arrays: what is fitted on training rows, saved and loaded."""

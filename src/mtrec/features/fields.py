@@ -1,0 +1,178 @@
+"""Sides -> tables: vocabularies and statistics of users and items, learnt from training rows alone.
+
+Row 0 of every side is the unknown user or item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mtrec.features.factors import align
+from mtrec.features.graph import reduce_links
+from mtrec.features.impute import Imputer
+
+Array = np.ndarray
+ROUNDING = 1e-10  # a deviation below this share of the mean is one of float sums
+Kind = Literal["categorical", "multi", "numeric", "text", "graph", "factors"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One feature of users or items, as a table with one row per user or item.
+
+    Attributes:
+        name: column.
+        kind: ``categorical`` (index of the category, 0 unknown), ``multi`` (0/1 per category),
+            ``numeric`` (standardised value and a flag that is 1 where missing), ``text``,
+            ``graph`` or ``factors`` (index into ``vectors``, 0 no text, links or events).
+        table: ``(rows, )`` int32 or ``(rows, width)`` float32.
+        size: number of categories with the unknown one, width of a row, or number of vectors.
+        vectors: fixed vectors ``(size, components)`` float32 for the last three kinds, else None.
+    """
+
+    name: str
+    kind: Kind
+    table: Array
+    size: int
+    vectors: Array | None = None
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and deviation per column, from training rows.
+
+    Example:
+        >>> scaler = Scaler.fit(pd.DataFrame({"x": [0.0, 2.0, None]}))
+        >>> scaler(pd.DataFrame({"x": [2.0, None]}))[:, 0].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+    columns: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame) -> Scaler:
+        """Learn from the rows of ``frame``; a column without values gets mean 0, deviation 1."""
+        mean = frame.astype(float).mean().fillna(0.0)
+        deviation = frame.astype(float).std(ddof=0).fillna(1.0)
+        deviation = deviation.where(deviation > ROUNDING * mean.abs(), 1.0)  # of a constant: 1
+        return cls(tuple(frame.columns), tuple(mean), tuple(deviation))
+
+    def __call__(self, frame: pd.DataFrame) -> Array:
+        """Return ``(n, columns, 2)`` float32: standardised value (0 if missing), missing flag.
+
+        Raises:
+            KeyError: a column is missing.
+            ValueError: a value is infinite.
+        """
+        missing = [column for column in self.columns if column not in frame]
+        if missing:
+            raise KeyError(
+                f"numeric column '{missing[0]}' is missing (found: {', '.join(frame.columns)}). "
+                "Add it, or take it out of features: in params.yaml."
+            )
+        values = frame[list(self.columns)].to_numpy(dtype="float64", na_value=np.nan)
+        if np.isinf(values).any():
+            column = self.columns[int(np.argwhere(np.isinf(values))[0, 1])]
+            raise ValueError(f"numeric column '{column}' holds an infinite value; expected finite.")
+        unknown = np.isnan(values)
+        scaled = np.where(unknown, 0.0, (values - self.mean) / self.deviation)
+        return np.stack([scaled, unknown], axis=-1).astype("float32")
+
+
+@dataclass(frozen=True)
+class Side:
+    """All users or all items: their ids (row ``i + 1`` is ``ids[i]``) and features."""
+
+    ids: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    def rows(self, ids: pd.Series) -> Array:
+        """Row of each id, ``(n,)`` int32; 0 for ids that are missing or unknown."""
+        return (pd.Index(self.ids).get_indexer(ids.astype("object")) + 1).astype("int32")
+
+    def field(self, name: str) -> Field:
+        """The field of that name."""
+        return next(field for field in self.fields if field.name == name)
+
+
+def make_side(
+    table: pd.DataFrame,
+    key: str,
+    columns: Any,
+    counts: pd.Series,
+    min_count: int,
+    vectors: Array | None,
+    factors: pd.DataFrame | None = None,
+    imputation: str | None = None,
+) -> Side:
+    """Encode one side's table.
+
+    Args:
+        table: users or items, one row per id.
+        key: name of the id column.
+        columns: settings with ``categorical``, ``multi``, ``numeric`` and ``graph`` column names.
+        counts: number of training events by id; ids without one are not training entities and
+            teach no vocabulary or statistic.
+        min_count: training events below which an id shares the unknown embedding.
+        vectors: text vectors ``(rows, components)`` of ``table``, NaN where there is no text.
+        factors: vectors by id from :func:`mtrec.features.factors.factorize`.
+        imputation: how missing numbers are filled, see :mod:`mtrec.features.impute`.
+    """
+    seen = table[key].map(counts).fillna(0)
+    training = table[(seen > 0).to_numpy()]
+    fields = []
+    for name in columns.categorical:
+        known = table.loc[(seen >= min_count).to_numpy(), key] if name == key else training[name]
+        fields.append(_categorical(table, name, known))
+    for name in columns.multi:
+        classes = tuple(sorted(set(training[name].explode().dropna())))
+        fields.append(Field(name, "multi", pad(_multi_hot(table[name], classes)), len(classes)))
+    scaled = [Scaler.fit(training[[name]])(table[[name]])[:, 0] for name in columns.numeric]
+    if imputation is not None and scaled:
+        together = np.stack(scaled, axis=1)
+        imputer = Imputer.fit(imputation, together[(seen > 0).to_numpy()])
+        scaled = list(imputer(together).swapaxes(0, 1))
+    unknown = np.array([[0.0, 1.0]], dtype="float32")
+    for name, values in zip(columns.numeric, scaled, strict=True):
+        fields.append(Field(name, "numeric", np.concatenate([unknown, values]), 2))
+    for name in columns.graph:
+        links = reduce_links(table[name], (seen > 0).to_numpy())
+        if np.isfinite(links).any():
+            fields.append(_fixed(name, "graph", links))
+    if vectors is not None and np.isfinite(vectors).any():
+        fields.append(_fixed("text", "text", vectors))
+    if factors is not None and factors.size:
+        fields.append(_fixed("factors", "factors", align(factors, table[key])))
+    return Side(tuple(table[key]), tuple(fields))
+
+
+def _categorical(table: pd.DataFrame, name: str, known: pd.Series) -> Field:
+    vocabulary = sorted(known.dropna().astype(str).unique())
+    values = table[name].astype("object").where(table[name].notna())
+    codes = pd.Index(vocabulary).get_indexer(values.map(str, na_action="ignore")) + 1
+    return Field(name, "categorical", pad(codes.astype("int32")), len(vocabulary) + 1)
+
+
+def _fixed(name: str, kind: Kind, vectors: Array) -> Field:
+    known = np.isfinite(vectors).all(axis=1)
+    unique, inverse = np.unique(vectors[known], axis=0, return_inverse=True)
+    index = np.zeros(len(vectors), dtype="int32")
+    index[known] = inverse.reshape(-1) + 1
+    return Field(name, kind, pad(index), len(unique) + 1, pad(unique.astype("float32")))
+
+
+def _multi_hot(lists: pd.Series, classes: tuple[str, ...]) -> Array:
+    from mtrec.tasks.multilabel import multi_hot
+
+    return multi_hot(lists, classes)
+
+
+def pad(table: Array) -> Array:
+    """The table with a first row of zeros: the unknown, or padding."""
+    return np.concatenate([np.zeros((1, *table.shape[1:]), table.dtype), table])

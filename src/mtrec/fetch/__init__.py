@@ -1,0 +1,1 @@
+"""Raw data and weights: downloaded, verified, and nothing else in their place."""

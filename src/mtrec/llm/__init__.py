@@ -1,1 +1,0 @@
-"""The language model: weights, tokenizer, backbone, and embeddings of texts."""

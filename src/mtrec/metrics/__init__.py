@@ -1,0 +1,1 @@
+"""Metrics and their intervals, on arrays of labels and predictions alone."""

@@ -1,1 +1,0 @@
-"""Bring your own data: strangers' files read safely, a domain proposed, and everything checked."""

@@ -1,0 +1,92 @@
+r"""Links between users from the links they have in common.
+
+With :math:`A_{ab} = 1` where a training row says that a chose b, the score of b for a is
+
+.. math:: \sum_c w_c\, X_{ac} Y_{cb}, \qquad (X, Y) \in
+    \{(A, A^\top), (A, A), (U, U)\}, \quad U = A \vee A^\top
+
+``out``: both chose c; ``path``: a chose c, who chose b; ``any``: c is linked to both, whatever the
+direction. The weight is 1 (common neighbours) or one over the logarithm of c's links (Adamic and
+Adar). A link from b to a may count more than all of that (``returned``). Ties are broken by how
+often b was chosen. The variant with the best NDCG@10 on validation rows is used.
+
+Source: Liben-Nowell and Kleinberg 2007, https://doi.org/10.1002/asi.20591, section 3; Adamic and
+Adar 2003, https://doi.org/10.1016/S0378-8733(03)00009-1.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix, diags
+
+from mtrec.features.candidates import left_out
+from mtrec.features.links import links
+from mtrec.metrics.families import ranking
+from mtrec.metrics.ranks import ranks
+from mtrec.peers.base import Array, PeerTask
+from mtrec.tasks.ranking import Ranking
+
+TIE_BREAK = 1e-6  # of a vote; a hundred thousand links would be one tenth of it
+
+
+class Variant(NamedTuple):
+    """How links in common are counted."""
+
+    direction: str
+    adamic_adar: bool
+    returned: bool
+
+
+VARIANTS = tuple(
+    Variant(*each) for each in product(("out", "path", "any"), (False, True), (False, True))
+)
+
+
+def common_neighbours(asked: PeerTask) -> Array:
+    """Scores ``(n, users)`` of all examples; zero where the label is unknown.
+
+    Raises:
+        ValueError: the task does not rank users.
+    """
+    kind = asked.kind
+    if not (isinstance(kind, Ranking) and kind.candidates == "users"):
+        raise ValueError(
+            f"task '{asked.name}': peer common_neighbours ranks users (type ranking, candidates "
+            "users). Drop it from peers: in params.yaml."
+        )
+    user = asked.encoder.user.rows(asked.tables.examples["user_id"])
+    graph = links(user[asked.rows("train")], asked.labels[asked.rows("train")], kind.outputs)
+    held = asked.rows("validation")
+    out = left_out(kind, asked.encoder, asked.tables, asked.task.label, held)
+
+    def quality(variant: Variant) -> float:
+        found = ranks(scores(graph, user[held], variant), asked.labels[held], out)
+        return ranking(None, found)["ndcg@10"]
+
+    best = max(VARIANTS, key=quality) if len(held) else VARIANTS[0]
+    known = np.flatnonzero(asked.mask)
+    result = np.zeros((len(user), kind.outputs))
+    result[known] = scores(graph, user[known], best)
+    return result
+
+
+def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:
+    """Score of each user of the catalogue for each row's user, ``(n, users)``."""
+    either = graph.maximum(graph.T).tocsr()
+    left, right = {
+        "out": (graph, graph.T),
+        "path": (graph, graph),
+        "any": (either, either),
+    }[variant.direction]
+    if variant.adamic_adar:
+        degree = np.maximum(either.sum(axis=1).A1, 2)  # who links two users has two links
+        left = left @ diags(1 / np.log(degree))
+    votes = (left @ right).toarray()
+    if variant.returned:
+        votes += (votes.max() + 1) * graph.T.toarray()
+    votes += TIE_BREAK * graph.sum(axis=0).A1
+    nobody = TIE_BREAK * graph.sum(axis=0).A1
+    return np.where(user[:, None] > 0, votes[np.maximum(user, 1) - 1], nobody)

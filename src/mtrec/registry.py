@@ -1,0 +1,196 @@
+"""Names that ``params.yaml`` may hold, and where what they name is; it is imported when used.
+
+One more task type, shared layer, balancer, peer or data set is one file and one line here. Nothing
+here imports TensorFlow, so that settings can be checked without.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Registry(Mapping[str, Any]):
+    """Things of one kind by name; reading one imports its module, naming them imports nothing.
+
+    Args:
+        what: the kind, in words, for errors.
+        places: ``module:attribute`` by name, or ``module`` alone.
+
+    Example:
+        >>> Registry("number", {"pi": "math:pi"})["pi"]
+        3.141592653589793
+    """
+
+    def __init__(self, what: str, places: Mapping[str, str]):
+        self.what = what
+        self.places = dict(places)
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = self.places[self.require(name)].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.places  # Mapping would import it
+
+    def require(self, name: str) -> str:
+        """Return the name if there is such a thing.
+
+        Raises:
+            ValueError: there is none; the message has all names.
+        """
+        if name not in self.places:
+            known = ", ".join(self.places) or "none"
+            raise ValueError(f"there is no {self.what} '{name}' (known: {known})")
+        return name
+
+
+class TaskTypes(Registry):
+    """Task types with the names of their heads and losses, of which the first is the default."""
+
+    def __init__(
+        self, what: str, types: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]
+    ):
+        super().__init__(what, {name: place for name, (place, _, _) in types.items()})
+        self.heads = {name: heads for name, (_, heads, _) in types.items()}
+        self.losses = {name: losses for name, (_, _, losses) in types.items()}
+
+    def settable(self) -> tuple[str, ...]:
+        """Types that ``params.yaml`` may name: those with a head."""
+        return tuple(name for name in self.places if self.heads[name])
+
+    def choose_head(self, kind: str, head: str | None) -> str:
+        """The head's name, or the default of task type ``kind`` for None.
+
+        Raises:
+            ValueError: the type has no such head.
+
+        Example:
+            >>> TASK_TYPES.choose_head("regression", None)
+            'linear'
+        """
+        return _choose("head", kind, head, self.heads[kind])
+
+    def choose_loss(self, kind: str, loss: str | None, head: str | None = None) -> str:
+        """The loss's name, or the default of task type ``kind`` for None.
+
+        Raises:
+            ValueError: the type has no such loss, or the loss does not go with ``head``.
+        """
+        chosen = _choose("loss", kind, loss, self.losses[kind])
+        if chosen == "lognormal" and head == "relu":
+            raise ValueError(
+                "loss 'lognormal' of a regression task is positive as it is and goes with head "
+                "linear, not with 'relu'"
+            )
+        return chosen
+
+
+def _choose(key: str, kind: str, name: str | None, known: tuple[str, ...]) -> str:
+    if name is None:
+        return known[0]
+    if name not in known:
+        raise ValueError(f"task type {kind} has no {key} '{name}' (it has: {', '.join(known)})")
+    return name
+
+
+# ``Settings`` (pydantic; ``has_clock`` says whether times are those of the data),
+# ``load_raw(folder)``, with the folder of its raw files, and ``make_tables(raw, settings, seed)``
+DOMAINS = Registry(
+    "data set",
+    {
+        "video": "mtrec.domains.video",
+        "ecommerce": "mtrec.domains.ecommerce",
+        "social_reviews": "mtrec.domains.social_reviews",
+        "social_trust": "mtrec.domains.social_trust",
+        "education_courses": "mtrec.domains.education_courses",
+        "education_mastery": "mtrec.domains.education_mastery",
+        "own": "mtrec.domains.own.domain",
+    },
+)
+# subclasses of mtrec.tasks.base.TaskType with the names of their heads and losses, of which the
+# first is the default; lognormal is no name in params.yaml: a regression task turns into it by its
+# loss, and a saved model finds it here
+TASK_TYPES = TaskTypes(
+    "task type",
+    {
+        "binary": ("mtrec.tasks.binary:Binary", ("dense",), ("logistic", "focal")),
+        "multiclass": ("mtrec.tasks.multiclass:Multiclass", ("dense",), ("softmax",)),
+        "ordinal": ("mtrec.tasks.ordinal:Ordinal", ("coral",), ("coral",)),
+        "regression": (
+            "mtrec.tasks.regression:Regression", ("linear", "relu"), ("squared", "lognormal"),
+        ),
+        "lognormal": ("mtrec.tasks.lognormal:LogNormal", (), ()),
+        "multilabel": (
+            "mtrec.tasks.multilabel:Multilabel",
+            ("dense", "label_embedding"), ("logistic", "focal", "asymmetric"),
+        ),
+        "ranking": (
+            "mtrec.tasks.ranking:Ranking",
+            ("catalogue", "linked_catalogue"), ("softmax", "sampled_softmax", "pairwise"),
+        ),
+    },
+)  # fmt: skip
+# (groups, sizes, text width) -> mtrec.models.shared.base.SharedLayer
+SHARED_LAYERS = Registry(
+    "shared layer",
+    {
+        "shared_bottom": "mtrec.models.shared.shared_bottom:make",
+        "cross_stitch": "mtrec.models.shared.cross_stitch:make",
+        "mmoe": "mtrec.models.shared.mmoe:make",
+        "cgc": "mtrec.models.shared.ple:make_cgc",
+        "ple": "mtrec.models.shared.ple:make",
+        "adatt": "mtrec.models.shared.adatt:make",
+        "star": "mtrec.models.shared.star:make",
+        "task_conditioned": "mtrec.models.shared.task_conditioned:make",
+    },
+)
+# subclasses of mtrec.balancing.base.Balancer
+BALANCERS = Registry(
+    "balancing method",
+    {
+        "static": "mtrec.balancing.static:Static",
+        "uncertainty": "mtrec.balancing.uncertainty:Uncertainty",
+        "dwa": "mtrec.balancing.dwa:DynamicWeightAverage",
+        "gradnorm": "mtrec.balancing.gradnorm:GradNorm",
+        "pcgrad": "mtrec.balancing.pcgrad:PCGrad",
+        "gradvac": "mtrec.balancing.gradvac:GradVac",
+        "cagrad": "mtrec.balancing.cagrad:CAGrad",
+        "mgda": "mtrec.balancing.mgda:MGDA",
+        "imtlg": "mtrec.balancing.imtlg:IMTLG",
+        "nashmtl": "mtrec.balancing.nashmtl:NashMTL",
+        "famo": "mtrec.balancing.famo:FAMO",
+        "dbmtl": "mtrec.balancing.dbmtl:DBMTL",
+        "aligned": "mtrec.balancing.aligned:AlignedMTL",
+    },
+)
+OPTIMIZERS = Registry(
+    "optimizer",
+    {
+        "adamw": "keras.optimizers:AdamW",
+        "adam": "keras.optimizers:Adam",
+        "sgd": "keras.optimizers:SGD",
+        "adagrad": "keras.optimizers:Adagrad",
+        "lion": "keras.optimizers:Lion",
+        "lazy_adamw": "mtrec.training.lazy:LazyAdamW",
+    },
+)
+# mtrec.peers.base.PeerTask -> predictions of all examples in the form of the type's ``predict``
+PEERS = Registry(
+    "peer",
+    {
+        "boosting": "mtrec.peers.boosting:boosting",
+        "common_neighbours": "mtrec.peers.common_neighbours:common_neighbours",
+        "random_effects": "mtrec.peers.random_effects:random_effects",
+        "svdpp": "mtrec.peers.svdpp:svdpp",
+        "tfidf": "mtrec.peers.tfidf:tfidf",
+    },
+)

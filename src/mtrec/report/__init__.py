@@ -1,0 +1,1 @@
+"""What readers see: tables, figures, executed notebooks, and the results in the README."""

@@ -1,0 +1,208 @@
+"""The generated parts of README.md: results, cost and the pipeline's graph."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mtrec.config import experiment, read_params
+from mtrec.paths import Paths, find_root
+from mtrec.report import comparison as study
+from mtrec.report import controls, tables
+from mtrec.studies import comparison, controls_plan
+from mtrec.tables import schema
+
+ORDER = (
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation",
+    "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
+)  # fmt: skip
+
+NO_VERDICT = (
+    "One training of each model allows no verdict on joint training or the language model: "
+    "{command} trains three, with controls."
+)
+
+
+def main(shown: Collection[str] = (), root: Path | None = None) -> None:
+    """Write the sections and print the headline figures; the file changes only if they did.
+
+    Args:
+        shown: domains whose figures are printed; all if none. The file holds every domain's.
+        root: of the repository.
+
+    Raises:
+        ValueError: README.md lacks a pair of markers.
+    """
+    root = root or find_root()
+    metrics = read_metrics(root)
+    readme = root / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = insert(old, "results", results_section(metrics, root))
+    new = insert(new, "study", study_section(root))
+    new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
+    if new != old:
+        temporary = readme.with_name("README.md.partial")
+        temporary.write_text(new, encoding="utf-8")
+        os.replace(temporary, readme)
+    for domain, found in metrics.items():
+        if shown and domain not in shown:
+            continue
+        print(f"\n{domain}: {seconds_line(found)}")
+        print(tables.results_table(found).to_string(index=False))
+
+
+def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
+    """``reports/<domain>/metrics.json`` of every evaluated domain, in the order of params.yaml."""
+    found = {}
+    for domain in read_params(root / "params.yaml").domains:
+        path = root / "reports" / domain / "metrics.json"
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "tasks" in metrics:
+            found[domain] = metrics
+    return found
+
+
+def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+    """A table per domain, and the verdicts that several trainings with controls allow."""
+    parts = []
+    for domain, found in metrics.items():
+        table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
+        parts.append(
+            f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
+            f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
+        )
+    return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
+    """The table with what joint training gains over several trainings, if known, and verdicts."""
+    command = f"`make study DOMAIN={run.name} PART=controls`"
+    nothing = table, NO_VERDICT.format(command=command)
+    if not run.paths.controls.is_file():
+        return nothing
+    results = controls_plan.results(run)
+    known = controls.combined(results)
+    if (seeds := known["seeds"].min()) < 2:
+        return nothing
+    gains = controls.difference(known, "difference").set_index("task")
+    shown = [  # blank for a task that came after the study
+        tables.show_interval(gains.loc[task], signed=True) if task in gains.index else ""
+        for task in table["task"]
+    ]
+    verdicts = controls.sentences(known)
+    if not results["key"].isin(controls_plan.keys(run).values()).all():
+        verdicts.append(f"These trainings had other settings: {command} trains anew.")
+    return table.assign(**{f"joint training, {seeds} seeds": shown}), " ".join(verdicts)
+
+
+def study_section(root: Path) -> str:
+    """What the comparison of layers, balancers and heads allows to be said, per domain."""
+    config = read_params(root / "params.yaml")
+    default = (config.model_building.shared.layer, config.training.balancing)
+    results = {
+        domain: _known(domain, root)
+        for domain in config.domains
+        if Paths(root, domain).study.is_file()
+    }
+    if not results:
+        return "No results yet: run `make study`."
+    own = {
+        name: (config.domains[name].model_building.shared.layer,
+               config.domains[name].training.balancing)
+        for name in results
+    }  # fmt: skip
+    parts = [
+        f"**`{domain}`**\n\n"
+        + "\n".join(f"- {line}" for line in study.conclusions(found, *own[domain]))
+        for domain, found in results.items()
+    ]
+    both = study.choose({domain: study.summary(found) for domain, found in results.items()})
+    losses = both.set_index(["layer", "balancing"])["mean"]
+    if default in losses:
+        best = losses.index[0]
+        parts.append(
+            f"Mean validation loss over {' and '.join(results)}: lowest {' + '.join(best)} "
+            f"({losses.iloc[0]:.4f}); the default of `params.yaml`, {' + '.join(default)}, has "
+            f"{losses[default]:.4f}."
+        )
+    return "\n\n".join(parts)
+
+
+def _known(domain: str, root: Path) -> pd.DataFrame:
+    """What notebook 07 shows; without the domain's tables, the last training of each setting."""
+    run, names = experiment(domain, root), {}
+    if (run.paths.tables / "examples.parquet").is_file():
+        names = comparison.keys(run, schema.read(run.paths.tables).examples)
+    return comparison.results(run.paths, names)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame of strings as a Markdown table.
+
+    Example:
+        >>> print(markdown(pd.DataFrame({"a": ["x"], "b": ["y"]})))
+        | a | b |
+        |---|---|
+        | x | y |
+    """
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def seconds_line(metrics: Mapping[str, Any]) -> str:
+    """Wall time per stage, in seconds."""
+    found = metrics.get("seconds", {})
+    parts = [f"{stage} {found[stage]:.0f} s" for stage in ORDER if stage in found]
+    return ", ".join(parts) or "no wall times"
+
+
+def graph(root: Path) -> str:
+    """The pipeline as Mermaid, from ``dvc dag``: one node per stage, which runs once per domain."""
+    found = subprocess.run(
+        [sys.executable, "-m", "dvc", "dag", "--mermaid"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if found.returncode:
+        raise ValueError(f"dvc dag failed: {found.stderr.strip()}. Mend dvc.yaml.")
+    return stages_only(found.stdout)
+
+
+def stages_only(mermaid: str) -> str:
+    """Merge the nodes ``stage@domain`` of a Mermaid graph into one per stage, with edges or not.
+
+    Example:
+        >>> found = 'flowchart TD\\n n1["a@x"]\\n n2["a@y"]\\n n3["b@x"]\\n n1-->n3\\n n2-->n3'
+        >>> print(stages_only(found))
+        flowchart TD
+            a-->b
+    """
+    names = dict(re.findall(r'(\w+)\["([^"@]+)', mermaid))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(\w+)-->(\w+)", mermaid)}
+    alone = set(names.values()) - {name for edge in edges for name in edge}
+    lines = [f"    {start}-->{end}" for start, end in sorted(edges) if start != end]
+    lines += [f"    {name}" for name in sorted(alone)]
+    return "\n".join(["flowchart TD", *lines])
+
+
+def insert(text: str, name: str, body: str) -> str:
+    """Replace what stands between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
+
+    Raises:
+        ValueError: the markers are missing.
+    """
+    pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(
+            f"README.md: markers <!-- {name}:begin --> and <!-- {name}:end --> are missing. "
+            "Restore them from git."
+        )
+    return pattern.sub(lambda match: f"{match[1]}{body}\n{match[2]}", text)

@@ -1,0 +1,88 @@
+"""The results of the study of sparse data as tables and sentences."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mtrec.metrics.families import HIGHER_IS_BETTER
+from mtrec.metrics.intervals import mean_interval
+from mtrec.report.comparison import show, verdict
+from mtrec.studies.sparse_plan import NONE
+
+KEYS = ["level", "task", "seed"]
+
+
+def with_gain(results: pd.DataFrame) -> pd.DataFrame:
+    r"""Add ``gain``: how much better the test metric is than without the step, in percent.
+
+    .. math:: \pm 100\, \frac{M - M^{none}}{M^{none}}
+
+    at the same level of thinning, for the same task and seed; positive is better.
+    """
+    none = results[results["part"] == NONE].set_index(KEYS)["value"]
+    base = none.reindex(pd.MultiIndex.from_frame(results[KEYS])).to_numpy()
+    sign = results["metric"].map(lambda metric: 1 if HIGHER_IS_BETTER[metric] else -1)
+    return results.assign(gain=100 * sign * (results["value"] - base) / base)
+
+
+def gains(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean gain over tasks by level, step and method, with a 95 % interval over seeds (t).
+
+    Returns:
+        ``level``, ``part``, ``method``, ``gain``, ``low``, ``high``, ``verdict``.
+    """
+    steps = with_gain(results)[results["part"] != NONE]
+    rows = []
+    for (level, part, method), found in steps.groupby(["level", "part", "method"], sort=False):
+        interval = mean_interval(found.groupby("seed")["gain"].mean().to_numpy())
+        rows.append((level, part, method, *interval, verdict(interval)))
+    return pd.DataFrame(rows, columns=["level", "part", "method", "gain", "low", "high", "verdict"])
+
+
+def gain_table(found: pd.DataFrame, part: str) -> pd.DataFrame:
+    """:func:`gains` of one step for readers: a line per method, a column per level."""
+    chosen = found[found["part"] == part]
+    cells = [show((row.gain, row.low, row.high), 1, signed=True) for row in chosen.itertuples()]
+    table = chosen.assign(cell=cells).pivot(index="method", columns="level", values="cell")
+    levels = sorted(table.columns, reverse=True)
+    table = table.reindex(index=list(dict.fromkeys(chosen["method"])), columns=levels)
+    return table.rename(columns=lambda level: f"{level:.0%}").reset_index()
+
+
+def plain(results: pd.DataFrame) -> pd.DataFrame:
+    """What thinning alone does: each task's test metric without a step, by level."""
+    none = results[results["part"] == NONE]
+    rows = []
+    for (task, metric), part in none.groupby(["task", "metric"], sort=False):
+        arrow = "↑" if HIGHER_IS_BETTER[metric] else "↓"
+        row: dict[str, object] = {"task": task, "metric": f"{metric} {arrow}"}
+        for level, values in sorted(part.groupby("level")["value"], reverse=True):
+            row[f"{level:.0%}"] = f"{values.mean():.3f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sizes(results: pd.DataFrame) -> pd.DataFrame:
+    """Events and training rows that are left at each level."""
+    found = results.groupby("level", as_index=False)[["events", "rows"]].first()
+    found = found.sort_values("level", ascending=False)
+    return found.assign(level=[f"{level:.0%}" for level in found["level"]]).rename(
+        columns={"rows": "training rows"}
+    )
+
+
+def conclusions(results: pd.DataFrame) -> list[str]:
+    """One sentence per step and method: at which levels it is clearly better or worse."""
+    found = gains(results)
+    lines = []
+    for (part, method), rows in found.groupby(["part", "method"], sort=False):
+        said = {
+            word: [f"{level:.0%}" for level in rows.loc[rows["verdict"] == word, "level"]]
+            for word in ("better", "worse")
+        }
+        clear = [f"clearly {word} at {', '.join(at)}" for word, at in said.items() if at]
+        lines.append(
+            f"{part} by {method}: mean gain over tasks from {rows['gain'].min():+.1f} % to "
+            f"{rows['gain'].max():+.1f} %; {'; '.join(clear) or 'at no level a clear difference'}."
+        )
+    return lines

@@ -1,0 +1,120 @@
+"""Full-catalogue answers to one user's request: item states once, then one product per request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from mtrec.tasks.ranking import Ranking
+
+if TYPE_CHECKING:
+    from mtrec.serving.recommender import Recommender
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A trained ranking task, ready for requests.
+
+    A request costs the user's part of the network on one row, a product of the item matrix with a
+    vector, and a partial sort.
+
+    Attributes:
+        query: compiled function from the model's inputs of one row to the query ``(width,)``.
+        items: states of all items ``(items, width)``, already divided by ``sqrt(width)``.
+        bias: of the items ``(items,)``.
+        ids: of the items, in the order of ``items``.
+        users: row of each user id.
+        recommender: what the catalogue was opened from.
+    """
+
+    query: Any
+    items: Array
+    bias: Array
+    ids: Array
+    users: dict[str, int]
+    recommender: Recommender
+
+    def recommend(self, user_id: str, k: int = 10) -> tuple[Array, Array]:
+        """Ids and scores of the ``k`` best items that the user has not met, best first.
+
+        Items of the same score are in the order of the catalogue, also where ``k`` cuts them.
+        """
+        user = self.users.get(user_id, 0)
+        query = self.query(self._inputs(user, user_id)).numpy()
+        scores = self.items @ query + self.bias
+        seen = self.recommender.met_by(user)
+        scores[seen - 1] = -np.inf
+        k = min(k, len(scores) - len(seen))
+        least = np.partition(scores, -k)[-k] if k else np.inf
+        some = np.flatnonzero(scores >= least)
+        best = some[np.argsort(-scores[some], kind="stable")][:k]
+        return self.ids[best], scores[best]
+
+    def _inputs(self, user: int, user_id: str) -> dict[str, Any]:
+        """The row of :meth:`mtrec.features.encoder.Encoder.inputs`, without a data frame."""
+        events, encoder = self.recommender.events, self.recommender.assembly.encoder
+        first, last = np.searchsorted(events.user[1:], [user, user + 1]) + 1
+        length = encoder.history_length
+        index = np.zeros(length, dtype="int64")
+        if user:
+            own = np.arange(max(first, last - length), last)
+            index[length - len(own) :] = own
+        now = self.recommender.now.value // 1_000_000
+        days = (now - events.time[index]) / 86_400_000
+        recency = np.where(index > 0, np.log1p(np.maximum(days, 0.0)), 0.0)[:, None] / 5.0
+        features = np.concatenate([events.features[index], recency], axis=-1)
+        inputs = {
+            "user": np.array([user], dtype="int32"),
+            "item": np.zeros(1, dtype="int32"),
+            "history_items": events.item[index][None].astype("int32"),
+            "history_events": features[None].astype("float32"),
+        }
+        if encoder.contexts:
+            frame = self.recommender.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
+            for side in encoder.contexts:
+                inputs[f"{side}_context"] = encoder.context(side, frame)
+        inputs |= self.recommender.head_inputs(inputs["user"], inputs["item"])
+        return {name: tf.constant(values) for name, values in inputs.items()}
+
+
+def open_catalogue(recommender: Recommender) -> Catalogue:
+    """Encode the catalogue of the first task that ranks items, and compile the query.
+
+    Raises:
+        ValueError: the model has no such task.
+    """
+    types = recommender.assembly.types
+    ranking = {n: kind for n, kind in types.items() if isinstance(kind, Ranking)}
+    name = next((n for n, kind in ranking.items() if kind.candidates == "items"), None)
+    if name is None:
+        raise ValueError(
+            f"domain '{recommender.domain}' has no task that ranks items; score candidate pairs "
+            "with score()."
+        )
+    model, encoder = recommender.model, recommender.assembly.encoder
+    head = model.get_layer(f"{name}_head")
+    tower, states = head.input
+    part = keras.Model(model.input, tower)
+    weights = tf.constant(head.query)
+    query = tf.function(
+        lambda inputs: tf.linalg.matvec(weights, part(inputs, training=False)[0], transpose_a=True)
+    )
+    blank = {
+        key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
+    }
+    items = np.asarray(keras.Model(model.input, states)(blank, training=False))
+    return Catalogue(
+        query=query,
+        items=np.ascontiguousarray(items / items.shape[1] ** 0.5),
+        bias=np.asarray(head.bias),
+        ids=np.asarray(encoder.item.ids),
+        users={user_id: row + 1 for row, user_id in enumerate(encoder.user.ids)},
+        recommender=recommender,
+    )

@@ -1,0 +1,192 @@
+"""A trained model that answers requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from mtrec.features import assemble, links
+from mtrec.features.events import Events
+from mtrec.features.offsets import input_name
+from mtrec.features.state import LAST_STATE
+from mtrec.models import twins
+from mtrec.models.predict import compile_forward, predict
+from mtrec.models.store import load_model
+from mtrec.paths import Paths, find_root
+from mtrec.serving.catalogue import Catalogue, open_catalogue
+from mtrec.tasks.multiclass import Multiclass
+from mtrec.tasks.multilabel import Multilabel
+from mtrec.tasks.ordinal import Ordinal
+from mtrec.tasks.ranking import Ranking
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """The joint model of a domain with the latest state of its users and items.
+
+    Attributes:
+        domain: name of the domain.
+        assembly: features and task types.
+        model: the joint model.
+        events: the last events of each user.
+        met: rows of each user and item that met before, ``(pairs, 2)``, by user; empty without a
+            task that ranks items.
+        context: latest known context columns by side: ``user`` and ``item``, indexed by id.
+        now: time of the latest event; requests are answered as of then.
+        offsets: what users and items now add to the running means, by task with an offset:
+            ``(users + 1, outputs)`` and ``(items + 1, outputs)``.
+    """
+
+    domain: str
+    assembly: assemble.Assembly
+    model: keras.Model
+    events: Events
+    context: dict[str, pd.DataFrame]
+    now: pd.Timestamp
+    met: np.ndarray
+    offsets: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def score(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Score pairs of users and items.
+
+        Args:
+            pairs: ``user_id`` and ``item_id``; either may be missing in a row (user-view tasks
+                need no item, item-view tasks no user). Context columns, if given, replace the
+                latest known ones. Unknown ids are treated as new users and items.
+
+        Returns:
+            One column per binary or regression task (probability; value in the label's units),
+            ``<task>`` with the most probable class or level for multi-class and ordinal tasks, and
+            for multi-label tasks a list of labels with probability of at least 0.5. Ranking tasks
+            are answered by :meth:`recommend`. Index as in ``pairs``.
+
+        Raises:
+            KeyError: a column is missing.
+        """
+        predictions = self.predict(pairs)
+        columns: dict[str, Any] = {}
+        for name, kind in self.assembly.types.items():
+            found = predictions[name]
+            if isinstance(kind, Ranking):
+                continue
+            if isinstance(kind, (Multiclass, Ordinal)):
+                names = np.asarray(kind.levels if isinstance(kind, Ordinal) else kind.classes)
+                columns[name] = names[found.argmax(axis=1)]
+            elif isinstance(kind, Multilabel):
+                names = np.asarray(kind.classes)
+                columns[name] = [list(names[row >= 0.5]) for row in found]
+            else:
+                columns[name] = found
+        return pd.DataFrame(columns, index=pairs.index)
+
+    def predict(self, pairs: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Raw predictions by task: probabilities, values, or scores over the catalogue."""
+        for column in ("user_id", "item_id"):
+            if column not in pairs:
+                raise KeyError(
+                    f"pairs: column '{column}' is missing (found: {', '.join(pairs.columns)}). "
+                    "Add it; its values may be missing."
+                )
+        inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
+        inputs |= self.head_inputs(inputs["user"], inputs["item"])
+        logits = predict(self.model, inputs, forward=self._forward)
+        return {
+            name: keras.ops.convert_to_numpy(kind.predict(logits[name]))
+            for name, kind in self.assembly.types.items()
+        }
+
+    def recommend(self, user_id: str, k: int = 10) -> pd.DataFrame:
+        """The ``k`` items that the first task ranking items puts on top, of those not met before.
+
+        Candidates are those of the evaluation, see :func:`mtrec.features.candidates.left_out`.
+
+        The first request encodes the catalogue and compiles the query, see
+        :class:`mtrec.serving.catalogue.Catalogue`; later ones take milliseconds.
+
+        Returns:
+            ``item_id`` and ``score``, best first; fewer than ``k`` where fewer are left. Items of
+            the same score are in the order of the catalogue.
+
+        Raises:
+            ValueError: the domain has no task that ranks items.
+        """
+        ids, scores = self.catalogue.recommend(str(user_id), k)
+        return pd.DataFrame({"item_id": ids, "score": scores})
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The items of the first task that ranks items, ready for requests."""
+        return open_catalogue(self)
+
+    @cached_property
+    def _forward(self) -> Any:
+        return compile_forward(self.model)
+
+    def met_by(self, user: int) -> np.ndarray:
+        """Rows of the items that a user (by row, 0 if unknown) met before."""
+        first, last = np.searchsorted(self.met[:, 0], [user, user + 1])
+        return self.met[first:last, 1]
+
+    def head_inputs(self, user: np.ndarray, item: np.ndarray) -> dict[str, np.ndarray]:
+        """What heads read directly for rows of users and items, by the model's input."""
+        found = {}
+        for name, (of_user, of_item) in self.offsets.items():
+            means = self.assembly.offsets[name].total(of_item[item], of_user[user])
+            logits = self.assembly.types[name].logits(means)
+            found[input_name(name)] = logits.astype("float32")
+        for name in links.linked(self.assembly.types):  # a request is no training row
+            found[links.input_name(name)] = np.zeros(len(user), dtype="int32")
+        return found
+
+    def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Pairs with the time of the request and their context columns, the latest if not given."""
+        rows = pairs[["user_id", "item_id"]].astype("object")
+        rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
+        for side, scaler in self.assembly.encoder.contexts.items():
+            for column in scaler.columns:
+                if column in pairs:
+                    rows[column] = pairs[column]
+                elif side in self.context:
+                    rows[column] = rows[f"{side}_id"].map(self.context[side][column])
+                else:
+                    rows[column] = np.nan
+        return rows
+
+
+def load(domain: str, root: Path | None = None) -> Recommender:
+    """Load the trained joint model of a domain.
+
+    Args:
+        domain: name of the domain, as in ``params.yaml``.
+        root: root of the repository; found from the working folder if None.
+
+    Raises:
+        FileNotFoundError: the domain was not trained yet.
+    """
+    folder = Paths(root or find_root(), domain).trained
+    model = load_model(folder / f"{twins.JOINT}.keras")
+    assembly = assemble.load(folder)
+    with np.load(folder / f"{LAST_STATE}.npz") as arrays:
+        events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
+        met = arrays["met"]
+        context = {
+            side: pd.DataFrame(
+                arrays[f"{side}_context"],
+                index=arrays[f"{side}_context_ids"],
+                columns=list(scaler.columns),
+            )
+            for side, scaler in assembly.encoder.contexts.items()
+            if f"{side}_context" in arrays
+        }
+        offsets = {
+            name: (arrays[f"{name}_offset_user"], arrays[f"{name}_offset_item"])
+            for name in assembly.offsets
+        }
+    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
+    return Recommender(domain, assembly, model, events, context, now, met, offsets)

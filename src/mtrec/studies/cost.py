@@ -1,0 +1,65 @@
+"""Seconds per step of every layer and balancer, timed side by side."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from mtrec.models.seeds import make_deterministic
+from mtrec.models.twins import build_some
+from mtrec.studies import workbench
+from mtrec.studies.comparison import plain
+from mtrec.training.loop import Trainer
+
+STEPS = 30
+
+
+def main(domain: str) -> Path:
+    """Time every layer with static weights and every balancer with the default layer.
+
+    The settings take turns, so that whatever else the machine does falls on all of them.
+
+    Returns:
+        The file written: ``layer``, ``balancing``, ``milliseconds`` (median per step),
+        ``parameters``; shared bottom with static weights first.
+    """
+    from mtrec.config import experiment
+
+    run = plain(experiment(domain))
+    make_deterministic(run.seed, run.training.deterministic)
+    bench = workbench.prepare(run, run.study)
+    layer, study = run.study.layer, run.study
+    pairs = [(other, study.balancers[0]) for other in study.layers]
+    pairs += [(layer, other) for other in (*study.balancers[1:], *study.more_balancers)]
+    trainers = [_trainer(workbench.with_layer(bench, *pair)) for pair in pairs]
+    rows = np.random.default_rng(run.seed).integers(
+        0, trainers[0].rows, (STEPS + 1, trainers[0].batch)
+    )
+    seconds = np.array([[_time(t, part) for t in trainers] for part in rows.astype("int32")])[1:]
+    frame = pd.DataFrame(pairs, columns=["layer", "balancing"]).assign(
+        milliseconds=np.round(1000 * np.median(seconds, axis=0), 2),
+        parameters=[sum(int(np.prod(v.shape)) for v in t.model.trainable_variables)
+                    for t in trainers],
+    )  # fmt: skip
+    file = run.paths.cost
+    temporary = file.with_suffix(".partial")
+    frame.to_csv(temporary, index=False)
+    os.replace(temporary, file)
+    return file
+
+
+def _trainer(bench: workbench.Workbench) -> Trainer:
+    names = tuple(bench.assembly.types)
+    model = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed=0)
+    return workbench.trainer_of(bench, model, names)
+
+
+def _time(trainer: Trainer, rows: np.ndarray) -> float:
+    start = time.perf_counter()
+    trainer.step(tf.constant(rows))
+    return time.perf_counter() - start

@@ -1,0 +1,40 @@
+"""The main test metric of each task of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mtrec.features.candidates import left_out
+from mtrec.metrics.families import MAIN_METRIC, METRICS
+from mtrec.metrics.ranks import ranks
+from mtrec.models.predict import predict
+from mtrec.studies.workbench import Workbench
+from mtrec.tasks.ordinal import Ordinal
+from mtrec.tasks.ranking import Ranking
+
+
+def score(bench: Workbench, model: keras.Model, names: tuple[str, ...]) -> dict[str, tuple]:
+    """``(metric, value)`` on the test rows by task; ordered levels are scored as numbers."""
+    test = np.flatnonzero((bench.tables.examples["split"] == "test").to_numpy())
+    part = bench.data.take(test)
+    logits = predict(model, part.inputs)
+    return {name: _score(bench, name, part, test, logits[name]) for name in names}
+
+
+def _score(bench: Workbench, name: str, part: Any, test: np.ndarray, logits: Any) -> tuple:
+    kind, known = bench.assembly.types[name], part.masks[name]
+    found = ops.convert_to_numpy(kind.predict(logits[known]))
+    labels, family = part.labels[name][known], kind.metrics
+    if isinstance(kind, Ordinal):
+        levels = np.asarray(kind.levels)
+        found, labels, family = found @ levels, levels[labels], "regression"
+    if isinstance(kind, Ranking):
+        label = bench.domain.tasks[name].label
+        out = left_out(kind, bench.assembly.encoder, bench.tables, label, test[known])
+        found = ranks(found, labels, out)
+    metric = MAIN_METRIC[family]
+    return metric, float(METRICS[family](labels, found)[metric])

@@ -1,1 +1,0 @@
-"""The comparison of shared layers, balancers, static weightings and heads, on equal terms."""

@@ -1,0 +1,1 @@
+"""The data contract: four tables, how they are split, and checks that no feature leaks."""

@@ -1,0 +1,1 @@
+"""The language model: weights, tokenizer, states, and vectors of texts."""

@@ -1,0 +1,201 @@
+"""Texts -> vectors: each text once, in batches of like length, cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtrec import progress
+from mtrec.settings import EmbedSettings
+from mtrec.text.backbone import weights_identity
+
+Array = np.ndarray
+Batches = Callable[[Sequence[int], int], Iterator[tuple[Array, int]]]
+METHOD = 2  # raise it with every change of how a vector comes about: cached ones are then unused
+SHARD = 512  # texts per cache file: what an interruption can lose
+LENGTH_STEP = 4  # lengths are rounded up to a multiple, so that batches are full
+
+
+def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path) -> Array:
+    """Embed texts with the language model, each distinct text once.
+
+    A text begins with the model's start token, which is not pooled: whatever token comes first
+    draws most of the attention and has states far above the usual size (Xiao et al. 2023,
+    https://arxiv.org/abs/2309.17453), so that a mean over it would measure a text's length.
+
+    Vectors are cached under ``cache`` by a hash of text, model and settings; an interrupted run
+    goes on where it stopped. The batch a text falls into does not depend on the cache.
+
+    Args:
+        texts: texts, repeats allowed.
+        settings: preset, layer, pooling, precision, batch and length.
+        raw: folder of the raw data, where the weights lie.
+        cache: folder of the cache.
+
+    Returns:
+        ``(len(texts), width)`` float32.
+
+    Raises:
+        WeightsError: the model cannot be loaded.
+        ValueError: a text is empty, or the model has fewer layers than ``settings.layer``.
+    """
+    if any(not text.strip() for text in texts):
+        raise ValueError("texts: one of them is empty; leave rows without text out of the list.")
+    unique = sorted(set(texts))
+    shards = [unique[i : i + SHARD] for i in range(0, len(unique), SHARD)]
+    chosen = settings.model_dump(exclude={"components"})
+    identity = [METHOD, chosen, weights_identity(settings.preset, raw)]
+    files = [cache / f"{_key(shard, identity)}.npy" for shard in shards]
+    run: Callable | None = None
+    parts = []
+    with progress.task("embedding", len(unique), unit="text") as bar:
+        for shard, file in zip(shards, files, strict=True):
+            part = _read(file, len(shard))
+            if part is None:
+                run = run or runner(settings, raw)
+                part = run(shard)
+                _write(file, part)
+            parts.append(part)
+            bar.advance(len(shard))
+    vectors = np.concatenate(parts)
+    position = {text: number for number, text in enumerate(unique)}
+    return vectors[[position[text] for text in texts]]
+
+
+def count_tokens(texts: Sequence[str], settings: EmbedSettings, raw: Path) -> int:
+    """Number of tokens of the distinct texts, after truncation."""
+    from mtrec.text import backbone
+
+    tokenizer = backbone.load_tokenizer(settings.preset, raw)
+    found = tokenizer(sorted(set(texts)))
+    return sum(min(len(tokens), settings.max_tokens) for tokens in found)
+
+
+def bucketed(lengths: Sequence[int], budget: int) -> Iterator[tuple[Array, int]]:
+    """Rows of like length, at most ``budget`` tokens with padding, and their padded length.
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens per batch.
+    """
+    padded = -(-np.asarray(lengths) // LENGTH_STEP) * LENGTH_STEP
+    for length in np.unique(padded):
+        rows = np.flatnonzero(padded == length)
+        size = max(1, budget // int(length))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], int(length)
+
+
+def runner(
+    settings: EmbedSettings, raw: Path, batches: Batches = bucketed
+) -> Callable[[Sequence[str]], Array]:
+    """Load the model and return a function from texts to vectors that knows no cache.
+
+    Args:
+        settings: as in :func:`embed`.
+        raw: folder of the raw data, where the weights lie.
+        batches: which texts share a forward pass.
+    """
+    import tensorflow as tf
+
+    from mtrec.text import backbone
+
+    model = backbone.load(settings.preset, raw, settings.precision, settings.layer)
+    if settings.layer > model.layers:
+        raise ValueError(
+            f"task_embedding.layer: {settings.layer}, but '{settings.preset}' has {model.layers} "
+            "layers. Choose a smaller one in params.yaml."
+        )
+
+    any_shape = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool))
+
+    @tf.function(input_signature=any_shape)  # one graph for all batches
+    def forward(tokens: tf.Tensor, padding: tf.Tensor) -> tf.Tensor:
+        states = backbone.hidden_states(model, tokens, padding, settings.layer)
+        words = slice(0 if model.start is None else 1, None)  # without the start token
+        return pool(tf.cast(states, tf.float32)[:, words], padding[:, words], settings.pooling)
+
+    def run(texts: Sequence[str]) -> Array:
+        first = [] if model.start is None else [model.start]
+        found = [
+            first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
+        ]
+        vectors: Array | None = None
+        for rows, length in batches([len(tokens) for tokens in found], settings.batch_tokens):
+            tokens = np.zeros((len(rows), length), dtype="int32")
+            padding = np.zeros((len(rows), length), dtype=bool)
+            for at, row in enumerate(rows):
+                tokens[at, : len(found[row])] = found[row]
+                padding[at, : len(found[row])] = True
+            part = forward(tf.constant(tokens), tf.constant(padding)).numpy()
+            vectors = (
+                np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
+            )
+            vectors[rows] = part
+        assert vectors is not None  # a shard is never empty
+        return vectors
+
+    return run
+
+
+def pool(states: Any, padding: Any, pooling: str) -> Any:
+    """Pool states ``(batch, length, width)`` over real tokens to ``(batch, width)``."""
+    from keras import ops
+
+    mask = ops.cast(padding, states.dtype)[:, :, None]
+    if pooling == "mean":
+        return ops.sum(states * mask, axis=1) / ops.sum(mask, axis=1)
+    last = ops.sum(ops.cast(padding, "int32"), axis=1) - 1
+    return ops.take_along_axis(states, last[:, None, None], axis=1)[:, 0]
+
+
+def _key(texts: Sequence[str], identity: list) -> str:
+    return hashlib.sha256(json.dumps([list(texts), identity]).encode()).hexdigest()[:32]
+
+
+def _read(file: Path, rows: int) -> Array | None:
+    """A cached shard, or None if it is missing or damaged."""
+    try:
+        part = np.load(file)
+    except (OSError, ValueError, EOFError):
+        return None
+    return part if part.ndim == 2 and len(part) == rows and np.isfinite(part).all() else None
+
+
+def _write(file: Path, part: Array) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.partial")
+    with temporary.open("wb") as handle:
+        np.save(handle, part)
+    os.replace(temporary, file)
+
+
+def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
+    """Whitened principal components, fitted on some rows only.
+
+    Args:
+        vectors: ``(n, width)``, NaN rows where there is no text.
+        fit_rows: ``(n,)`` True where a row may be learnt from (training users or items).
+        components: number of components kept (fewer if there are fewer rows).
+
+    Returns:
+        ``(n, components)`` float32, NaN rows kept. Components have equal variance on the fitted
+        rows and a row has unit expected length there, as much weight as a one-hot category.
+    """
+    from sklearn.decomposition import PCA
+
+    known = np.isfinite(vectors).all(axis=1)
+    fit = np.unique(vectors[known & fit_rows], axis=0)
+    size = min(components, len(fit) - 1, vectors.shape[1])
+    if size < 1:
+        return np.full((len(vectors), 1), np.nan, dtype="float32")
+    pca = PCA(size, whiten=True, svd_solver="full").fit(fit.astype("float64"))
+    reduced = np.full((len(vectors), size), np.nan, dtype="float32")
+    reduced[known] = pca.transform(vectors[known].astype("float64")) / size**0.5
+    return reduced

@@ -1,0 +1,147 @@
+"""Figures: what is drawn, what is not, and what a cell shows of it."""
+
+import io
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mtrec.config import experiment
+from mtrec.domains.own.settings import EventColumns
+from mtrec.domains.own.settings import Settings as OwnSettings
+from mtrec.report import plots
+
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = ["rating", "like", "genres"]
+EXAMPLES = pd.DataFrame(
+    {
+        "timestamp": pd.date_range("2020-01-01", periods=30),
+        "split": ["train"] * 20 + ["validation"] * 5 + ["test"] * 5,
+    }
+)
+NO_TEXT, NO_ROWS = np.full((5, 4), np.nan), pd.DataFrame(columns=["task", "value", "low", "high"])
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """No figure of one test is open in another."""
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+def line():
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    axes.set_title("a line")
+    return figure
+
+
+def test_a_cell_shows_the_bytes_of_the_file_and_says_the_title(tmp_path):
+    shown = plots.save(line(), tmp_path / "figures" / "line.png")
+    data, metadata = shown._repr_png_()
+    assert data == (tmp_path / "figures" / "line.png").read_bytes()
+    assert metadata["width"] < Image.open(io.BytesIO(data)).width
+    assert repr(shown) == "[figure] a line"
+
+
+def test_a_saved_figure_is_closed_so_that_nothing_shows_it_again(tmp_path):
+    plots.save(line(), tmp_path / "line.png")
+    assert not plt.get_fignums()
+
+
+def test_the_same_figure_has_the_same_bytes_without_date_or_version(tmp_path):
+    plots.style()
+    first = plots.save(line(), tmp_path / "a.png").png
+    assert first == plots.save(line(), tmp_path / "b.png").png
+    assert not set(Image.open(io.BytesIO(first)).info) - {"dpi"}
+
+
+def test_figures_read_at_half_width_and_stay_small(tmp_path):
+    plots.style()
+    shown = plots.save(plots.split_timeline(EXAMPLES, "t", True), tmp_path / "t.png")
+    assert 1000 <= Image.open(io.BytesIO(shown.png)).width <= 1400
+    assert len(shown.png) < 50_000
+
+
+def test_what_is_not_drawn_says_why_and_leaves_no_file_of_an_earlier_run(tmp_path):
+    path = tmp_path / "line.png"
+    plots.save(line(), path)
+    shown = plots.save(plots.NotDrawn("there is nothing."), path)
+    assert repr(shown) == "Not drawn: there is nothing."
+    assert not path.exists()
+    plots.save(plots.NotDrawn("there is nothing."), path)  # nor is a missing one an error
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (plots.split_timeline(EXAMPLES, "t", False), "no dates"),
+        (
+            plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"),
+            "events per user are 1 for",
+        ),
+        (plots.label_presence({"a": np.ones(30, bool)}, EXAMPLES["split"], "t"), "every label"),
+        (plots.embedding_map(NO_TEXT, pd.Series(list("aabbb")), "t"), "no texts"),
+        (plots.embedding_map(np.ones((5, 1)), pd.Series(list("aabbb")), "t"), "no texts"),
+        (plots.gate_map(np.ones((3, 1)), TASKS, "t"), "no gates"),
+        (plots.forest(NO_ROWS, "t", "gain"), "no such comparison"),
+        (plots.reliability({}, "t"), "binary or multi-label"),
+        (plots.matrix(pd.DataFrame([[np.nan]]), "t", "x", "y", "z"), "no value"),
+        (plots.intervals(NO_ROWS, [], "t", "gain"), "make study"),
+    ],
+)
+def test_a_figure_that_would_say_nothing_is_not_drawn(found, why):
+    assert isinstance(found, plots.NotDrawn)
+    assert why in repr(found)
+
+
+def test_few_different_counts_have_a_bar_each_and_many_share_bars_without_gaps():
+    few = plots.histogram(pd.Series([1, 1, 2, 4]), "t", "events")
+    assert [label.get_text() for label in few.axes[0].get_xticklabels()] == ["1", "2", "4"]
+    many = plots.histogram(pd.Series(range(1, 500)), "t", "events")
+    assert all(bar.get_height() for bar in many.axes[0].patches)
+    assert sum(bar.get_height() for bar in many.axes[0].patches) == 499
+
+
+def test_one_outlier_does_not_press_a_map_together():
+    vectors = np.random.default_rng(0).normal(size=(500, 2))
+    vectors[0] = 1000
+    figure = plots.embedding_map(vectors, pd.Series(["a", "b"] * 250, name="kind"), "t")
+    assert figure.axes[0].get_xlim()[1] < 5
+
+
+def test_a_tasks_value_with_itself_does_not_stretch_the_colours_of_a_matrix():
+    values = pd.DataFrame(0.1, TASKS, TASKS).mask(np.eye(3, dtype=bool), 1.0)
+    mesh = plots.matrix(values, "t", "cosine", "task", "task").axes[0].collections[0]
+    assert mesh.get_clim() == (0, 0.1)
+
+
+def test_no_value_of_a_matrix_reads_minus_zero():
+    values = pd.DataFrame([[-0.001, 0.5]], ["a"], ["b", "c"])
+    texts = [text.get_text() for text in plots.matrix(values, "t", "x", "y", "z").axes[0].texts]
+    assert texts == ["0.00", "0.50"]
+
+
+def test_classes_that_are_numbers_are_in_their_order():
+    labels = np.array([0, 1, 2])
+    axes = plots.confusion(labels, labels, ["10", "2", "1"], "t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "10"]
+    axes = plots.confusion(labels, labels, ["K", "2", "1"], "t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["K", "2", "1"]
+
+
+def test_domains_say_whether_their_times_are_real():
+    found = {
+        name: experiment(name, ROOT).domain.data.has_clock
+        for name in ("video", "ecommerce", "social_reviews", "social_trust", "education_courses",
+                     "education_mastery")
+    }  # fmt: skip
+    assert [name for name, clock in found.items() if clock] == ["video", "ecommerce"]
+    dated = EventColumns(user_id="u", item_id="i", timestamp="t")
+    assert OwnSettings(events=dated).has_clock
+    undated = EventColumns(user_id="u", item_id="i")
+    assert not OwnSettings(events=undated, split="random").has_clock

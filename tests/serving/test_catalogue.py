@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.models import synthetic
+from mtrec.features.encoder import usable_events
+from mtrec.features.state import met_pairs
+from mtrec.serving.recommender import Recommender
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    made = synthetic.tables(events=400, users=30, items=60, tasks=1, seed=5)
+    assembly, _ = synthetic.prepare(made, synthetic.domain(1, ranking=True))
+    model = synthetic.build(assembly, seed=5)
+    draw = np.random.default_rng(5)
+    for variable in model.trainable_variables:
+        variable.assign(draw.normal(scale=0.3, size=variable.shape))
+    events = usable_events(made, assembly.encoder)
+    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
+    return Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
+
+
+@pytest.mark.parametrize("k", [6, 1000])
+def test_a_query_and_a_product_answer_as_the_whole_network_does(recommender, k):
+    ids = np.array(recommender.assembly.encoder.item.ids)
+    for user in (recommender.assembly.encoder.user.ids[7], "a stranger"):
+        row = pd.DataFrame({"user_id": [user], "item_id": [None]})
+        scores = recommender.predict(row)["next_item"][0]
+        met = recommender.met_by(recommender.assembly.encoder.user.rows(row["user_id"])[0])
+        free = np.setdiff1d(np.arange(60), met - 1)
+        expected = free[np.argsort(-scores[free], kind="stable")][:k]
+        found = recommender.recommend(user, k)
+        assert found["item_id"].tolist() == ids[expected].tolist()
+        np.testing.assert_allclose(found["score"], scores[expected], rtol=1e-4)
+
+
+def test_items_of_the_same_score_are_in_the_order_of_the_catalogue(recommender):
+    level = np.arange(60) % 3
+    catalogue = replace(
+        recommender.catalogue, items=np.zeros_like(recommender.catalogue.items), bias=level * 1.0
+    )
+    met = recommender.met_by(catalogue.users[recommender.assembly.encoder.user.ids[7]])
+    free = np.setdiff1d(np.arange(60), met - 1)
+    best = np.r_[free[level[free] == 2], free[level[free] == 1]]
+    for k in (0, 1, 7, 25):
+        found, _ = catalogue.recommend(recommender.assembly.encoder.user.ids[7], k)
+        assert found.tolist() == catalogue.ids[best[:k]].tolist()
