@@ -32,7 +32,7 @@ def test_modules_do_not_import_in_circles():
     found, path = set(), []
 
     def visit(module):
-        assert module not in path, " -> ".join([*path[path.index(module):], module])
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
         if module in found:
             return
         path.append(module)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mtrec.domains.own import domain
-from mtrec.domains.own.files import FileError
+from mtrec.domains.own.table import FileError
 from mtrec.tables import leaks, schema
 
 LABELS = {"next_item": "ranking", "rating": "regression", "like": "binary", "gift": "binary",

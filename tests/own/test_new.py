@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mtrec import cli
 from mtrec.config import experiment, read_params
 from mtrec.domains.own import block
-from mtrec.domains.own.files import FileError
 from mtrec.domains.own.new import new
+from mtrec.domains.own.table import FileError
 from mtrec.paths import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mtrec.domains.own import values
 from mtrec.domains.own.cells import as_text
 from mtrec.domains.own.columns import describe
-from mtrec.domains.own.files import FileError
 from mtrec.domains.own.inspect import inspect
 from mtrec.domains.own.propose import propose
+from mtrec.domains.own.table import FileError
 from mtrec.settings import Domain
 
 

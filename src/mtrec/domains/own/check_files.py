@@ -11,6 +11,7 @@ import pandas as pd
 
 from mtrec.domains.own import domain, files, values
 from mtrec.domains.own.findings import Finding, examples
+from mtrec.domains.own.table import FileError
 
 YAML = "params.yaml"
 
@@ -30,7 +31,7 @@ def read_all(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str], lis
         names[table] = path.name
         try:
             frames[table] = files.read(path).frame
-        except files.FileError as error:
+        except FileError as error:
             what, _, mend = str(error).partition(": ")[2].partition("; ")
             findings.append(Finding("error", path.name, "", what.rstrip("."), mend.capitalize()))
     return frames, names, findings

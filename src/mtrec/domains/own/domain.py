@@ -17,6 +17,7 @@ from mtrec.domains.own import files, values
 from mtrec.domains.own.cells import as_text
 from mtrec.domains.own.settings import Settings as Settings  # what config looks for
 from mtrec.domains.own.sides import number_column, side_table
+from mtrec.domains.own.table import FileError
 from mtrec.tables import split as splits
 from mtrec.tables.past import running
 from mtrec.tables.schema import Account, Tables, require_columns
@@ -49,7 +50,7 @@ def load_raw(folder: Path) -> Raw:
         FileError: there are no events, or a file cannot be used.
     """
     if find(folder, "events") is None:
-        raise files.FileError(
+        raise FileError(
             f"{folder}: there is no events file (events.csv, .csv.gz or .parquet); run "
             f"`mtrec new {folder.name} --events FILE` to copy it there."
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from mtrec.domains.own import values
 from mtrec.domains.own.cells import quote
 from mtrec.domains.own.columns import Column, sample
-from mtrec.domains.own.files import FileError
+from mtrec.domains.own.table import FileError
 
 # fmt: off
 NAMES: dict[str, tuple[str, ...]] = {  # compared without case and punctuation, the likeliest first
