@@ -4,7 +4,7 @@ import pytest
 
 from mtrec.domains import social_trust
 from mtrec.features.events import training_events
-from mtrec.report import describe, plots
+from mtrec.report import data_plots, describe
 from mtrec.tables import leaks
 from mtrec.tables.schema import SchemaError, validate
 from mtrec.text import embeddings
@@ -154,7 +154,7 @@ def test_notebook_of_texts_says_that_there_are_none(tables):
     )
     assert describe.neighbours(tables.items, vectors, 0).empty
     assert "no item" in describe.text_note(tables.items)
-    found = plots.embedding_map(vectors, describe.groups(tables.items), "map")
+    found = data_plots.embedding_map(vectors, describe.groups(tables.items), "map")
     assert "no texts" in repr(found)
     sample = describe.sample_table(tables, {}, 0)
     assert sample.empty

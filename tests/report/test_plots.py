@@ -12,7 +12,7 @@ from PIL import Image
 from mtrec.config import experiment
 from mtrec.domains.own.settings import EventColumns
 from mtrec.domains.own.settings import Settings as OwnSettings
-from mtrec.report import plots
+from mtrec.report import data_plots, model_plots, plots, result_plots
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ["rating", "like", "genres"]
@@ -62,7 +62,7 @@ def test_the_same_figure_has_the_same_bytes_without_date_or_version(tmp_path):
 
 def test_figures_read_at_half_width_and_stay_small(tmp_path):
     plots.style()
-    shown = plots.save(plots.split_timeline(EXAMPLES, "t", True), tmp_path / "t.png")
+    shown = plots.save(data_plots.split_timeline(EXAMPLES, "t", True), tmp_path / "t.png")
     assert 1000 <= Image.open(io.BytesIO(shown.png)).width <= 1400
     assert len(shown.png) < 50_000
 
@@ -79,19 +79,22 @@ def test_what_is_not_drawn_says_why_and_leaves_no_file_of_an_earlier_run(tmp_pat
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        (plots.split_timeline(EXAMPLES, "t", False), "no dates"),
+        (data_plots.split_timeline(EXAMPLES, "t", False), "no dates"),
         (
-            plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"),
+            data_plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"),
             "events per user are 1 for",
         ),
-        (plots.label_presence({"a": np.ones(30, bool)}, EXAMPLES["split"], "t"), "every label"),
-        (plots.embedding_map(NO_TEXT, pd.Series(list("aabbb")), "t"), "no texts"),
-        (plots.embedding_map(np.ones((5, 1)), pd.Series(list("aabbb")), "t"), "no texts"),
-        (plots.gate_map(np.ones((3, 1)), TASKS, "t"), "no gates"),
-        (plots.forest(NO_ROWS, "t", "gain"), "no such comparison"),
-        (plots.reliability({}, "t"), "binary or multi-label"),
-        (plots.matrix(pd.DataFrame([[np.nan]]), "t", "x", "y", "z"), "no value"),
-        (plots.intervals(NO_ROWS, [], "t", "gain"), "make study"),
+        (
+            model_plots.label_presence({"a": np.ones(30, bool)}, EXAMPLES["split"], "t"),
+            "every label",
+        ),
+        (data_plots.embedding_map(NO_TEXT, pd.Series(list("aabbb")), "t"), "no texts"),
+        (data_plots.embedding_map(np.ones((5, 1)), pd.Series(list("aabbb")), "t"), "no texts"),
+        (model_plots.gate_map(np.ones((3, 1)), TASKS, "t"), "no gates"),
+        (result_plots.forest(NO_ROWS, "t", "gain"), "no such comparison"),
+        (result_plots.reliability({}, "t"), "binary or multi-label"),
+        (result_plots.matrix(pd.DataFrame([[np.nan]]), "t", "x", "y", "z"), "no value"),
+        (result_plots.intervals(NO_ROWS, [], "t", "gain"), "make study"),
     ],
 )
 def test_a_figure_that_would_say_nothing_is_not_drawn(found, why):
@@ -100,9 +103,9 @@ def test_a_figure_that_would_say_nothing_is_not_drawn(found, why):
 
 
 def test_few_different_counts_have_a_bar_each_and_many_share_bars_without_gaps():
-    few = plots.histogram(pd.Series([1, 1, 2, 4]), "t", "events")
+    few = data_plots.histogram(pd.Series([1, 1, 2, 4]), "t", "events")
     assert [label.get_text() for label in few.axes[0].get_xticklabels()] == ["1", "2", "4"]
-    many = plots.histogram(pd.Series(range(1, 500)), "t", "events")
+    many = data_plots.histogram(pd.Series(range(1, 500)), "t", "events")
     assert all(bar.get_height() for bar in many.axes[0].patches)
     assert sum(bar.get_height() for bar in many.axes[0].patches) == 499
 
@@ -110,27 +113,29 @@ def test_few_different_counts_have_a_bar_each_and_many_share_bars_without_gaps()
 def test_one_outlier_does_not_press_a_map_together():
     vectors = np.random.default_rng(0).normal(size=(500, 2))
     vectors[0] = 1000
-    figure = plots.embedding_map(vectors, pd.Series(["a", "b"] * 250, name="kind"), "t")
+    figure = data_plots.embedding_map(vectors, pd.Series(["a", "b"] * 250, name="kind"), "t")
     assert figure.axes[0].get_xlim()[1] < 5
 
 
 def test_a_tasks_value_with_itself_does_not_stretch_the_colours_of_a_matrix():
     values = pd.DataFrame(0.1, TASKS, TASKS).mask(np.eye(3, dtype=bool), 1.0)
-    mesh = plots.matrix(values, "t", "cosine", "task", "task").axes[0].collections[0]
+    mesh = result_plots.matrix(values, "t", "cosine", "task", "task").axes[0].collections[0]
     assert mesh.get_clim() == (0, 0.1)
 
 
 def test_no_value_of_a_matrix_reads_minus_zero():
     values = pd.DataFrame([[-0.001, 0.5]], ["a"], ["b", "c"])
-    texts = [text.get_text() for text in plots.matrix(values, "t", "x", "y", "z").axes[0].texts]
+    texts = [
+        text.get_text() for text in result_plots.matrix(values, "t", "x", "y", "z").axes[0].texts
+    ]
     assert texts == ["0.00", "0.50"]
 
 
 def test_classes_that_are_numbers_are_in_their_order():
     labels = np.array([0, 1, 2])
-    axes = plots.confusion(labels, labels, ["10", "2", "1"], "t").axes[0]
+    axes = result_plots.confusion(labels, labels, ["10", "2", "1"], "t").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "10"]
-    axes = plots.confusion(labels, labels, ["K", "2", "1"], "t").axes[0]
+    axes = result_plots.confusion(labels, labels, ["K", "2", "1"], "t").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["K", "2", "1"]
 
 

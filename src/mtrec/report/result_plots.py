@@ -1,0 +1,146 @@
+"""Figures of notebooks 05 to 12: what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mtrec.report.plots import (
+    AROUND_ZERO,
+    COLOURS,
+    LOW_TO_HIGH,
+    NotDrawn,
+    turn_labels,
+)
+
+
+def forest(frame: pd.DataFrame, title: str, label: str) -> Figure | NotDrawn:
+    """Values with 95 % intervals, one per row of ``frame`` (task, metric, value, low, high)."""
+    if frame.empty:
+        return NotDrawn("there is no such comparison in this domain.")
+    names = [f"{row.task} ({row.metric})" for row in frame.itertuples()]
+    figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6))
+    bars(axes, frame, frame["value"], names)
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
+    axes.set(title=title, xlabel=f"{label}\n95 % intervals; grey ones include zero")
+    return figure
+
+
+def bars(axes: Axes, frame: pd.DataFrame, values: pd.Series, names: Sequence[str]) -> None:
+    """Draw values with their intervals (``low``, ``high``) from the top down; grey: with zero."""
+    at = np.arange(len(frame))[::-1]
+    sure = (frame["low"] > 0) | (frame["high"] < 0)
+    for y, row, value, clear in zip(at, frame.itertuples(), values, sure, strict=True):
+        colour: Any = COLOURS[0 if clear else 7]
+        axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2)
+        axes.plot(value, y, "o", color=colour)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(at, list(names))
+    axes.set_ylim(-0.6, len(frame) - 0.4)
+
+
+def reliability(tables: Mapping[str, pd.DataFrame], title: str) -> Figure | NotDrawn:
+    """Observed frequency against predicted probability; the diagonal is perfect calibration."""
+    if not tables:
+        return NotDrawn("no task is binary or multi-label.")
+    figure, axes = plt.subplots(figsize=(6, 4.5))
+    axes.plot([0, 1], [0, 1], color="black", linewidth=1, label="perfect")
+    for (name, table), marker in zip(tables.items(), "osD^v", strict=False):
+        axes.plot(table["predicted"], table["observed"], marker=marker, label=name)
+    axes.set(title=title, xlabel="predicted probability", ylabel="observed frequency",
+             xlim=(0, 1), ylim=(0, 1.02))  # fmt: skip
+    axes.legend()
+    return figure
+
+
+def confusion(labels: np.ndarray, chosen: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    """Confusion matrix, rows normalised to percent; numbers are in their order."""
+    counts = pd.crosstab(pd.Series(labels), pd.Series(chosen))
+    counts = counts.reindex(index=range(len(names)), columns=range(len(names)), fill_value=0)
+    share = counts.div(counts.sum(axis=1).replace(0, 1), axis=0) * 100
+    share.index, share.columns = list(names), list(names)
+    if all(str(name).isdigit() for name in names):
+        order = sorted(names, key=int)
+        share = share.loc[order, order]
+    size = 0.4 * len(names) + 2.2
+    figure, axes = plt.subplots(figsize=(size + 1.2, size))
+    sns.heatmap(
+        share, annot=len(names) <= 16, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, vmax=100, ax=axes,
+        annot_kws={"fontsize": 8}, cbar_kws={"label": "share of actual class [%]"},
+    )  # fmt: skip
+    axes.set(title=title, xlabel="predicted", ylabel="actual")
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def matrix(
+    frame: pd.DataFrame, title: str, label: str, rows: str, columns: str
+) -> Figure | NotDrawn:
+    """A heatmap, around zero if some values are below it; unknown ones are left blank.
+
+    Where rows and columns are the same, a task's value with itself does not stretch the colours.
+    """
+    known = frame.to_numpy(dtype=float)
+    if not np.isfinite(known).any():
+        return NotDrawn("no value is known.")
+    others = known.copy()
+    if list(frame.index) == list(frame.columns):
+        np.fill_diagonal(others, np.nan)
+    others = others[np.isfinite(others)]
+    others = others if np.any(others) else known[np.isfinite(known)]
+    largest = float(np.abs(others).max()) or 1.0
+    signed = bool(others.min() < -0.01 * largest)
+    digits = 0 if largest >= 50 else 1 if largest >= 5 else 2
+    shown = frame.astype(float).round(digits) + 0.0  # no -0.00
+    figure, axes = plt.subplots(figsize=(1.0 * len(frame.columns) + 2.8, 0.55 * len(frame) + 1.6))
+    sns.heatmap(
+        frame.astype(float), annot=shown, fmt=f".{digits}f", ax=axes, annot_kws={"fontsize": 9},
+        cmap=AROUND_ZERO if signed else LOW_TO_HIGH, vmin=-largest if signed else 0, vmax=largest,
+        cbar_kws={"label": label, "extend": "max" if np.nanmax(known) > largest else "neither"},
+    )  # fmt: skip
+    axes.set(title=title, xlabel=columns, ylabel=rows)
+    axes.grid(visible=False)
+    turn_labels(axes)
+    return figure
+
+
+def cosines(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
+    """Gradient cosine of every pair of tasks by epoch (``epoch``, ``task``, ``other``, ``cosine``).
+
+    Each pair is shown once; pairs whose labels never share a batch are left out.
+    """
+    order = list(dict.fromkeys(frame["task"]))
+    place = frame["task"].map(order.index) < frame["other"].map(order.index)
+    part = frame[place & frame["cosine"].notna()]
+    if part.empty:
+        return NotDrawn("no two tasks have labels in the same batch.")
+    part = part.assign(pair=part["task"] + " · " + part["other"])
+    figure, axes = plt.subplots(figsize=(8, 4.5))
+    sns.lineplot(part, x="epoch", y="cosine", hue="pair", style="pair", markers=True, dashes=False,
+                 errorbar=None, ax=axes)  # fmt: skip
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(title=title, xlabel="epoch", ylabel="cosine of gradients on shared weights")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(title=None, fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False)
+    return figure
+
+
+def intervals(
+    frame: pd.DataFrame, names: Sequence[str], title: str, label: str
+) -> Figure | NotDrawn:
+    """Means with 95 % intervals (``gain``, ``low``, ``high``), one line per name, best on top."""
+    if frame.empty:
+        return NotDrawn("there is no result yet; run `make study`.")
+    figure, axes = plt.subplots(figsize=(7.5, 0.33 * len(frame) + 1.6))
+    bars(axes, frame, frame["gain"], names)
+    axes.tick_params(axis="y", labelsize=9)
+    axes.set(title=title, xlabel=f"{label}\n95 % intervals; grey ones include zero")
+    return figure
