@@ -168,24 +168,22 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
 def test_what_python_caches_beside_the_sources_reruns_nothing(pipeline):
     repro(pipeline)
     for folder, _ in pipeline:
-        cache = folder / "src" / "mtrec" / "data" / "__pycache__"
+        cache = folder / "src" / "mtrec" / "text" / "__pycache__"
         cache.mkdir()
         (cache / "file.cpython-311.pyc").write_bytes(b"compiled")
     assert repro(pipeline) == set()
 
 
-def test_every_stage_declares_the_packages_that_its_notebook_imports():
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for path in NOTEBOOKS:
-        stage = stage_of(path.stem.split("_", 1)[1], "video", params)
-        text = "".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"]
-                       if c["cell_type"] == "code")  # fmt: skip
-        assert f"notebooks/{path.name}" in stage["deps"]
-        for package, names in re.findall(r"^from mtrec(?:\.(\w+))?\S* import (.+)$", text, re.M):
-            for name in [package] if package else re.split(r",\s*", names):
-                name = {"experiment": "config.py"}.get(name, name)
-                found = [d for d in stage["deps"] if d.startswith(f"src/mtrec/{name}")]
-                assert found, f"{path.name} imports {name}, which its stage does not declare"
+def test_an_addition_or_a_word_about_what_trains_nothing_retrains_no_model(pipeline):
+    repro(pipeline)
+    added = ("balancing/mine", "domains/mine", "studies/mine", "peers/mine", "models/shared/mine")
+    changed = ("registry", "serving/recommender", "fetch/download", "report/result_plots", "cli")
+    for folder, _ in pipeline:
+        for module in (*added, *changed):
+            file = folder / "src" / "mtrec" / f"{module}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("more words")
+    assert not repro(pipeline) & both("task_embedding", "model_building", "training")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from mtrec.domains import education_courses as courses
 from mtrec.features.events import training_events
-from mtrec.fetch import download
+from mtrec.fetch.manifest import FetchError
 from mtrec.tables import leaks
 from mtrec.tables.schema import SchemaError, validate
 
@@ -77,14 +77,14 @@ def test_rows_of_students_know_all_training_ratings_and_no_other(tables):
 
 
 def test_another_file_is_not_opened_and_a_missing_column_is_named(tmp_path, monkeypatch, raw_data):
-    with pytest.raises(download.FetchError, match="InstEval.pkl.xz: missing or differs"):
+    with pytest.raises(FetchError, match="InstEval.pkl.xz: missing or differs"):
         courses.load_raw(tmp_path / "insteval")
     frame = pd.read_pickle(raw_data / "insteval" / "InstEval.pkl.xz", compression="xz")
     folder = tmp_path / "insteval"
     folder.mkdir()
     frame.drop(columns="lectage").to_pickle(folder / "InstEval.pkl.xz", compression="xz")
-    with pytest.raises(download.FetchError, match="differs from the manifest"):
+    with pytest.raises(FetchError, match="differs from the manifest"):
         courses.load_raw(folder)
-    monkeypatch.setattr(download, "verified", lambda file: file)
+    monkeypatch.setattr(courses, "verified", lambda file: file)
     with pytest.raises(SchemaError, match=r"InstEval.pkl.xz: column 'lectage' is missing \(found"):
         courses.load_raw(folder)

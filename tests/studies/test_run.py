@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mtrec import config
+from mtrec.models import seeds
 from mtrec.paths import Paths
 from mtrec.report import comparison
 from mtrec.studies import comparison as module
@@ -13,7 +14,6 @@ from mtrec.studies import ledger, workbench
 from mtrec.studies import score as scoring
 from mtrec.studies.comparison import fingerprint, keys, main, plan, train_setting
 from mtrec.studies.comparison_plan import Setting
-from mtrec.training import loop
 from mtrec.training.loop import Outcome
 
 SETTING = Setting("joint", "star", "static", (), ("rating", "like"), 2)
@@ -48,7 +48,7 @@ def study(run, bench, monkeypatch, tmp_path):
     run = study["run"]
     common = SimpleNamespace(training=run.training, model_building=run.model_building)
     monkeypatch.setattr(config, "read_params", lambda path: common)
-    monkeypatch.setattr(loop, "make_deterministic", lambda *arguments: None)
+    monkeypatch.setattr(seeds, "make_deterministic", lambda *arguments: None)
     monkeypatch.setattr(workbench, "prepare", prepare)
     monkeypatch.setattr(workbench, "fit", fit)
     monkeypatch.setattr(workbench, "with_head", lambda bench, task, change: bench)

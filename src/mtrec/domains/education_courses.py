@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from mtrec.fetch.verify import verified
 from mtrec.tables import split as splits
 from mtrec.tables.past import running
 from mtrec.tables.schema import Account, Tables, require_columns
@@ -67,7 +68,6 @@ def load_raw(folder: Path) -> Raw:
         FetchError: the file is missing or another one.
         SchemaError: a column is missing.
     """
-    from mtrec.fetch.download import verified  # it reads the settings, which know this module
 
     file = verified(folder / "InstEval.pkl.xz")
     ratings = pd.read_pickle(file, compression="xz")

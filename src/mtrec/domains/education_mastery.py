@@ -23,6 +23,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtrec.domains import teacher_gain
+from mtrec.fetch.verify import verified
 from mtrec.tables import split as splits
 from mtrec.tables.schema import Account, Tables, require_columns
 
@@ -76,7 +77,6 @@ def load_raw(folder: Path) -> Raw:
         FetchError: the file is missing or another one.
         SchemaError: a column is missing.
     """
-    from mtrec.fetch.download import verified  # it reads the settings, which know this module
 
     file = verified(folder / "star.pkl.xz")
     years = pd.read_pickle(file, compression="xz")

