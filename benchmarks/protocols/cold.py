@@ -14,9 +14,10 @@ from typing import Any
 
 from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
+from mtrec.config import experiment
 from mtrec.report.cold_start import PEERS, is_difference, pooled
-from mtrec.studies import cold_start as study
 from mtrec.studies.cold_split import SIDES, hold_out
+from mtrec.studies.cold_start_plan import PLAN
 from mtrec.tables import schema
 
 NAMES = {
@@ -38,7 +39,7 @@ def run(split: str, root: Path) -> Sequence[Row]:
     names = [file.stem.removesuffix("_cold") for file in sorted(folder.glob("*_cold.csv"))]
     if not names:
         raise FileNotFoundError(f"{folder}: no results; run `make study PART=cold_start`.")
-    runs = [study.settings(name, root) for name in names]
+    runs = [experiment(name, root) for name in names]
     return [row for run in runs for row in domain_rows(split, run, held_out(split, run))]
 
 
@@ -61,10 +62,10 @@ def domain_rows(split: str, run: Any, sha256: str) -> list[Row]:
 
     Args:
         split: ``cold_items`` or ``cold_users``.
-        run: the domain's :func:`mtrec.studies.cold_start.settings`.
+        run: the domain's settings.
         sha256: see :func:`held_out`.
     """
-    found = study.results(run)
+    found = PLAN.results(run)
     found = pooled(found[found["split"] == split])
     whole = "both" if "both" in set(found["system"]) else "tables"  # without texts, tables are all
     names = NAMES | {whole: NAMES["both"]}

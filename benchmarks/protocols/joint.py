@@ -17,7 +17,7 @@ from benchmarks.harness.results import Row
 from mtrec.config import experiment
 from mtrec.registry import DOMAINS as BUILT_IN
 from mtrec.report import controls
-from mtrec.studies import controls_plan
+from mtrec.studies.controls_plan import PLAN
 from mtrec.tables import schema
 
 GAIN = "mtrec joint - single"
@@ -33,7 +33,7 @@ def run(domain: str, root: Path) -> Sequence[Row]:
     one = experiment(domain, root)
     examples = schema.read(one.paths.tables).examples
     split = sha256_of(examples[["user_id", "item_id", "split"]])
-    return rows_of(f"joint_{domain}", split, controls.combined(controls_plan.results(one)))
+    return rows_of(f"joint_{domain}", split, controls.combined(PLAN.results(one)))
 
 
 def rows_of(protocol: str, split_sha256: str, found: pd.DataFrame) -> list[Row]:

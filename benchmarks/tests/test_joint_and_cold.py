@@ -9,7 +9,7 @@ import pytest
 from benchmarks.protocols import cold, joint, step_cost
 from mtrec.report import controls
 from mtrec.studies import workbench
-from mtrec.studies.cold_start import results_file
+from mtrec.studies.cold_start_plan import PLAN
 from tests.conftest import FEW
 
 
@@ -70,7 +70,7 @@ def cold_study(run, tmp_path):
              "value": 0.5 + 0.1 * seed, "low": 0.4, "high": 0.6 + 0.1 * seed}
             for split in ("cold_items", "cold_users") for seed in (0, 1) for system in systems
         ]  # fmt: skip
-        file = results_file(here)
+        file = PLAN.file(here)
         file.parent.mkdir(parents=True)
         pd.DataFrame(rows).to_csv(file, index=False)
         return here

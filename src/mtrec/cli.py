@@ -8,14 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; none for all
-    "controls": (),
-    "task_analysis": ("video", "ecommerce"),
-    "comparison": ("video", "ecommerce"),
-    "cold_start": (),
-    "sparse_data": ("video", "education_mastery"),
-    "text_cost": ("social_reviews",),
-}
+from mtrec.registry import STUDIES
+
 ROLES = ("user_id", "item_id", "timestamp", "rating")
 
 
@@ -113,9 +107,9 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
 
     known = tuple(read_params(find_root() / "params.yaml").domains)
     for domain in known if wanted == ALL else (wanted,):
-        parts = [part for part in STUDIES if domain in (STUDIES[part] or known)]
+        parts = [part for part in STUDIES if domain in (STUDIES.domains[part] or known)]
         if only and only not in parts:
-            print(f"{domain}: study '{only}' is one of {', '.join(STUDIES[only])} alone")
+            print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
         if status := repro((domain,), until="task_embedding"):
             return status
@@ -127,37 +121,8 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
                     return status
             continue
         setup(side_by_side=only == "controls")
-        _study(only, domain, minutes)
+        STUDIES[only](domain, minutes)
     return 0
-
-
-def _study(part: str, domain: str, minutes: float | None) -> None:
-    """Add to ``reports/study`` what a study lacks."""
-    if part == "controls":
-        from mtrec.studies.controls import main as controls
-
-        controls(domain, minutes)
-    elif part == "task_analysis":
-        from mtrec.studies.task_analysis import main as analysis
-
-        analysis(domain, minutes)
-    elif part == "comparison":
-        from mtrec.studies import comparison, cost
-
-        if comparison.main(domain, minutes):
-            cost.main(domain)
-    elif part == "cold_start":
-        from mtrec.studies.cold_start import main as cold
-
-        cold(domain, minutes)
-    elif part == "sparse_data":
-        from mtrec.studies.sparse_data import main as sparse
-
-        sparse(domain, minutes)
-    else:
-        from mtrec.studies.text_cost import main as texts
-
-        texts(domain)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,14 @@ class TaskTypes(Registry):
         return chosen
 
 
+class Studies(Registry):
+    """Studies with the domains that each is meant for; none named for all."""
+
+    def __init__(self, what: str, studies: Mapping[str, tuple[str, tuple[str, ...]]]):
+        super().__init__(what, {name: place for name, (place, _) in studies.items()})
+        self.domains = {name: domains for name, (_, domains) in studies.items()}
+
+
 def _choose(key: str, kind: str, name: str | None, known: tuple[str, ...]) -> str:
     if name is None:
         return known[0]
@@ -192,5 +200,17 @@ PEERS = Registry(
         "random_effects": "mtrec.peers.random_effects:random_effects",
         "svdpp": "mtrec.peers.svdpp:svdpp",
         "tfidf": "mtrec.peers.tfidf:tfidf",
+    },
+)
+# (domain, minutes) -> whether nothing is missing any more; adds to reports/study what it lacks
+STUDIES = Studies(
+    "study",
+    {
+        "controls": ("mtrec.studies.controls:main", ()),
+        "task_analysis": ("mtrec.studies.task_analysis:main", ("video", "ecommerce")),
+        "comparison": ("mtrec.studies.comparison:main", ("video", "ecommerce")),
+        "cold_start": ("mtrec.studies.cold_start:main", ()),
+        "sparse_data": ("mtrec.studies.sparse_data:main", ("video", "education_mastery")),
+        "text_cost": ("mtrec.studies.text_cost:main", ("social_reviews",)),
     },
 )

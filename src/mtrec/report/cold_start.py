@@ -1,14 +1,19 @@
-"""The results of the cold-start study as tables and sentences that claim no more than intervals."""
+"""The cold-start study as tables, figures and sentences that claim no more than intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.report.comparison import verdict
+from mtrec.report.plots import COLOURS, NotDrawn
 
 OURS = ("ids", "tables", "llm", "both")
 PEERS = ("means", "lightfm", "catboost")
@@ -23,6 +28,12 @@ QUESTIONS = {
     "both - catboost": "the whole model against CatBoost",
     "tables - catboost": "the whole model (no text here) against CatBoost",
 }
+
+VERDICTS: Mapping[str, str] = {
+    "better": "better in", "worse": "worse in", "unclear": "not told apart in",
+}  # fmt: skip
+NO_RESULT = NotDrawn("no result is known yet; run `make study`.")
+ACROSS = 3  # panels side by side, so that they read at half width
 
 
 def scores(results: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -101,11 +112,6 @@ def conclusions(results: pd.DataFrame, split: str) -> list[str]:
     return lines
 
 
-VERDICTS: Mapping[str, str] = {
-    "better": "better in", "worse": "worse in", "unclear": "not told apart in",
-}  # fmt: skip
-
-
 def is_difference(results: pd.DataFrame) -> np.ndarray:
     """Which rows hold a paired difference of two systems."""
     return results["system"].str.contains(" - ", regex=False).to_numpy()
@@ -114,3 +120,89 @@ def is_difference(results: pd.DataFrame) -> np.ndarray:
 def _show(row: pd.Series, best: float) -> str:
     mark = " *" if row["value"] == best else ""
     return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{mark}"
+
+
+def systems_figure(results: pd.DataFrame, split: str, title: str) -> Figure | NotDrawn:
+    """A panel per task: every system's main metric with its 95 % interval, ours above the peers.
+
+    Args:
+        results: all results.
+        split: the split to show.
+        title: of the figure.
+    """
+    found = pooled(results[(results["split"] == split) & ~is_difference(results)])
+    tasks = list(dict.fromkeys(found["task"]))
+    order = [system for system in (*OURS, *PEERS) if system in set(found["system"])]
+    if not tasks:
+        return NO_RESULT
+    figure, panels = _grid(len(tasks), 0.36 * len(order) + 1.3)
+    at = {system: -place for place, system in enumerate(order)}
+    for axes, task in zip(panels, tasks, strict=True):
+        part = found[found["task"] == task]
+        for row in part.itertuples():
+            colour = COLOURS[0 if row.system in OURS else 1]
+            axes.plot([row.low, row.high], [at[row.system]] * 2, color=colour, linewidth=2)
+            axes.plot(row.value, at[row.system], "o" if row.system in OURS else "s", color=colour)
+        metric = part["metric"].iloc[0]
+        better = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
+        axes.set(title=task, xlabel=f"{metric} ({better})")
+        axes.set_yticks(list(at.values()), list(at))
+        axes.set_ylim(-len(order) + 0.4, 0.6)
+    figure.suptitle(title)
+    handles = [
+        plt.Line2D([], [], color=COLOURS[colour], marker=marker, linewidth=2, label=name)
+        for colour, marker, name in ((0, "o", "ours"), (1, "s", "peers"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def differences_figure(
+    found: pd.DataFrame, titles: dict[str, str], title: str
+) -> Figure | NotDrawn:
+    """Paired differences by task with 95 % intervals, a panel per comparison; zero is a line.
+
+    Each difference is in units of half its widest interval in the task, so that metrics of
+    different size share an axis: beyond 0 with its whole bar is a clear difference.
+
+    Args:
+        found: :func:`differences`.
+        titles: comparison -> what it asks.
+        title: of the figure.
+    """
+    tasks, chosen = (
+        list(dict.fromkeys(found["task"])),
+        [n for n in titles if n in set(found["system"])],
+    )
+    if not chosen:
+        return NO_RESULT
+    half = (found["high"] - found["low"]).groupby(found["task"]).max() / 2
+    figure, panels = _grid(len(chosen), 0.36 * len(tasks) + 1.1)
+    for axes, name in zip(panels, chosen, strict=True):
+        for row in found[found["system"] == name].itertuples():
+            unit, y = max(half[row.task], np.finfo(float).tiny), -tasks.index(row.task)
+            colour = COLOURS[7 if row.verdict == "unclear" else 0]
+            axes.plot([row.low / unit, row.high / unit], [y, y], color=colour, linewidth=2)
+            axes.plot(row.value / unit, y, "o", color=colour)
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set(title=name.replace(" - ", " − "), ylim=(-len(tasks) + 0.4, 0.6))
+        axes.set_yticks([-place for place in range(len(tasks))], tasks)
+    figure.suptitle(title)
+    unit = "difference in half widths of the task's widest interval"
+    figure.supxlabel(f"{unit}\nright is better, grey is unclear", fontsize=11)
+    return figure
+
+
+def _grid(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels in rows of three with a common y axis; ``height`` of a row in inches."""
+    across = 2 if panels == 4 else min(panels, ACROSS)
+    down = -(-panels // across)
+    figure, grid = plt.subplots(
+        down, across, figsize=(2.4 * across + 1.2, height * down + 0.9), sharey=True, squeeze=False
+    )
+    for axes in grid.flat[panels:]:
+        axes.remove()
+    for axes in grid.flat[:panels]:
+        axes.tick_params(labelsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    return figure, list(grid.flat[:panels])

@@ -224,7 +224,7 @@ def choose(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_cost(file: Path) -> pd.DataFrame:
-    """Times per step, see :func:`mtrec.studies.cost.main`.
+    """Times per step, see :func:`mtrec.studies.cost.measure`.
 
     Raises:
         FileNotFoundError: nothing was timed yet.

@@ -17,8 +17,7 @@ from mtrec.config import experiment, read_params
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
 from mtrec.report import controls, tables
-from mtrec.studies import comparison, controls_plan
-from mtrec.tables import schema
+from mtrec.studies import comparison_plan, controls_plan
 
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
@@ -84,11 +83,13 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
 
 def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
     """The table with what joint training gains over several trainings, if known, and verdicts."""
-    command = f"`make study DOMAIN={run.name} PART=controls`"
+    command = f"`{controls_plan.PLAN.command(run)}`"
     nothing = table, NO_VERDICT.format(command=command)
-    if not run.paths.controls.is_file():
+    plan = controls_plan.PLAN
+    if not plan.file(run).is_file():
         return nothing
-    results = controls_plan.results(run)
+    names = plan.keys(run)
+    results = plan.results(run, names)
     known = controls.combined(results)
     if (seeds := known["seeds"].min()) < 2:
         return nothing
@@ -98,7 +99,7 @@ def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
         for task in table["task"]
     ]
     verdicts = controls.sentences(known)
-    if not results["key"].isin(controls_plan.keys(run).values()).all():
+    if not results["key"].isin(names["controls"]).all():
         verdicts.append(f"These trainings had other settings: {command} trains anew.")
     return table.assign(**{f"joint training, {seeds} seeds": shown}), " ".join(verdicts)
 
@@ -138,10 +139,9 @@ def study_section(root: Path) -> str:
 
 def _known(domain: str, root: Path) -> pd.DataFrame:
     """What notebook 07 shows; without the domain's tables, the last training of each setting."""
-    run, names = experiment(domain, root), {}
-    if (run.paths.tables / "examples.parquet").is_file():
-        names = comparison.keys(run, schema.read(run.paths.tables).examples)
-    return comparison.results(run.paths, names)
+    run, plan = experiment(domain, root), comparison_plan.PLAN
+    tables = (run.paths.tables / "examples.parquet").is_file()
+    return plan.results(run, None if tables else {})
 
 
 def markdown(frame: pd.DataFrame) -> str:

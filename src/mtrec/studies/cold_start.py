@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.config import experiment
-from mtrec.features import links
+from mtrec.config import Experiment
 from mtrec.features.candidates import left_out
 from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.metrics.intervals import evaluate
 from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
-from mtrec.models.seeds import make_deterministic
 from mtrec.peers import cold_boosting, factorization
 from mtrec.peers.question import Question, Rows, require
-from mtrec.studies import cold_means, ledger, workbench
-from mtrec.studies.cold_split import FEWEST, SIDES, cold_tasks, make_cold
+from mtrec.studies import cold_means, runner, workbench
+from mtrec.studies.cold_split import FEWEST, make_cold
+from mtrec.studies.cold_start_plan import PLAN, adapted, trainings
 from mtrec.studies.cold_systems import ColdBench, prepare, restrict, systems
-from mtrec.studies.comparison import learnt_from
 from mtrec.studies.group_ranking import GroupRanking
-from mtrec.studies.resume import resume
 from mtrec.studies.workbench import Workbench
 from mtrec.tables import schema
 from mtrec.tasks.ranking import Ranking
 from mtrec.text import embeddings
 
 Array = np.ndarray
-DROPOUT = 0.5  # of every model here
 TIE = 1e-5  # in units of a score, which are logits
 PEERS: dict[str, Any] = {"lightfm": factorization, "catboost": cold_boosting}
-PEER_SETS = tuple(tuple(some) for n in (2, 1, 0) for some in combinations(PEERS, n))
 COMPARED = (
     ("tables", "ids"), ("llm", "ids"), ("both", "tables"), ("both", "means"), ("tables", "means"),
     ("both", "lightfm"), ("tables", "lightfm"), ("both", "catboost"), ("tables", "catboost"),
@@ -55,45 +48,16 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    run = settings(domain)
-    make_deterministic(run.seed, run.training.deterministic)
-    return study(run, results_file(run), minutes)
+    return study(adapted(runner.begin(domain)), minutes)
 
 
-def settings(domain: str, start: Path | None = None) -> Any:
-    """The experiment as it is trained here: as the domain's own, without teachers.
-
-    Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
-    known one, if it has an offset; a task that sees one side starts from a constant. Nobody held
-    out has a link, so no head reads links.
-    """
-    run = experiment(domain, start)
-    tasks = {
-        name: task.model_copy(
-            update=({} if task.view == "joint" else {"offset": None})
-            | ({"head": None} if task.head == links.HEAD else {})
-        )
-        for name, task in run.domain.tasks.items()
-    }
-    return replace(
-        run,
-        domain=run.domain.model_copy(update={"tasks": tasks}),
-        model_building=run.model_building.model_copy(update={"dropout": DROPOUT}),
-    )
-
-
-def results_file(run: Any) -> Path:
-    """Where the results of a domain are kept, committed."""
-    return run.paths.study.with_name(f"{run.name}_cold.csv")
-
-
-def study(run: Any, file: Path, minutes: float | None = None) -> bool:
+def study(run: Experiment, minutes: float | None = None) -> bool:
     """:func:`main` for settings that are read already."""
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
-    peers, done = installed(), set(ledger.read(file)["key"])
-    choices = peers, tuple(PEERS)  # what is known with all peers is not done again with fewer
+    peers = installed()
+    asked = peers, tuple(PEERS)  # what is known with all peers is not done again with fewer
 
-    def trainings(split: str, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+    def train(split: str, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         for seed in seeds:
             found = hold_out_once(run, tables, vectors, split, peers, seed)
             if found.empty:
@@ -101,17 +65,8 @@ def study(run: Any, file: Path, minutes: float | None = None) -> bool:
                 return
             yield seed, found
 
-    settings = (
-        (split, {seed: _name(run, split, seed, choices, done) for seed in _seeds(run)},
-         partial(trainings, split))
-        for split in planned(run)
-    )  # fmt: skip
-    return resume(file, run.name, settings, minutes)
-
-
-def planned(run: Any) -> list[str]:
-    """Splits of a domain; one that no task sees is left out."""
-    return [split for split, side in SIDES.items() if cold_tasks(run.domain.tasks, side)]
+    mine = replace(PLAN, trainings=partial(trainings, asked=asked))
+    return runner.resume(mine, run, train, minutes)
 
 
 def installed() -> tuple[str, ...]:
@@ -125,38 +80,6 @@ def installed() -> tuple[str, ...]:
         else:
             found.append(name)
     return tuple(found)
-
-
-def keys(run: Any) -> dict[str, list[str]]:
-    """What identifies each training of the present settings, by split; with most peers known."""
-    done = set(ledger.read(results_file(run))["key"])
-    return {
-        split: [_name(run, split, seed, PEER_SETS, done) for seed in _seeds(run)]
-        for split in planned(run)
-    }
-
-
-def _seeds(run: Any) -> list[int]:
-    return [run.seed + n for n in range(run.cold_start.seeds)]
-
-
-def _name(
-    run: Any, split: str, seed: int, choices: Sequence[tuple[str, ...]], done: Collection[str]
-) -> str:
-    """Key of the first of some choices of peers whose results are there, else of the first."""
-    names = [fingerprint(run, split, seed, peers) for peers in choices]
-    return next((name for name in names if name in done), names[0])
-
-
-def results(run: Any) -> pd.DataFrame:
-    """What is known, see :func:`mtrec.studies.ledger.known`.
-
-    Raises:
-        FileNotFoundError: nothing is known of the domain.
-    """
-    command = f"make study DOMAIN={run.name} PART=cold_start"
-    training = ["split", "seed", "task", "system"]
-    return ledger.known(results_file(run), keys(run), training, command)
 
 
 def hold_out_once(
@@ -226,20 +149,6 @@ def ask(cold: ColdBench, name: str, seed: int) -> Question:
     rows = {key: Rows.of(data, name, outs[key]) for key, data in parts.items()}
     return Question(
         kind, bench.assembly.encoder, bench.assembly.seen[name], **rows, cold=cold.side, seed=seed
-    )  # fmt: skip
-
-
-def fingerprint(run: Any, split: str, seed: int, peers: tuple[str, ...] = tuple(PEERS)) -> str:
-    """What identifies the results of a split and seed: a change of any setting makes them new."""
-    elsewhere = {"epochs", "batch_size", "distillation", "recalibrate"}
-    training = run.training.model_dump(exclude=elsewhere)
-    return ledger.key(
-        run.name, split, run.seed, seed, run.cold_start.model_dump(exclude={"seeds"}),
-        run.model_building.model_dump(exclude={"history": {"length"}}), training,
-        learnt_from(run.domain), run.task_embedding.model_dump(), run.evaluation.resamples,
-        {peer: PEERS[peer].SETTINGS for peer in peers},
-        *[name for name, task in run.domain.tasks.items() if task.offset],
-        *(["without history"] if SIDES[split] == "user" else []), "ties in random order",
     )  # fmt: skip
 
 

@@ -1,12 +1,21 @@
-"""Which trainings the comparison consists of."""
+"""Which trainings the comparison consists of, and what is known of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from mtrec.config import Experiment
+from mtrec.studies import ledger
+from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from, plain
+from mtrec.tables import schema
+from mtrec.tables.labels import relevant
+
+VERSION = 1
 
 HEADS: dict[str, tuple[dict[str, str], ...]] = {
     "binary": ({"loss": "focal"},),
@@ -50,6 +59,41 @@ class Setting:
         if self.part == "weightings":
             return " : ".join(f"{weight:.2f}" for weight in self.weights)
         return f"{self.layer} + {self.balancing}"
+
+
+def trainings(run: Experiment) -> Iterator[Trainings]:
+    """Every setting of a domain, with its keys."""
+    run = plain(run)
+    for setting in plan(run, schema.read(run.paths.tables).examples):
+        keys = {run.seed + n: fingerprint(run, setting, run.seed + n) for n in range(setting.seeds)}
+        yield Trainings(setting.part, f"{setting.part}, {setting.name}", keys, setting)
+
+
+PLAN = Plan("comparison", "", ("part", "setting", "task", "seed"), trainings)
+
+
+def plan(run: Experiment, examples: pd.DataFrame) -> list[Setting]:
+    """Every setting of the study of a domain."""
+    tasks, training = run.domain.tasks, examples["split"] == "train"
+    labels = {n: relevant(examples, tasks, n) for n, t in tasks.items() if t.type == "regression"}
+    levels = {name: column[training].nunique() for name, column in labels.items()}
+    lowest = {name: column.min() for name, column in labels.items()}
+    return settings(run.study, tasks, levels, lowest, run.seed)
+
+
+def fingerprint(run: Experiment, setting: Setting, seed: int) -> str:
+    """What identifies a training: a change of any setting that it depends on makes it new.
+
+    Layer and balancer are the setting's own, and length of histories, epochs and batch the
+    study's, so that a new default of any leaves finished trainings valid; so do more seeds.
+    """
+    study, own = run.study, {key: v for key, v in vars(setting).items() if key != "seeds"}
+    building = ELSEWHERE["model_building"] | {"shared": {"layer": True}}
+    without = {"model_building": building, "training": ELSEWHERE["training"] | {"balancing": True}}
+    return ledger.key(
+        "comparison", VERSION, seed, *learnt_from(run, without), own,
+        study.share, study.history, study.batch_size, study.epochs,
+    )  # fmt: skip
 
 
 def settings(

@@ -31,12 +31,10 @@ from mtrec.features.ablation import WITHOUT_TEXT, ablated, ablations
 from mtrec.features.assemble import Assembly
 from mtrec.lock import only_run
 from mtrec.metrics.families import MAIN_METRIC
-from mtrec.models.seeds import make_deterministic
 from mtrec.models.store import load_model, save_model
 from mtrec.models.twins import JOINT, build_some
-from mtrec.studies import ledger, workbench
-from mtrec.studies.controls_plan import keys
-from mtrec.studies.resume import resume
+from mtrec.studies import ledger, runner, workbench
+from mtrec.studies.controls_plan import PLAN
 from mtrec.studies.workbench import Workbench
 from mtrec.training import together
 from mtrec.training.distillation import teach
@@ -200,16 +198,11 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Raises:
         BusyError: another process trains this domain's controls.
     """
-    run = experiment(domain)
-    make_deterministic(run.seed, run.training.deterministic)
-    trainings = (
-        (f"seed {seed}", {seed: key}, partial(_trainings, run, key))
-        for seed, key in keys(run).items()
-    )
+    run = runner.begin(domain)
     folder = run.paths.artifacts / "controls"
     with only_run(folder.with_suffix(".lock")):
-        _clear(folder, run.paths.controls)
-        return resume(run.paths.controls, domain, trainings, minutes)
+        _clear(folder, PLAN.file(run))
+        return runner.resume(PLAN, run, partial(_trainings, run), minutes)
 
 
 def _clear(folder: Path, results: Path) -> None:

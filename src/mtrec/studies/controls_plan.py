@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterator
 
 from mtrec.config import Experiment
 from mtrec.studies import ledger
+from mtrec.studies.plan import Plan, Trainings, learnt_from
 
+VERSION = 1
 SEEDS = 3
+ALL: dict[str, None] = {"model_building": None, "training": None}  # settings count
 
 
-def keys(run: Experiment) -> dict[int, str]:
-    """What identifies the trainings of each seed: a change of any setting makes them new."""
-    domain = run.domain.model_dump(mode="json", exclude={"raw", "module"})
-    given = (run.model_building, run.training, run.task_embedding, run.evaluation)
-    settings = [part.model_dump(mode="json") for part in given]
-    seeds = range(run.seed, run.seed + SEEDS)
-    return {seed: ledger.key("controls", run.name, seed, domain, *settings) for seed in seeds}
+def trainings(run: Experiment) -> Iterator[Trainings]:
+    """Every seed, with its key; each gives the main metric of every task, system and difference."""
+    peers = {name: task.peers for name, task in run.domain.tasks.items()}
+    settings = (*learnt_from(run, ALL), peers, run.evaluation.model_dump())
+    for seed in range(run.seed, run.seed + SEEDS):
+        key = ledger.key("controls", VERSION, seed, *settings)
+        yield Trainings("controls", f"seed {seed}", {seed: key}, key)
 
 
-def results(run: Experiment) -> pd.DataFrame:
-    """A row per seed, task and system or difference: main metric with its interval over users.
-
-    Raises:
-        FileNotFoundError: nothing is known of the domain.
-    """
-    command = f"make study DOMAIN={run.name} PART=controls"
-    names = {"controls": list(keys(run).values())}
-    return ledger.known(run.paths.controls, names, ["seed", "task", "system"], command)
+PLAN = Plan("controls", "_controls", ("seed", "task", "system"), trainings)

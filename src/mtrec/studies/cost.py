@@ -10,29 +10,28 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from mtrec.models.seeds import make_deterministic
+from mtrec.config import Experiment
 from mtrec.models.twins import build_some
 from mtrec.studies import workbench
-from mtrec.studies.comparison import plain
+from mtrec.studies.workbench import Workbench
 from mtrec.training.loop import Trainer
 
 STEPS = 30
 
 
-def main(domain: str) -> Path:
+def measure(run: Experiment, bench: Workbench) -> Path:
     """Time every layer with static weights and every balancer with the default layer.
 
     The settings take turns, so that whatever else the machine does falls on all of them.
+
+    Args:
+        run: the settings.
+        bench: rows, features and sizes of all settings.
 
     Returns:
         The file written: ``layer``, ``balancing``, ``milliseconds`` (median per step),
         ``parameters``; shared bottom with static weights first.
     """
-    from mtrec.config import experiment
-
-    run = plain(experiment(domain))
-    make_deterministic(run.seed, run.training.deterministic)
-    bench = workbench.prepare(run, run.study)
     layer, study = run.study.layer, run.study
     pairs = [(other, study.balancers[0]) for other in study.layers]
     pairs += [(layer, other) for other in (*study.balancers[1:], *study.more_balancers)]
@@ -53,7 +52,7 @@ def main(domain: str) -> Path:
     return file
 
 
-def _trainer(bench: workbench.Workbench) -> Trainer:
+def _trainer(bench: Workbench) -> Trainer:
     names = tuple(bench.assembly.types)
     model = build_some(bench.assembly, names, bench.vectors["tasks"], bench.sizes, seed=0)
     return workbench.trainer_of(bench, model, names)

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from mtrec.studies.known import GRADIENTS
 from mtrec.studies.workbench import Workbench, fit
 from mtrec.training.objective import training_losses
 from mtrec.training.parts import complete, divide
 from mtrec.training.step import gram_matrix
+
+COLUMNS = ["epoch", "probe", "task", "other", "cosine", "affinity"]
 
 
 class GradientWatch:
@@ -63,7 +64,7 @@ class GradientWatch:
 
     def table(self) -> pd.DataFrame:
         """``epoch``, ``probe``, ``task``, ``other``, ``cosine``, ``affinity``."""
-        return pd.DataFrame(self.rows, columns=GRADIENTS)
+        return pd.DataFrame(self.rows, columns=COLUMNS)
 
     def _compile(self, model: keras.Model) -> Any:
         bench = self.bench

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mtrec.config import experiment
+from mtrec.config import Experiment
 from mtrec.features.assemble import Assembly, assemble, dataset
-from mtrec.models.seeds import make_deterministic
 from mtrec.settings import Factors
-from mtrec.studies import workbench
-from mtrec.studies.comparison import plain
-from mtrec.studies.resume import resume
+from mtrec.studies import runner, workbench
+from mtrec.studies.plan import plain
 from mtrec.studies.score import score
-from mtrec.studies.sparse_plan import Setting, keys_by_seed, plan, results_file
+from mtrec.studies.sparse_data_plan import PLAN, Setting
 from mtrec.studies.thin import recount, thin
 from mtrec.studies.workbench import VALIDATION_ROWS, Workbench, sample_rows
 from mtrec.tables import schema
@@ -39,12 +36,10 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    run = plain(experiment(domain))
-    make_deterministic(run.seed, run.training.deterministic)
-    return study(run, results_file(run), minutes)
+    return study(plain(runner.begin(domain)), minutes)
 
 
-def study(run: Any, file: Path, minutes: float | None = None) -> bool:
+def study(run: Experiment, minutes: float | None = None) -> bool:
     """:func:`main` for settings that are read already."""
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     whole = cache(lambda: fit_whole(run, tables, vectors))  # only if anything is trained
@@ -52,12 +47,7 @@ def study(run: Any, file: Path, minutes: float | None = None) -> bool:
     def trainings(setting: Setting, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         return train(prepare(run, tables, vectors, setting, whole()), setting, seeds)
 
-    settings = (
-        (f"{setting.level:.0%}, {setting.part} {setting.method}", keys_by_seed(run, setting),
-         partial(trainings, setting))
-        for setting in plan(run, tables)
-    )  # fmt: skip
-    return resume(file, run.name, settings, minutes)
+    return runner.resume(PLAN, run, trainings, minutes)
 
 
 def fit_whole(run: Any, tables: Any, vectors: Mapping) -> dict[str, TaskType]:

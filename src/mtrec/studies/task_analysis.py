@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from mtrec.models.seeds import make_deterministic
-from mtrec.studies import known, workbench
+from mtrec.config import Experiment
+from mtrec.studies import runner, workbench
 from mtrec.studies.gradients import watch_training
 from mtrec.studies.grouping import suggest
-from mtrec.studies.resume import resume
+from mtrec.studies.task_analysis_plan import GRADIENTS, TRANSFER, matrix, trainings, transfers
 from mtrec.studies.transfer import gains, pair_matrix, small_sets
 from mtrec.studies.workbench import Workbench
 
@@ -29,39 +30,30 @@ def main(domain: str, minutes: float | None = None) -> bool:
     Returns:
         Whether nothing is missing any more.
     """
-    from mtrec.config import experiment
-
-    run = experiment(domain)
-    make_deterministic(run.seed, run.training.deterministic)
+    run = runner.begin(domain)
     return study(run, workbench.prepare(run, run.analysis), minutes)
 
 
-def study(run: Any, bench: Workbench, minutes: float | None = None) -> bool:
+def study(run: Experiment, bench: Workbench, minutes: float | None = None) -> bool:
     """:func:`main` for a bench that is prepared already.
 
     The groupings that the first results suggest are trained last.
     """
     tasks = list(bench.assembly.types)
-    watched = ("gradients", {run.seed: known.gradient_key(run)}, partial(_watch, bench, run))
-    if not resume(known.gradient_file(run.paths), run.name, [watched], minutes):
+    if not runner.resume(GRADIENTS, run, partial(_watch, bench, run.analysis.probes), minutes):
         return False
     if not train_sets(run, bench, small_sets(tasks), minutes):
         return False
-    pairs = pair_matrix(gains(known.transfers(run)), tasks)
-    affinity = known.matrix(known.gradients(run), "affinity", tasks)
+    pairs = pair_matrix(gains(transfers(run)), tasks)
+    affinity = matrix(GRADIENTS.results(run), "affinity", tasks)
     groups = [group for found in (affinity, pairs) for group in suggest(found)[0]]
     return train_sets(run, bench, list(dict.fromkeys(groups)), minutes)
 
 
-def train_sets(run: Any, bench: Workbench, sets: Sets, minutes: float | None = None) -> bool:
+def train_sets(run: Experiment, bench: Workbench, sets: Sets, minutes: float | None = None) -> bool:
     """Train a model for each set of tasks and seed; whether none is missing any more."""
-    keys = known.keys(run, sets)
-    settings = (
-        ("+".join(names), {seed: key for (some, seed), key in keys.items() if some == names},
-         partial(_train, bench, names))
-        for names in sets
-    )  # fmt: skip
-    return resume(known.transfer_file(run.paths), run.name, settings, minutes)
+    some = replace(TRANSFER, trainings=partial(trainings, sets=sets))
+    return runner.resume(some, run, partial(_train, bench), minutes)
 
 
 def _train(
@@ -73,6 +65,8 @@ def _train(
         yield seed, rows.assign(tasks="+".join(names), seed=seed)
 
 
-def _watch(bench: Workbench, run: Any, seeds: Sequence[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+def _watch(
+    bench: Workbench, probes: int, _: Any, seeds: Sequence[int]
+) -> Iterator[tuple[int, pd.DataFrame]]:
     for seed in seeds:
-        yield seed, watch_training(bench, run.analysis.probes, seed).table().round(6)
+        yield seed, watch_training(bench, probes, seed).table().round(6)

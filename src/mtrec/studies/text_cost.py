@@ -6,35 +6,24 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mtrec.paths import Paths
-from mtrec.settings import EmbedSettings
-from mtrec.studies import ledger
+from mtrec.config import Experiment
+from mtrec.studies import runner, text_cost_plan
 from mtrec.studies.probe import held_out, quality
+from mtrec.studies.text_cost_plan import PLAN, Setting, fingerprint
 from mtrec.tables import schema
 from mtrec.tables.schema import Tables
-from mtrec.text.embed import METHOD, Batches, bucketed, runner
+from mtrec.text import embed
+from mtrec.text.embed import Batches, bucketed
 
 Array = np.ndarray
 TASK = "recommended"  # the binary task whose label the probe predicts
-TOKENS = (16, 32, 64, 128)
-LAYERS = (4, 8, 16, 30)
-PRECISIONS = ("bfloat16", "float32")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One way to embed: the default with one thing changed."""
-
-    part: str
-    name: str
-    embed: EmbedSettings
-    bucketing: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,44 +35,23 @@ class Round:
     cpu_seconds: float
 
 
-def settings(default: EmbedSettings) -> list[Setting]:
-    """The default, then every change of tokens, layer, precision and bucketing."""
-    changes: list[tuple[str, str, dict[str, Any]]]
-    changes = [("truncation", f"{n} tokens", {"max_tokens": n}) for n in TOKENS]
-    changes += [("layer", f"layer {n}", {"layer": n}) for n in LAYERS]
-    changes += [("precision", name, {"precision": name}) for name in PRECISIONS]
-    tried = [Setting(part, name, default.model_copy(update=new)) for part, name, new in changes]
-    return [
-        Setting("default", "default", default),
-        *[setting for setting in tried if setting.embed != default],
-        Setting("bucketing", "no bucketing", default, bucketing=False),
-    ]
-
-
-def results_file(paths: Paths) -> Path:
-    """Results of :func:`main`, committed."""
-    return paths.study.with_name(f"{paths.domain}_texts.csv")
-
-
-def main(domain: str, size: int = 1536, rounds: int = 3) -> Path:
+def main(domain: str, minutes: float | None = None) -> bool:
     """Measure the settings that the results' file lacks.
 
     Args:
         domain: name of a domain with item texts and the binary task ``recommended``.
-        size: training texts in the sample.
-        rounds: parts of the sample; in each, all settings take turns, so that no setting has the
-            machine's quiet hour alone. 512 texts a round is what the pipeline embeds at once.
+        minutes: begin nothing later than this.
 
     Returns:
-        The file written, see :func:`study`.
+        Whether nothing is missing any more.
     """
-    from mtrec.config import experiment
-
-    run = experiment(domain)
-    return study(run, schema.read(run.paths.tables), size, rounds)
+    run = runner.begin(domain)
+    return runner.resume(PLAN, run, partial(measure, run), minutes)
 
 
-def study(run: Any, tables: Tables, size: int, rounds: int) -> Path:
+def measure(
+    run: Experiment, everything: Sequence[Setting], missing: Sequence[int]
+) -> Iterator[tuple[int, pd.DataFrame]]:
     """Time the embedding and judge the vectors by a linear probe, a row per setting.
 
     The probe is a logistic regression on whitened principal components, both fitted on the
@@ -91,24 +59,25 @@ def study(run: Any, tables: Tables, size: int, rounds: int) -> Path:
     95 % over bootstrap resamples of texts; ``difference`` is the log-loss minus the default's on
     the same resamples.
 
+    Args:
+        run: the settings.
+        everything: all ways to embed, the default first.
+        missing: numbers of those to measure.
+
     Returns:
-        The file: ``part``, ``setting`` and what it consists of, ``texts``, ``ms_per_text``,
+        By number: ``part``, ``setting`` and what it consists of, ``texts``, ``ms_per_text``,
         ``tokens_per_second`` (medians over rounds), ``padding`` (share of the positions),
         ``all_texts``, ``all_tokens``, ``minutes`` and ``cpu_minutes`` (estimates for all distinct
         texts of items: wall time as fast as here, and the time of all cores together, which other
         jobs change less),
-        ``log_loss``, ``difference`` with ``_low`` and ``_high``, ``accuracy``, ``auc``,
-        ``constant_log_loss`` and ``key``.
+        ``log_loss``, ``difference`` with ``_low`` and ``_high``, ``accuracy``, ``auc`` and
+        ``constant_log_loss``.
     """
-    file, everything = results_file(run.paths), settings(run.task_embedding)
-    keys = {s: fingerprint(run, s, size, rounds) for s in everything}
-    done = set(ledger.read(file)["key"])
-    todo = [setting for setting in everything if keys[setting] not in done]
-    if not todo:
-        return file
-    sample = sample_texts(tables, size, run.seed)
-    chosen = list(dict.fromkeys([everything[0], *todo]))
+    tables, keys = schema.read(run.paths.tables), {s: fingerprint(run, s) for s in everything}
+    sample = sample_texts(tables, text_cost_plan.SIZE, run.seed)
+    chosen = list(dict.fromkeys([everything[0], *(everything[number] for number in missing)]))
     work = run.paths.root / "build" / "texts" / run.name
+    rounds = text_cost_plan.ROUNDS
     parts = embed_in_turns(sample["text"], chosen, keys, rounds, run.paths.raw, work)
     texts = sorted(set(tables.items["text"].dropna()))
     lengths = token_counts(texts, run.task_embedding.preset, run.paths.raw)
@@ -125,17 +94,16 @@ def study(run: Any, tables: Tables, size: int, rounds: int) -> Path:
         for s in chosen
     }
     default = found[everything[0]]
-    for setting in todo:
+    for number in missing:
+        setting = everything[number]
         row = {
             "part": setting.part, "setting": setting.name, "layer": setting.embed.layer,
             "max_tokens": setting.embed.max_tokens, "precision": setting.embed.precision,
             "bucketing": setting.bucketing,
             **cost(setting, own, parts[setting], lengths),
             **quality(labels, found[setting], default, run.evaluation.resamples, run.seed),
-            "key": keys[setting],
         }  # fmt: skip
-        ledger.add(file, pd.DataFrame([row]))
-    return file
+        yield number, pd.DataFrame([row])
 
 
 def sample_texts(tables: Tables, size: int, seed: int) -> pd.DataFrame:
@@ -181,7 +149,7 @@ def embed_in_turns(
             file = work / f"{keys[setting]}-{number}.npz"
             if not file.is_file():
                 if setting not in runners:
-                    runners[setting] = runner(setting.embed, raw, _batches(setting))
+                    runners[setting] = embed.runner(setting.embed, raw, _batches(setting))
                     runners[setting](list(part[:2]))  # traces the graph
                 done = _timed(runners[setting], list(part))
                 _save(file, done)
@@ -233,14 +201,6 @@ def cost(setting: Setting, lengths: Array, rounds: Sequence[Round], all_lengths:
         "minutes": round(total * float(np.median(wall / tokens)) / 60, 2),
         "cpu_minutes": round(total * float(np.median(cpu / tokens)) / 60, 2),
     }
-
-
-def fingerprint(run: Any, setting: Setting, size: int, rounds: int) -> str:
-    """What identifies a measurement: a change of anything that it depends on makes it new."""
-    return ledger.key(
-        run.name, run.seed, run.domain.data.model_dump(mode="json"), size, rounds, METHOD,
-        setting.part, setting.embed.model_dump(), setting.bucketing,
-    )  # fmt: skip
 
 
 def _batches(setting: Setting) -> Batches:

@@ -1,0 +1,77 @@
+"""Which splits notebook 08 needs, and what is known of them; nothing here needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from mtrec.config import Experiment
+from mtrec.features import links
+from mtrec.studies import ledger
+from mtrec.studies.cold_split import SIDES, cold_tasks
+from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from
+
+VERSION = 1
+DROPOUT = 0.5  # of every model here
+PEERS = ("lightfm", "catboost")
+PEER_SETS = tuple(some for n in (2, 1, 0) for some in combinations(PEERS, n))
+
+
+def trainings(run: Experiment, asked: Sequence[tuple[str, ...]] = PEER_SETS) -> Iterator[Trainings]:
+    """Every split of a domain, with its keys.
+
+    Args:
+        run: the settings.
+        asked: sets of peers; the first whose results are there counts, or else the first.
+    """
+    run, done = adapted(run), set(ledger.read(PLAN.file(run))["key"])
+    for split in planned(run):
+        seeds = [run.seed + n for n in range(run.cold_start.seeds)]
+        yield Trainings(split, split, {n: _name(run, split, n, asked, done) for n in seeds}, split)
+
+
+PLAN = Plan("cold_start", "_cold", ("split", "seed", "task", "system"), trainings)
+
+
+def adapted(run: Experiment) -> Experiment:
+    """The experiment as it is trained here: as the domain's own, without teachers.
+
+    Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
+    known one, if it has an offset; a task that sees one side starts from a constant. Nobody held
+    out has a link, so no head reads links.
+    """
+    tasks = {
+        name: task.model_copy(
+            update=({} if task.view == "joint" else {"offset": None})
+            | ({"head": None} if task.head == links.HEAD else {})
+        )
+        for name, task in run.domain.tasks.items()
+    }
+    return replace(
+        run,
+        domain=run.domain.model_copy(update={"tasks": tasks}),
+        model_building=run.model_building.model_copy(update={"dropout": DROPOUT}),
+    )
+
+
+def planned(run: Experiment) -> list[str]:
+    """Splits of a domain; one that no task sees is left out."""
+    return [split for split, side in SIDES.items() if cold_tasks(run.domain.tasks, side)]
+
+
+def fingerprint(run: Experiment, split: str, seed: int, peers: tuple[str, ...] = PEERS) -> str:
+    """What identifies the results of a split and seed: a change of any setting makes them new."""
+    training = ELSEWHERE["training"] | {"distillation": True, "recalibrate": True}
+    settings = learnt_from(run, ELSEWHERE | {"training": training})
+    short = run.cold_start.model_dump(exclude={"seeds"})
+    return ledger.key(
+        "cold_start", VERSION, split, seed, *settings, short, run.evaluation.resamples, peers
+    )
+
+
+def _name(
+    run: Experiment, split: str, seed: int, asked: Sequence[tuple[str, ...]], done: Collection[str]
+) -> str:
+    names = [fingerprint(run, split, seed, peers) for peers in asked]
+    return next((name for name in names if name in done), names[0])
