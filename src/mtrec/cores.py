@@ -22,7 +22,14 @@ def granted() -> int:
 
 
 def device() -> str:
-    """The accelerator that training runs on, or ``CPU``."""
+    """The accelerator that Keras computes on, or ``CPU``."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = jax.devices()[0]
+        return "CPU" if found.platform == "cpu" else found.device_kind
     import tensorflow
 
     gpus = tensorflow.config.list_physical_devices("GPU")

@@ -1,0 +1,57 @@
+"""Compiled functions and devices on whichever backend Keras runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+Signature = Sequence[tuple[tuple[int | None, ...], str]]
+
+
+def compile_function(
+    function: Callable[..., Any], model: keras.Model, signature: Signature | None = None
+) -> Callable[..., Any]:
+    """Compile a function of tensors that calls a model; one that trains nothing.
+
+    The compiled function reads the model's weights when it is called. TensorFlow compiles for any
+    number of rows, JAX for each number anew; another backend runs the function as it is.
+
+    Args:
+        function: from tensors, or dicts of them, to tensors.
+        model: whose weights the function reads; others are constants.
+        signature: shape and type of each argument, where TensorFlow is to compile once for all.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _with_tensorflow(function, signature)
+    if backend == "jax":
+        return _with_jax(function, model)
+    return function
+
+
+def _with_tensorflow(
+    function: Callable[..., Any], signature: Signature | None
+) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    if signature is None:
+        return tf.function(function, reduce_retracing=True, autograph=False)
+    specs = [tf.TensorSpec(shape, dtype) for shape, dtype in signature]
+    return tf.function(function, input_signature=specs, autograph=False)
+
+
+def _with_jax(function: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
+    import jax
+    import keras
+
+    @jax.jit
+    def run(weights: list[Any], *inputs: Any) -> Any:
+        with keras.StatelessScope(zip(model.variables, weights, strict=True)):
+            return function(*inputs)
+
+    return lambda *inputs: run([variable.value for variable in model.variables], *inputs)
