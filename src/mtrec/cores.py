@@ -51,7 +51,9 @@ def halve_cores() -> None:
     Raises:
         RuntimeError: TensorFlow has computed something already.
     """
-    import tensorflow
+    import keras
 
-    if at_a_time() > 1:
+    if keras.backend.backend() == "tensorflow" and at_a_time() > 1:
+        import tensorflow
+
         tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, granted() // 2))

@@ -58,7 +58,7 @@ def load_model(path: Path) -> keras.Model:
 
 
 def _register_layers(path: Path) -> None:
-    """Import the shared layer that a model's file names; Keras knows a class once it is imported."""
+    """Import the shared layer that a file names, since Keras knows only classes it has seen."""
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json").decode()
     places = {place.partition(":")[0] for place in SHARED_LAYERS.places.values()}

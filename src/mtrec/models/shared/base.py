@@ -165,7 +165,7 @@ def project(inputs: Any, kernel: Any) -> Any:
         kernel: ``(*lead, width, units)``.
     """
     *lead, width, units = kernel.shape
-    flat = ops.reshape(ops.moveaxis(kernel, -2, 0), (width, -1))
+    flat = ops.reshape(ops.moveaxis(ops.convert_to_tensor(kernel), -2, 0), (width, -1))
     found = ops.matmul(ops.reshape(inputs, (-1, width)), flat)
     return ops.reshape(found, (-1, *inputs.shape[1:-1], *lead, units))
 
@@ -179,7 +179,8 @@ def project_slots(states: Any, kernel: Any) -> Any:
     """
     _, groups, slots, width = states.shape
     _, experts, _, units = kernel.shape
-    flat = ops.reshape(ops.transpose(kernel, (0, 2, 1, 3)), (slots, width, -1))
+    kernel = ops.transpose(ops.convert_to_tensor(kernel), (0, 2, 1, 3))
+    flat = ops.reshape(kernel, (slots, width, -1))
     found = ops.matmul(ops.reshape(ops.transpose(states, (2, 0, 1, 3)), (slots, -1, width)), flat)
     found = ops.reshape(found, (slots, -1, groups, experts, units))
     return ops.transpose(found, (1, 2, 0, 3, 4))
