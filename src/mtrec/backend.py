@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     import keras
 
+Function = TypeVar("Function", bound=Callable)
 Signature = Sequence[tuple[tuple[int | None, ...], str]]
 
 
 def compile_function(
-    function: Callable[..., Any], model: keras.Model, signature: Signature | None = None
-) -> Callable[..., Any]:
+    function: Function, model: keras.Model, signature: Signature | None = None
+) -> Function:
     """Compile a function of tensors that calls a model; one that trains nothing.
 
     The compiled function reads the model's weights when it is called. TensorFlow compiles for any
@@ -34,9 +36,7 @@ def compile_function(
     return function
 
 
-def _with_tensorflow(
-    function: Callable[..., Any], signature: Signature | None
-) -> Callable[..., Any]:
+def _with_tensorflow(function: Function, signature: Signature | None) -> Function:
     import tensorflow as tf
 
     if signature is None:
@@ -45,13 +45,17 @@ def _with_tensorflow(
     return tf.function(function, input_signature=specs, autograph=False)
 
 
-def _with_jax(function: Callable[..., Any], model: keras.Model) -> Callable[..., Any]:
+def _with_jax(function: Function, model: keras.Model) -> Function:
     import jax
     import keras
 
     @jax.jit
-    def run(weights: list[Any], *inputs: Any) -> Any:
+    def run(weights: list[jax.Array], *inputs: Any) -> Any:
         with keras.StatelessScope(zip(model.variables, weights, strict=True)):
             return function(*inputs)
 
-    return lambda *inputs: run([variable.value for variable in model.variables], *inputs)
+    @wraps(function)
+    def compiled(*inputs: Any) -> Any:
+        return run([variable.value for variable in model.variables], *inputs)
+
+    return cast("Function", compiled)

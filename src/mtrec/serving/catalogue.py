@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ class Catalogue:
         recommender: what the catalogue was opened from.
     """
 
-    query: Any
+    query: Callable[[dict[str, keras.KerasTensor]], keras.KerasTensor]
     items: Array
     bias: Array
     ids: Array
@@ -58,7 +59,7 @@ class Catalogue:
         best = some[np.argsort(-scores[some], kind="stable")][:k]
         return self.ids[best], scores[best]
 
-    def _inputs(self, user: int, user_id: str) -> dict[str, Any]:
+    def _inputs(self, user: int, user_id: str) -> dict[str, keras.KerasTensor]:
         """The row of :meth:`mtrec.features.encoder.Encoder.inputs`, without a data frame."""
         events, encoder = self.recommender.events, self.recommender.assembly.encoder
         first, last = np.searchsorted(events.user[1:], [user, user + 1]) + 1
