@@ -91,7 +91,16 @@ types: setup
 	@echo "types: mypy"
 	@"$(BIN)/mypy"
 
-fast: fetch
+# Keras on JAX without TensorFlow, for tests/test_jax.py. Where it cannot be had, that test is left
+# out.
+$(VENV)/jax/.installed: requirements-jax.lock | setup
+	@echo "making $(@D)"
+	@$(BIN)/python -m venv --clear --without-pip $(@D) && \
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --no-compile --require-hashes \
+	  --no-deps --requirement $< && \
+	touch $@ || { rm -rf $(@D); echo "$< was not installed: tests/test_jax.py is left out"; }
+
+fast: fetch $(VENV)/jax/.installed
 	@echo "fast: unit tests and the examples of docstrings"
 	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules \
 	  --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -120,6 +129,8 @@ lock:
 	  --fork-strategy fewest --no-annotate --output-file requirements-gpu.lock
 	echo catboost | $(COMPILE) - --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
+	$(COMPILE) requirements-jax.in --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-jax.lock
 	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock
 	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
 	  $(COMPILE) benchmarks/environments/$$name.in $(addprefix --no-emit-package ,$(CUDA)) \

@@ -9,19 +9,12 @@ import pandas as pd
 
 from mtrec.features.assemble import Assembly, assemble, dataset
 from mtrec.models.twins import build_some
-from mtrec.settings import Columns, Features, ModelBuilding, Task
+from mtrec.settings import Columns, Domain, Features, ModelBuilding, Task
 from mtrec.tables.schema import Tables
 from mtrec.training.loop import Trainer
 
 START = np.datetime64("2020-01-01T00:00:00", "ms")
 HISTORY = 8
-
-
-class Domain:
-    """What :func:`mtrec.features.assemble.assemble` reads of a domain's settings."""
-
-    def __init__(self, features: Features, tasks: dict[str, Task]):
-        self.features, self.tasks = features, tasks
 
 
 def tables(events: int, users: int, items: int, tasks: int, seed: int) -> Tables:
@@ -76,7 +69,7 @@ def domain(tasks: int, ranking: bool) -> Domain:
     }
     if ranking:
         chosen["next_item"] = Task(type="ranking", view="user", label="next_item")
-    return Domain(features, chosen)
+    return Domain(raw="", data=None, features=features, tasks=chosen)
 
 
 def sizes() -> ModelBuilding:

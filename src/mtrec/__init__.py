@@ -1,20 +1,46 @@
 """Multi-task recommendation on top of a language model.
 
-``mtrec.load("video")`` returns a trained model that scores pairs of users and items.
+The public interface; everything else may change without notice.
+
+- :func:`load`: the trained model of a domain, as a :class:`Recommender`.
+- :class:`Recommender`: answers requests, ``score(pairs)`` and ``recommend(user_id, k)``.
+- ``__version__``.
+
+Importing the package imports neither Keras nor its backend; the first use of one of these does.
+The backend is Keras's: TensorFlow, or JAX with ``KERAS_BACKEND=jax``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
 
+__all__ = ["Recommender", "__version__", "load"]
 __version__ = "0.1.0"
 
 
-def load(domain: str) -> Recommender:
-    """Load the trained joint model of ``domain``; see :func:`mtrec.serving.recommender.load`."""
-    from mtrec.serving import recommender  # TensorFlow is imported only when a model is needed
+def load(domain: str, root: Path | None = None) -> Recommender:
+    """Load the trained joint model of a domain.
 
-    return recommender.load(domain)
+    Args:
+        domain: name of the domain, as in ``params.yaml``.
+        root: root of the repository; found from the working folder if None.
+
+    Raises:
+        FileNotFoundError: the domain was not trained yet.
+    """
+    from mtrec.serving import recommender
+
+    return recommender.load(domain, root)
+
+
+def __getattr__(name: str) -> type[Recommender]:
+    """Import :class:`Recommender` when it is first asked for."""
+    if name != "Recommender":
+        raise AttributeError(f"module 'mtrec' has no attribute '{name}'")
+    from mtrec.serving.recommender import Recommender
+
+    return Recommender

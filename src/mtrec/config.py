@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -121,7 +120,7 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
     )
 
 
-def _data_settings(name: str, module: str, raw: Any) -> Any:
+def _data_settings(name: str, module: str, raw: object) -> Settings:
     if module not in DOMAINS:
         raise ConfigError(
             f"params.yaml: domains.{name}: no module '{module}' builds this domain (known: "

@@ -22,7 +22,14 @@ def granted() -> int:
 
 
 def device() -> str:
-    """The accelerator that training runs on, or ``CPU``."""
+    """The accelerator that Keras computes on, or ``CPU``."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = jax.devices()[0]
+        return "CPU" if found.platform == "cpu" else found.device_kind
     import tensorflow
 
     gpus = tensorflow.config.list_physical_devices("GPU")
@@ -44,7 +51,9 @@ def halve_cores() -> None:
     Raises:
         RuntimeError: TensorFlow has computed something already.
     """
-    import tensorflow
+    import keras
 
-    if at_a_time() > 1:
+    if keras.backend.backend() == "tensorflow" and at_a_time() > 1:
+        import tensorflow
+
         tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, granted() // 2))

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +65,14 @@ def test_recommendations_leave_out_whatever_was_met_before(recommender, world):
     assert set(found["item_id"]) == left  # no more than there are
     assert np.isfinite(found["score"]).all()
     assert len(recommender.recommend("nobody", k=1000)) == len(world.items)
+
+
+def test_a_process_that_built_no_model_loads_one(assembly, models, tmp_path):
+    save_model(models["joint"], tmp_path / "joint.keras")
+    code = "import sys; from mtrec.models.store import load_model; load_model(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", f"from pathlib import Path; {code}", tmp_path / "joint.keras"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_missing_column_and_untrained_domain_are_named(recommender, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 
@@ -28,7 +26,7 @@ class Adam:
         self.mean, self.square, self.steps = (tf.Variable(tf.zeros(tasks)) for _ in range(3))
         self.variables = (self.mean, self.square, self.steps)
 
-    def step(self, gradient: Any, moving: Any) -> Any:
+    def step(self, gradient: tf.Tensor, moving: tf.Tensor) -> tf.Tensor:
         """Change of the vector, ``(tasks,)``; 0 where ``moving`` is False.
 
         Args:

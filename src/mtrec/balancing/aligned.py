@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.angles import RIDGE, cosines_of
@@ -33,7 +31,7 @@ class AlignedMTL(Balancer):
     needs = "gradients"
     weighs_heads = False
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Coefficients of the sum of the aligned gradients."""
         cosines, norms = cosines_of(gram)
         values, vectors = tf.linalg.eigh(cosines)

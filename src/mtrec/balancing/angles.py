@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 SHORTEST = 1e-15  # a gradient whose square float32 no longer resolves counts as zero
 RIDGE = 1e-6  # times the number of tasks: above the rounding of a float32 Gram matrix
 
 
-def cosines_of(gram: Any) -> tuple[Any, Any]:
+def cosines_of(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Split a Gram matrix into cosines ``(tasks, tasks)`` and lengths ``(tasks,)``, float64.
 
     A zero gradient has length 0 and cosines of 0, with itself, too.
@@ -25,7 +23,7 @@ def cosines_of(gram: Any) -> tuple[Any, Any]:
     return tf.clip_by_value(cosines, -1.0, 1.0), norms
 
 
-def unit_gram(gram: Any) -> tuple[Any, Any]:
+def unit_gram(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Split a Gram matrix into one that can be inverted and lengths.
 
     Args:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import tensorflow as tf
 
@@ -37,7 +37,7 @@ class Balancer(ABC):
         self.variables: Sequence[tf.Variable] = ()
 
     @abstractmethod
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Return the weight of each task, ``(tasks,)``; runs inside ``tf.function``.
 
         AutoGraph is off there: choose with ``tf.where`` or ``tf.cond``, not with ``if`` on tensors.
@@ -49,14 +49,18 @@ class Balancer(ABC):
             present: whether any row of the batch has the task's label, ``(tasks,)`` bool.
         """
 
-    def observe(self, losses: Any, present: Any) -> None:  # noqa: B027 (most have nothing to do)
+    def observe(  # noqa: B027 (most have nothing to do)
+        self, losses: tf.Tensor, present: tf.Tensor
+    ) -> None:
         """Learn from the losses of the same batch after the step (see ``observes``)."""
 
-    def end_epoch(self, losses: Any) -> None:  # noqa: B027 (most have nothing to do)
+    def end_epoch(self, losses: tf.Tensor) -> None:  # noqa: B027 (most have nothing to do)
         """Learn from the mean training losses of the epoch, ``(tasks,)``; NaN without labels."""
 
 
-def among_present(gram: Any, present: Any, solve: Any) -> Any:
+def among_present(
+    gram: tf.Tensor, present: tf.Tensor, solve: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
     """Solve for the present tasks alone, so that a task without labels has no say.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer, among_present
@@ -49,20 +47,20 @@ class CAGrad(Balancer):
         super().__init__(tasks, seed)
         self.c = c
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Coefficients of the mean gradient plus those of the dual solution."""
         return among_present(gram, present, self._solve)
 
-    def _solve(self, gram: Any) -> Any:
+    def _solve(self, gram: tf.Tensor) -> tf.Tensor:
         exact = convex(gram)
         to_mean = tf.reduce_mean(exact, axis=1)
         radius = self.c * tf.sqrt(tf.maximum(tf.reduce_mean(to_mean), 0.0))
 
-        def length(points: Any) -> Any:  # 1e-12 smooths the norm at 0
+        def length(points: tf.Tensor) -> tf.Tensor:  # 1e-12 smooths the norm at 0
             squares = tf.reduce_sum(points @ exact * points, axis=1)
             return tf.sqrt(tf.maximum(squares, 0.0) + 1e-12)
 
-        def derivatives(w: Any) -> tuple[Any, Any]:
+        def derivatives(w: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             pull, size = tf.linalg.matvec(exact, w), length(w[None])
             bend = exact / size - STIFF * pull[:, None] * pull[None, :] / size**3
             return to_mean + radius * pull / size, radius * bend

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer
@@ -39,7 +37,7 @@ class DBMTL(Balancer):
         self.squares = tf.Variable(tf.zeros(tasks))  # 0: not seen yet
         self.variables = (self.squares,)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights of the batch's tasks; 0 for a task without gradient."""
         losses = tf.maximum(losses, 1e-6)  # squares of the lengths must fit float32
         now = tf.maximum(tf.linalg.diag_part(gram), 0.0) / losses**2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer
@@ -34,14 +32,14 @@ class DynamicWeightAverage(Balancer):
         self.before = tf.Variable(tf.zeros(tasks))
         self.variables = (self.last, self.before)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights that stay the same for a whole epoch."""
         known = (self.last > 0) & (self.before > 0)
         ratio = tf.math.divide_no_nan(self.last, self.before)
         shares = softmax_among(ratio / self.temperature, known)
         return tf.where(known, tf.reduce_sum(tf.cast(known, tf.float32)) * shares, 1.0)
 
-    def end_epoch(self, losses: Any) -> None:
+    def end_epoch(self, losses: tf.Tensor) -> None:
         """Remember the epoch's mean losses; a task without any (NaN) keeps its older ones."""
         known = tf.math.is_finite(losses)
         self.before.assign(tf.where(known, self.last, self.before))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.adam import Adam
@@ -44,14 +42,14 @@ class FAMO(Balancer):
         self.adam = Adam(tasks, rate)
         self.variables = (self.logits, self.before, *self.adam.variables)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights of the tasks in the batch; their losses are kept for :meth:`observe`."""
         self.before.assign(losses)
         shares = softmax_among(self.logits, present) / (losses + 1e-8)
         count = tf.reduce_sum(tf.cast(present, tf.float32))
         return count * tf.math.divide_no_nan(shares, tf.reduce_sum(shares))
 
-    def observe(self, losses: Any, present: Any) -> None:
+    def observe(self, losses: tf.Tensor, present: tf.Tensor) -> None:
         """Lower the logits of the tasks that the step improved most."""
         gained = tf.math.log(self.before + 1e-8) - tf.math.log(losses + 1e-8)
         shares = softmax_among(self.logits, present)

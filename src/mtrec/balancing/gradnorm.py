@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.adam import Adam
@@ -43,7 +41,7 @@ class GradNorm(Balancer):
         self.adam = Adam(tasks, rate)
         self.variables = (self.weights, self.first, *self.adam.variables)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights before their step."""
         weights, here = tf.identity(self.weights), tf.cast(present, tf.float32)
         new = present & (self.first == 0)
@@ -58,10 +56,10 @@ class GradNorm(Balancer):
         return weights
 
 
-def _mean(values: Any, here: Any) -> Any:
+def _mean(values: tf.Tensor, here: tf.Tensor) -> tf.Tensor:
     """Mean over the tasks of the batch; 0 if there is none."""
     return tf.math.divide_no_nan(tf.reduce_sum(values * here), tf.reduce_sum(here))
 
 
-def _over_mean(values: Any, here: Any) -> Any:
+def _over_mean(values: tf.Tensor, here: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(values, _mean(values, here))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer
@@ -44,7 +42,7 @@ class GradVac(Balancer):
         self.targets = tf.Variable(tf.zeros([tasks, tasks]))
         self.variables = (self.targets, self.random.state)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Column sums of the altered gradients' coefficients."""
         parts, norms = tf.eye(self.tasks), tf.sqrt(tf.maximum(tf.linalg.diag_part(gram), 0.0))
         targets = tf.identity(self.targets)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.angles import unit_gram
@@ -30,7 +28,7 @@ class IMTLG(Balancer):
     needs = "gradients"
     weighs_heads = False
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights whose absolute values sum to 1; 0 for a task without gradient."""
         cosines, norms = unit_gram(gram)
         beta = tf.linalg.solve(cosines, tf.ones_like(norms)[:, None])[:, 0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer, among_present
@@ -26,12 +24,12 @@ class MGDA(Balancer):
     needs = "gradients"
     weighs_heads = False
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights on the simplex."""
         return among_present(gram, present, _solve)
 
 
-def _solve(gram: Any) -> Any:
+def _solve(gram: tf.Tensor) -> tf.Tensor:
     exact = convex(gram)
     w = minimise_on_simplex(
         value=lambda points: tf.reduce_sum(points @ exact * points, axis=1) / 2,

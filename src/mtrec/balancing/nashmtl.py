@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.angles import unit_gram
@@ -35,7 +33,7 @@ class NashMTL(Balancer):
     needs = "gradients"
     weighs_heads = False
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Positive weights; 0 for a task without gradient, which has nothing to bargain for."""
         cosines, norms = unit_gram(gram)
         one = tf.ones_like(norms)

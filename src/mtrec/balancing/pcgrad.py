@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.base import Balancer
@@ -37,7 +35,7 @@ class PCGrad(Balancer):
         self.random = tf.random.Generator.from_seed(seed)
         self.variables = (self.random.state,)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Column sums of the projected gradients' coefficients."""
         parts, squares = tf.eye(self.tasks), tf.linalg.diag_part(gram)
         for other in tf.unstack(random_orders(self.random, self.tasks), axis=1):
@@ -47,7 +45,7 @@ class PCGrad(Balancer):
         return tf.reduce_sum(parts, axis=0)
 
 
-def random_orders(generator: tf.random.Generator, tasks: int) -> Any:
+def random_orders(generator: tf.random.Generator, tasks: int) -> tf.Tensor:
     """For each task the other tasks in random order, ``(tasks, tasks - 1)``."""
     keys = generator.uniform([tasks, tasks]) + 2 * tf.eye(tasks)  # oneself comes last
     return tf.argsort(keys, axis=1)[:, :-1]

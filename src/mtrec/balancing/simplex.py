@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -12,7 +11,7 @@ FLATTEST = 1e-14  # of a scaled Hessian's curvatures: above the rounding of floa
 LENGTHS = [[0.5**k] for k in range(10)]
 
 
-def softmax_among(logits: Any, mask: Any) -> Any:
+def softmax_among(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Softmax over the entries where ``mask`` is True, 0 elsewhere (all 0 if there is none).
 
     Args:
@@ -24,7 +23,7 @@ def softmax_among(logits: Any, mask: Any) -> Any:
     return tf.math.divide_no_nan(powers, tf.reduce_sum(powers))
 
 
-def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> Any:
+def minimise_on_simplex(value: Callable, derivatives: Callable, size: tf.Tensor) -> tf.Tensor:
     r"""Minimise a smooth convex :math:`f` over :math:`w \ge 0, \sum w = 1`.
 
     A primal-dual interior-point method: each of at most 40 Newton steps solves
@@ -50,7 +49,9 @@ def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> An
     """
     one, lengths = tf.ones([size], tf.float64), tf.constant(LENGTHS, tf.float64)
 
-    def newton_step(w: Any, z: Any, gap: Any) -> tuple[Any, Any, Any]:
+    def newton_step(
+        w: tf.Tensor, z: tf.Tensor, gap: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         gradient, hessian = derivatives(w)
         mu = tf.maximum(0.1 * tf.reduce_mean(w * z), 1e-18)
         right = tf.stack([mu / w - gradient, one], axis=1)
@@ -72,7 +73,7 @@ def minimise_on_simplex(value: Callable, derivatives: Callable, size: Any) -> An
     return w / tf.reduce_sum(w)
 
 
-def convex(gram: Any) -> Any:
+def convex(gram: tf.Tensor) -> tf.Tensor:
     """A Gram matrix in float64, the largest diagonal entry 1, and of no negative curvature.
 
     Rounding to float32 leaves some between dependent gradients, along which a norm would be NaN.
@@ -86,7 +87,7 @@ def convex(gram: Any) -> Any:
     return tf.matmul(vectors * tf.maximum(values, 0.0), vectors, transpose_b=True)
 
 
-def _solve(matrix: Any, right: Any) -> Any:
+def _solve(matrix: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Solution for a symmetric matrix with a positive diagonal, singular or not."""
     scale = tf.math.rsqrt(tf.linalg.diag_part(matrix))[:, None]
     values, vectors = tf.linalg.eigh(scale * matrix * tf.transpose(scale))
@@ -94,7 +95,7 @@ def _solve(matrix: Any, right: Any) -> Any:
     return scale * (vectors @ (along / tf.maximum(values, FLATTEST)[:, None]))
 
 
-def longest_step(values: Any, change: Any) -> Any:
+def longest_step(values: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     """Longest step up to 1 that keeps positive ``values`` positive."""
     shrinking = tf.maximum(-change / values, 0.0)
     return 1 / tf.maximum(tf.reduce_max(shrinking) / 0.95, 1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtrec.balancing.adam import Adam
@@ -37,7 +35,7 @@ class Uncertainty(Balancer):
         self.adam = Adam(tasks, rate)
         self.variables = (self.log_variance, *self.adam.variables)
 
-    def weigh(self, losses: Any, gram: Any, present: Any) -> Any:
+    def weigh(self, losses: tf.Tensor, gram: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """Weights of the log-variances before their step."""
         weights = tf.exp(-self.log_variance)
         moved = self.log_variance + self.adam.step(1 - weights * losses, present)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,10 @@ from mtrec.features.visibility import Visible, visible
 from mtrec.registry import TASK_TYPES
 from mtrec.tables.labels import relevant
 from mtrec.tasks.base import TaskType
+
+if TYPE_CHECKING:
+    from mtrec.settings import Domain, ModelBuilding, Task
+    from mtrec.tables.schema import Tables
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,16 @@ class Assembly:
     links: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes: Any) -> Assembly:
+def assemble(
+    tables: Tables, vectors: Mapping[str, np.ndarray], domain: Domain, sizes: ModelBuilding
+) -> Assembly:
     """Fit encoder, task types and constant predictions on the training split.
 
     Args:
         tables: the four tables.
         vectors: text vectors of ``users`` and ``items``.
-        domain: :class:`mtrec.settings.Domain`.
-        sizes: :class:`mtrec.settings.ModelBuilding`.
+        domain: what the models see and predict.
+        sizes: ``min_count`` and ``history.length``.
     """
     ends = _ends(tables.examples, domain.tasks)
     encoder = fit_encoder(tables, domain.features, sizes, vectors, ends)
@@ -88,7 +94,7 @@ def assemble(tables: Any, vectors: Mapping[str, np.ndarray], domain: Any, sizes:
     )
 
 
-def _ends(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> pd.Series:
+def _ends(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.Series:
     """Users on either end of a training label that names a user."""
     training = examples[examples["split"] == "train"]
     ends = [pd.Series(dtype=object)]
@@ -110,7 +116,7 @@ def _label_vectors(name: str, kind: TaskType, vectors: Mapping[str, np.ndarray])
     return found
 
 
-def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:
+def dataset(assembly: Assembly, tables: Tables, tasks: Mapping[str, Task]) -> Dataset:
     """All examples as arrays, in the order of the examples table."""
     data = make_dataset(tables, assembly.encoder, tasks, assembly.types)
     inputs = offsets.add_inputs(data, assembly.offsets, assembly.types, tasks, tables)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mtrec.features.encoder import Encoder, usable_events
 from mtrec.tables.labels import relevant
+
+if TYPE_CHECKING:
+    from mtrec.settings import Task
+    from mtrec.tables.schema import Tables
+    from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 
@@ -57,7 +62,9 @@ class Dataset:
 Catalogues = Mapping[str, tuple[str, ...]]
 
 
-def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogues: Catalogues) -> dict:
+def fit_types(
+    examples: pd.DataFrame, tasks: Mapping[str, Task], catalogues: Catalogues
+) -> dict[str, TaskType]:
     """Fit each task's type on its known training labels.
 
     Args:
@@ -89,7 +96,7 @@ def fit_types(examples: pd.DataFrame, tasks: Mapping[str, Any], catalogues: Cata
     return types
 
 
-def fit_type(labels: pd.Series, task: Any, catalogues: Catalogues) -> Any:
+def fit_type(labels: pd.Series, task: Task, catalogues: Catalogues) -> TaskType:
     """Fit the type of one task on known training labels; see :func:`fit_types`."""
     from mtrec.registry import TASK_TYPES
     from mtrec.tasks.ranking import Ranking
@@ -100,7 +107,7 @@ def fit_type(labels: pd.Series, task: Any, catalogues: Catalogues) -> Any:
 
 
 def make_dataset(
-    tables: Any, encoder: Encoder, tasks: Mapping[str, Any], types: Mapping[str, Any]
+    tables: Tables, encoder: Encoder, tasks: Mapping[str, Task], types: Mapping[str, TaskType]
 ) -> Dataset:
     """Encode all examples of ``tables``; a task with ``when:`` counts only where that task is 1."""
     inputs = encoder.inputs(tables.examples, usable_events(tables, encoder))
@@ -108,7 +115,7 @@ def make_dataset(
 
 
 def encode_labels(
-    examples: pd.DataFrame, tasks: Mapping[str, Any], types: Mapping[str, Any]
+    examples: pd.DataFrame, tasks: Mapping[str, Task], types: Mapping[str, TaskType]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Labels and masks by task, as :class:`Dataset` has them."""
     encoded = {name: kind.encode(relevant(examples, tasks, name)) for name, kind in types.items()}

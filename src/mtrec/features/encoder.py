@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ from mtrec.features.factors import factorize
 from mtrec.features.fields import Field, Kind, Scaler, Side, make_side
 from mtrec.features.impute import Imputer
 from mtrec.files import save_arrays
+
+if TYPE_CHECKING:
+    from mtrec.settings import Features, ModelBuilding
+    from mtrec.tables.schema import Tables
 
 Array = np.ndarray
 BLOCK = 65_536  # rows of histories at a time
@@ -82,9 +86,9 @@ class Encoder:
 
 
 def fit_encoder(
-    tables: Any,
-    features: Any,
-    sizes: Any,
+    tables: Tables,
+    features: Features,
+    sizes: ModelBuilding,
     vectors: Mapping[str, Array],
     links: pd.Series | None = None,
 ) -> Encoder:
@@ -92,8 +96,8 @@ def fit_encoder(
 
     Args:
         tables: the four tables.
-        features: which columns feed the model (:class:`mtrec.settings.Features`).
-        sizes: ``min_count`` and ``history.length`` (:class:`mtrec.settings.ModelBuilding`).
+        features: which columns feed the model.
+        sizes: ``min_count`` and ``history.length``.
         vectors: text vectors of ``users`` and ``items``, ``(rows, components)``.
         links: users on either end of a training label that names a user, one entry per end; it
             counts as an event of that user, who may have no other.
@@ -128,7 +132,7 @@ def fit_encoder(
     return Encoder(user, item, event, contexts, sizes.history.length, imputers)
 
 
-def usable_events(tables: Any, encoder: Encoder) -> Events:
+def usable_events(tables: Tables, encoder: Encoder) -> Events:
     """The events that histories may show: all of them in time, else the training ones."""
     training, in_time = training_events(tables.events, tables.examples)
     return make_events(

@@ -6,7 +6,7 @@ Row 0 of every side is the unknown user or item.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ import pandas as pd
 from mtrec.features.factors import align
 from mtrec.features.graph import reduce_links
 from mtrec.features.impute import Imputer
+
+if TYPE_CHECKING:
+    from mtrec.settings import Columns
 
 Array = np.ndarray
 ROUNDING = 1e-10  # a deviation below this share of the mean is one of float sums
@@ -104,7 +107,7 @@ class Side:
 def make_side(
     table: pd.DataFrame,
     key: str,
-    columns: Any,
+    columns: Columns,
     counts: pd.Series,
     min_count: int,
     vectors: Array | None,

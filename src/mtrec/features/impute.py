@@ -7,11 +7,12 @@ its absence means.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes the next line work)
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -19,7 +20,7 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 Array = np.ndarray
 REFERENCE_ROWS = 2000  # training rows kept: neighbours to look among, and what a saved model refits
 NEIGHBOURS = 10
-IMPUTERS: dict[str, Any] = {
+IMPUTERS: dict[str, Callable[[], TransformerMixin]] = {
     "mean": lambda: SimpleImputer(keep_empty_features=True),
     "iterative": lambda: IterativeImputer(random_state=0, max_iter=20, keep_empty_features=True),
     "knn": lambda: KNNImputer(n_neighbors=NEIGHBOURS, keep_empty_features=True),
@@ -74,7 +75,7 @@ class Imputer:
         return filled
 
     @cached_property
-    def _model(self) -> Any:
+    def _model(self) -> TransformerMixin:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # twenty rounds are enough to fill
             return IMPUTERS[self.method]().fit(self.reference)

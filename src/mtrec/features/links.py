@@ -22,10 +22,14 @@ row itself out, as in Zhang et al. 2023, https://arxiv.org/abs/2306.00899.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 KINDS = ("returned", "out_out", "out_in", "in_out", "in_in", "chosen")
@@ -106,6 +110,6 @@ def input_name(task: str) -> str:
     return f"{task}_own_link"
 
 
-def linked(types: Any) -> tuple[str, ...]:
+def linked(types: Mapping[str, TaskType]) -> tuple[str, ...]:
     """Tasks whose heads read the evidence."""
     return tuple(name for name, kind in types.items() if kind.head == HEAD)

@@ -14,12 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mtrec.features.events import milliseconds, training_events
+
+if TYPE_CHECKING:
+    from mtrec.features.dataset import Dataset
+    from mtrec.settings import Task
+    from mtrec.tables.schema import Tables
+    from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 SHRINKAGE = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -158,14 +164,16 @@ def _earlier(values: Array, ids: Array, time: Array) -> tuple[Array, Array]:
     return (total[stop] - total[start])[back], (stop - start)[back][:, None].astype("float64")
 
 
-def label_rows(name: str, kind: Any, view: str, data: Any, tables: Any) -> tuple[Rows, Array]:
+def label_rows(
+    name: str, kind: TaskType, view: str, data: Dataset, tables: Tables
+) -> tuple[Rows, Array]:
     """The rows of a task whose label is known, and their positions among the examples.
 
     Args:
         name: of the task.
         kind: its fitted type.
         view: of its head.
-        data: :class:`mtrec.features.dataset.Dataset` of all examples.
+        data: all examples.
         tables: the four tables.
     """
     known = np.flatnonzero(data.masks[name])
@@ -182,7 +190,7 @@ def label_rows(name: str, kind: Any, view: str, data: Any, tables: Any) -> tuple
     return rows, known
 
 
-def held_out_is_known(tables: Any) -> bool:
+def held_out_is_known(tables: Tables) -> bool:
     """Whether earlier held-out rows are known at the moment of prediction, as to histories."""
     _, in_time = training_events(tables.events, tables.examples)
     held = tables.examples.loc[tables.examples["split"] != "train", "timestamp"]
@@ -190,8 +198,8 @@ def held_out_is_known(tables: Any) -> bool:
 
 
 def add_inputs(
-    data: Any, offsets: Mapping[str, RunningMean], types: Mapping[str, Any],
-    tasks: Mapping[str, Any], tables: Any,
+    data: Dataset, offsets: Mapping[str, RunningMean], types: Mapping[str, TaskType],
+    tasks: Mapping[str, Task], tables: Tables,
 ) -> dict[str, Array]:  # fmt: skip
     """The model's inputs with each offset's logits ``<task>_offset``, 0 where no label is known."""
     inputs = dict(data.inputs)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtrec.features.encoder import Encoder
+
+if TYPE_CHECKING:
+    from mtrec.settings import Task
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Visible:
         return bool(self.user or self.history) and bool(self.item)
 
 
-def visible(name: str, task: Any, encoder: Encoder) -> Visible:
+def visible(name: str, task: Task, encoder: Encoder) -> Visible:
     """What the head of task ``name`` may see.
 
     Raises:

@@ -174,7 +174,7 @@ def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
     except KeyError:
         raise FetchError(
             f"{archive.name}: has no member '{name}'. The manifest names another "
-            "version; restore src/mtrec/data/manifest.yaml from git."
+            "version; restore src/mtrec/fetch/manifest.yaml from git."
         ) from None
 
 

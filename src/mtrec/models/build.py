@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -21,6 +21,9 @@ from mtrec.models.shared import make_shared
 from mtrec.tasks.base import TaskType
 from mtrec.tasks.ranking import Ranking
 
+if TYPE_CHECKING:
+    from mtrec.settings import ModelBuilding
+
 SMALL = 16_384  # items of a table that is encoded whole: about what a batch's histories name
 
 
@@ -30,7 +33,7 @@ def build(
     seen: Mapping[str, Visible],
     base_logits: Mapping[str, np.ndarray],
     task_vectors: np.ndarray | None,
-    sizes: Any,
+    sizes: ModelBuilding,
     seed: int,
     label_vectors: Mapping[str, np.ndarray] | None = None,
     offsets: Mapping[str, int] | None = None,
@@ -49,7 +52,7 @@ def build(
         base_logits: logits ``(outputs,)`` of the constant prediction per task.
         task_vectors: the language model's vectors of the tasks' texts ``(tasks, components)``, in
             the order of ``tasks``, or None for gates without text.
-        sizes: :class:`mtrec.settings.ModelBuilding`.
+        sizes: of the model.
         seed: seed of the initial weights and of dropout.
         label_vectors: the language model's vectors ``(labels, components)`` of the labels of tasks
             with head ``label_embedding``.
@@ -87,7 +90,7 @@ def _connect(
     tasks: Mapping[str, TaskType],
     seen: Mapping[str, Visible],
     task_vectors: np.ndarray | None,
-    sizes: Any,
+    sizes: ModelBuilding,
     label_vectors: Mapping[str, np.ndarray],
     offsets: Mapping[str, int],
     linked: Sequence[str],
@@ -135,7 +138,7 @@ def _inputs(encoder: Encoder) -> dict[str, keras.KerasTensor]:
     return inputs
 
 
-def _encoders(encoder: Encoder, sizes: Any) -> dict[str, keras.layers.Layer]:
+def _encoders(encoder: Encoder, sizes: ModelBuilding) -> dict[str, keras.layers.Layer]:
     layers: dict[str, keras.layers.Layer] = {
         "user": EntityEncoder(specify(encoder.user.fields), sizes.width, name="user_encoder"),
         "item": EntityEncoder(specify(encoder.item.fields), sizes.width, name="item_encoder"),
@@ -160,7 +163,9 @@ def _catalogues(
     return found
 
 
-def _history(inputs: dict, layers: dict, catalogues: dict, sizes: Any) -> keras.KerasTensor:
+def _history(
+    inputs: dict, layers: dict, catalogues: dict, sizes: ModelBuilding
+) -> keras.KerasTensor:
     if "items" in catalogues:  # an item that many histories name is encoded once
         items = ops.take(catalogues["items"], inputs["history_items"], axis=0)
     else:
@@ -172,7 +177,9 @@ def _history(inputs: dict, layers: dict, catalogues: dict, sizes: Any) -> keras.
     return encoder(events, inputs["history_items"] > 0)
 
 
-def _state(part: Visible, inputs: dict, layers: dict, history: Any, sizes: Any) -> Any:
+def _state(
+    part: Visible, inputs: dict, layers: dict, history: keras.KerasTensor, sizes: ModelBuilding
+) -> keras.KerasTensor:
     """User state, item state and their product, ``(batch, 3 width)``; zero where not visible."""
     user = layers["user"](inputs["user"], visible=list(part.user))
     item = layers["item"](inputs["item"], visible=list(part.item))
@@ -188,12 +195,19 @@ def _state(part: Visible, inputs: dict, layers: dict, history: Any, sizes: Any) 
     return ops.concatenate([user, item, product], axis=-1)
 
 
-def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) -> Any:
+def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) -> keras.KerasTensor:
     name = f"{side}_context"
     return layers[name](inputs[name], visible=list(columns))
 
 
-def _head(name: str, head: Any, kind: TaskType, tower: Any, catalogues: dict, inputs: dict) -> Any:
+def _head(
+    name: str,
+    head: keras.layers.Layer,
+    kind: TaskType,
+    tower: keras.KerasTensor,
+    catalogues: dict,
+    inputs: dict,
+) -> keras.KerasTensor:
     if not isinstance(kind, Ranking):
         return head(tower)
     states = catalogues[kind.candidates][1:, :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from mtrec.features.links import KINDS, MOST, tables
@@ -43,7 +44,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
             name="kinds", shape=(tower_shape[-1] + 1, len(KINDS)), initializer="zeros"
         )
 
-    def fill(self, chose: Any) -> None:
+    def fill(self, chose: np.ndarray) -> None:
         """Copy the links of training, from :func:`mtrec.features.links.adjacency`."""
         for name, values in {"chose": chose, **tables(chose)}.items():
             self.tables[name].table.assign(values)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
+
+from mtrec.backend import compile_function
+
+Forward = Callable[[dict[str, keras.KerasTensor]], dict[str, keras.KerasTensor]]
 
 
-def compile_forward(model: keras.Model) -> Any:
+def compile_forward(model: keras.Model) -> Forward:
     """Compiled function from the model's inputs to logits by task."""
-    return tf.function(
-        lambda part: model(part, training=False), reduce_retracing=True, autograph=False
-    )
+    return compile_function(lambda part: model(part, training=False), model)
 
 
 def predict(
-    model: keras.Model, inputs: Mapping[str, np.ndarray], batch: int = 4096, forward: Any = None
+    model: keras.Model,
+    inputs: Mapping[str, np.ndarray],
+    batch: int = 4096,
+    forward: Forward | None = None,
 ) -> dict[str, np.ndarray]:
     """Logits by task for all rows, ``(n, outputs)`` each.
 
@@ -31,7 +35,10 @@ def predict(
     forward = forward or compile_forward(model)
     rows = len(inputs["user"])
     parts = [
-        forward({name: tf.constant(values[i : i + batch]) for name, values in inputs.items()})
+        forward({k: ops.convert_to_tensor(values[i : i + batch]) for k, values in inputs.items()})
         for i in range(0, rows, batch)
     ]
-    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+    return {
+        name: np.concatenate([ops.convert_to_numpy(part[name]) for part in parts])
+        for name in parts[0]
+    }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
+from keras import ops
 
+from mtrec.backend import compile_function
 from mtrec.tasks.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Catalogue:
         recommender: what the catalogue was opened from.
     """
 
-    query: Any
+    query: Callable[[dict[str, keras.KerasTensor]], keras.KerasTensor]
     items: Array
     bias: Array
     ids: Array
@@ -47,7 +49,7 @@ class Catalogue:
         Items of the same score are in the order of the catalogue, also where ``k`` cuts them.
         """
         user = self.users.get(user_id, 0)
-        query = self.query(self._inputs(user, user_id)).numpy()
+        query = ops.convert_to_numpy(self.query(self._inputs(user, user_id)))
         scores = self.items @ query + self.bias
         seen = self.recommender.met_by(user)
         scores[seen - 1] = -np.inf
@@ -57,7 +59,7 @@ class Catalogue:
         best = some[np.argsort(-scores[some], kind="stable")][:k]
         return self.ids[best], scores[best]
 
-    def _inputs(self, user: int, user_id: str) -> dict[str, Any]:
+    def _inputs(self, user: int, user_id: str) -> dict[str, keras.KerasTensor]:
         """The row of :meth:`mtrec.features.encoder.Encoder.inputs`, without a data frame."""
         events, encoder = self.recommender.events, self.recommender.assembly.encoder
         first, last = np.searchsorted(events.user[1:], [user, user + 1]) + 1
@@ -81,7 +83,7 @@ class Catalogue:
             for side in encoder.contexts:
                 inputs[f"{side}_context"] = encoder.context(side, frame)
         inputs |= self.recommender.head_inputs(inputs["user"], inputs["item"])
-        return {name: tf.constant(values) for name, values in inputs.items()}
+        return {name: ops.convert_to_tensor(values) for name, values in inputs.items()}
 
 
 def open_catalogue(recommender: Recommender) -> Catalogue:
@@ -102,16 +104,18 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
     head = model.get_layer(f"{name}_head")
     tower, states = head.input
     part = keras.Model(model.input, tower)
-    weights = tf.constant(head.query)
-    query = tf.function(
-        lambda inputs: tf.linalg.matvec(weights, part(inputs, training=False)[0], transpose_a=True)
-    )
+    weights = ops.convert_to_tensor(head.query)
+
+    def query(inputs: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
+        state = part(inputs, training=False)[0]
+        return ops.matmul(ops.transpose(weights), state[:, None])[:, 0]
+
     blank = {
         key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
     }
     items = np.asarray(keras.Model(model.input, states)(blank, training=False))
     return Catalogue(
-        query=query,
+        query=compile_function(query, part),
         items=np.ascontiguousarray(items / items.shape[1] ** 0.5),
         bias=np.asarray(head.bias),
         ids=np.asarray(encoder.item.ids),

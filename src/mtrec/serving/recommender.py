@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +15,7 @@ from mtrec.features.events import Events
 from mtrec.features.offsets import input_name
 from mtrec.features.state import LAST_STATE
 from mtrec.models import twins
-from mtrec.models.predict import compile_forward, predict
+from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
 from mtrec.serving.catalogue import Catalogue, open_catalogue
@@ -70,7 +69,7 @@ class Recommender:
             KeyError: a column is missing.
         """
         predictions = self.predict(pairs)
-        columns: dict[str, Any] = {}
+        columns: dict[str, np.ndarray | list] = {}
         for name, kind in self.assembly.types.items():
             found = predictions[name]
             if isinstance(kind, Ranking):
@@ -125,7 +124,7 @@ class Recommender:
         return open_catalogue(self)
 
     @cached_property
-    def _forward(self) -> Any:
+    def _forward(self) -> Forward:
         return compile_forward(self.model)
 
     def met_by(self, user: int) -> np.ndarray:

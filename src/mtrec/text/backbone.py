@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtrec.text.weights import LlamaFile, WeightsError, read_gguf
 
+if TYPE_CHECKING:
+    import keras
+    import keras_hub
+
+Tokenizer = Callable[[list[str]], Sequence[Sequence[int]]]  # texts -> ids of their tokens
 GGUF_PRESETS = {"smollm2-135m": "smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf"}
 
 
@@ -25,8 +31,8 @@ class LanguageModel:
         start: id of the token that begins a text, or None if the model has none.
     """
 
-    tokenizer: Any
-    backbone: Any
+    tokenizer: Tokenizer
+    backbone: keras_hub.models.Backbone
     layers: int
     start: int | None
 
@@ -70,7 +76,7 @@ def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> L
     return LanguageModel(tokenizer, backbone, backbone.num_layers, start)
 
 
-def load_tokenizer(preset: str, raw: Path) -> Any:
+def load_tokenizer(preset: str, raw: Path) -> Tokenizer:
     """Load the tokenizer alone."""
     if preset in GGUF_PRESETS:
         return _tokenizer(read_gguf(raw / GGUF_PRESETS[preset], tensors=False))
@@ -87,7 +93,9 @@ def weights_identity(preset: str, raw: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hidden_states(model: LanguageModel, tokens: Any, padding: Any, layer: int) -> Any:
+def hidden_states(
+    model: LanguageModel, tokens: keras.KerasTensor, padding: keras.KerasTensor, layer: int
+) -> keras.KerasTensor:
     """States after block ``layer`` (before the final norm), ``(batch, length, width)``.
 
     Args:
@@ -104,13 +112,13 @@ def hidden_states(model: LanguageModel, tokens: Any, padding: Any, layer: int) -
     return keras.Model(model.backbone.input, block.output)(inputs, training=False)
 
 
-def _tokenizer(file: LlamaFile) -> Any:
+def _tokenizer(file: LlamaFile) -> Tokenizer:
     from mtrec.text.tokenizer import BytePairTokenizer
 
     return BytePairTokenizer(file.tokens, file.merges)
 
 
-def _backbone(file: LlamaFile, precision: str, layers: int) -> Any:
+def _backbone(file: LlamaFile, precision: str, layers: int) -> keras_hub.models.Backbone:
     import keras_hub
 
     backbone = keras_hub.models.Llama3Backbone(
@@ -134,7 +142,9 @@ def _backbone(file: LlamaFile, precision: str, layers: int) -> Any:
     return backbone
 
 
-def _block_weights(file: LlamaFile, number: int, block: Any) -> list[tuple[Any, np.ndarray]]:
+def _block_weights(
+    file: LlamaFile, number: int, block: keras.layers.Layer
+) -> list[tuple[keras.Variable, np.ndarray]]:
     """Pairs of a block's variable and its value; GGUF holds (out, in), Keras (in, heads, size)."""
 
     def get(name: str) -> np.ndarray:

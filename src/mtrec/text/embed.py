@@ -7,13 +7,17 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtrec import progress
+from mtrec.backend import compile_function
 from mtrec.settings import EmbedSettings
 from mtrec.text.backbone import weights_identity
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
 
 Array = np.ndarray
 Batches = Callable[[Sequence[int], int], Iterator[tuple[Array, int]]]
@@ -102,7 +106,7 @@ def runner(
         raw: folder of the raw data, where the weights lie.
         batches: which texts share a forward pass.
     """
-    import tensorflow as tf
+    from keras import ops
 
     from mtrec.text import backbone
 
@@ -113,13 +117,13 @@ def runner(
             "layers. Choose a smaller one in params.yaml."
         )
 
-    any_shape = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool))
-
-    @tf.function(input_signature=any_shape)  # one graph for all batches
-    def forward(tokens: tf.Tensor, padding: tf.Tensor) -> tf.Tensor:
+    def forward(tokens: KerasTensor, padding: KerasTensor) -> KerasTensor:
         states = backbone.hidden_states(model, tokens, padding, settings.layer)
         words = slice(0 if model.start is None else 1, None)  # without the start token
-        return pool(tf.cast(states, tf.float32)[:, words], padding[:, words], settings.pooling)
+        return pool(ops.cast(states, "float32")[:, words], padding[:, words], settings.pooling)
+
+    any_shape = (((None, None), "int32"), ((None, None), "bool"))
+    compiled = compile_function(forward, model.backbone, any_shape)  # one graph for all batches
 
     def run(texts: Sequence[str]) -> Array:
         first = [] if model.start is None else [model.start]
@@ -133,7 +137,8 @@ def runner(
             for at, row in enumerate(rows):
                 tokens[at, : len(found[row])] = found[row]
                 padding[at, : len(found[row])] = True
-            part = forward(tf.constant(tokens), tf.constant(padding)).numpy()
+            batch = ops.convert_to_tensor(tokens), ops.convert_to_tensor(padding)
+            part = ops.convert_to_numpy(compiled(*batch))
             vectors = (
                 np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
             )
@@ -144,7 +149,7 @@ def runner(
     return run
 
 
-def pool(states: Any, padding: Any, pooling: str) -> Any:
+def pool(states: KerasTensor, padding: KerasTensor, pooling: str) -> KerasTensor:
     """Pool states ``(batch, length, width)`` over real tokens to ``(batch, width)``."""
     from keras import ops
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,14 @@ from mtrec.tables.labels import relevant
 from mtrec.tables.schema import Tables
 from mtrec.text.embed import embed, reduce
 
+if TYPE_CHECKING:
+    from mtrec.settings import Task
+
 Array = np.ndarray
 
 
 def embed_tables(
-    tables: Tables, tasks: Mapping[str, Any], settings: EmbedSettings, raw: Path, cache: Path
+    tables: Tables, tasks: Mapping[str, Task], settings: EmbedSettings, raw: Path, cache: Path
 ) -> dict[str, Array]:
     """Embed the texts of users, items and tasks, and the names of the labels of multi-label tasks.
 
@@ -72,7 +75,7 @@ def embed_task(
     return _directions(embed([text], settings, raw, cache), vectors["tasks_mean"])[0]
 
 
-def label_names(examples: pd.DataFrame, tasks: Mapping[str, Any]) -> dict[str, list[str]]:
+def label_names(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
     """Sorted names of the labels that training shows, per multi-label task."""
     training = examples[examples["split"] == "train"]
     return {

@@ -13,8 +13,7 @@ instead of one that falls ("teacher annealing").
 
 from __future__ import annotations
 
-from typing import Any
-
+import keras
 import numpy as np
 
 from mtrec.features.dataset import Dataset
@@ -23,7 +22,7 @@ from mtrec.models.predict import predict
 LARGEST = 2**28  # logits per task that are kept, at two bytes each
 
 
-def teach(twin: Any, name: str, training: Dataset) -> dict[str, np.ndarray]:
+def teach(twin: keras.Model, name: str, training: Dataset) -> dict[str, np.ndarray]:
     """Logits of a trained twin on training rows, for ``taught`` of :class:`Dataset`.
 
     Args:

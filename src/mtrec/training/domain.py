@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -24,6 +24,9 @@ from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
 from mtrec.training.recalibration import recalibrate
 
+if TYPE_CHECKING:
+    from mtrec.settings import Task, Training
+
 FITTED = ("train", "validation")  # splits that a training reads
 
 
@@ -34,7 +37,7 @@ class Budget:
     Attributes:
         assembly: task types, scales and visibilities.
         tasks: task settings by name (weights, parents).
-        settings: :class:`mtrec.settings.Training`.
+        settings: how models are trained.
         seed: of the batches and the balancer.
         training: training rows, perhaps with what teachers say of them.
         validation: validation rows.
@@ -42,8 +45,8 @@ class Budget:
     """
 
     assembly: Assembly
-    tasks: Mapping[str, Any]
-    settings: Any
+    tasks: Mapping[str, Task]
+    settings: Training
     seed: int
     training: Dataset
     validation: Dataset
@@ -85,8 +88,8 @@ def train_models(
     assembly: Assembly,
     data: Dataset,
     split: pd.Series,
-    tasks: Mapping[str, Any],
-    settings: Any,
+    tasks: Mapping[str, Task],
+    settings: Training,
     seed: int,
     untrained: Path,
     trained: Path,
@@ -105,7 +108,7 @@ def train_models(
         data: all examples.
         split: split of each example.
         tasks: task settings by name (weights).
-        settings: :class:`mtrec.settings.Training`.
+        settings: how models are trained.
         seed: seed of the batches.
         untrained: folder of the models from notebook 03.
         trained: folder to write to.

@@ -26,7 +26,12 @@ class LazyAdamW(keras.optimizers.Adam):
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.decay = weight_decay
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(
+        self,
+        gradient: tf.Tensor | tf.IndexedSlices,
+        variable: keras.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
         """Update one variable."""
         if not isinstance(gradient, tf.IndexedSlices):
             variable.assign_sub(variable * (self.decay * learning_rate))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -22,6 +22,9 @@ from mtrec.training import checkpoint
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
 from mtrec.training.parts import divide
 from mtrec.training.step import compile_evaluation, compile_step, compile_steps
+
+if TYPE_CHECKING:
+    from mtrec.settings import Training
 
 UNBROKEN = 100  # steps that TensorFlow takes before Python hears of a keyboard interrupt
 
@@ -57,7 +60,7 @@ class Trainer:
         weights: static weight by task; the balancer's weights come on top.
         training: training rows.
         validation: validation rows.
-        settings: :class:`mtrec.settings.Training`.
+        settings: how the model is trained.
         steps: steps per epoch; a batch is as large as it takes to pass once over the rows.
         parents: parent of each binary task that is trained on the entire space.
 
@@ -73,7 +76,7 @@ class Trainer:
         weights: Mapping[str, float],
         training: Dataset,
         validation: Dataset,
-        settings: Any,
+        settings: Training,
         steps: int,
         parents: Mapping[str, str] | None = None,
     ):
@@ -222,7 +225,7 @@ def fading(momentum: float, steps: int) -> float:
 
 def make_optimizer(
     name: str, learning_rate: float, weight_decay: float, ema_momentum: float = 0.0
-) -> Any:
+) -> keras.optimizers.Optimizer:
     """A Keras optimiser by its name in ``params.yaml``.
 
     Raises:
@@ -242,7 +245,7 @@ def _order(seed: int, epoch: int, rows: int, shape: tuple[int, int]) -> np.ndarr
     return np.resize(order, shape).astype("int32")
 
 
-def _finished(state: dict, settings: Any) -> bool:
+def _finished(state: dict, settings: Training) -> bool:
     waited = state["epochs"] - state["best_epoch"]
     return state["epochs"] >= settings.epochs or waited >= settings.patience
 
@@ -258,7 +261,12 @@ def _tensors(data: Dataset) -> dict[str, dict[str, tf.Tensor]]:
     }
 
 
-def _evaluate(evaluate: Any, data: dict, rows: int, batch: int) -> np.ndarray:
+def _evaluate(
+    evaluate: Callable[[dict, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    data: dict[str, dict[str, tf.Tensor]],
+    rows: int,
+    batch: int,
+) -> np.ndarray:
     """Mean normalised loss per task, ``NO_LABEL`` for a task without labels."""
     sums = counts = np.zeros(1)
     for start in range(0, rows, batch):

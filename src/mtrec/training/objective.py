@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +14,13 @@ from mtrec.tasks.binary import Binary
 from mtrec.tasks.dependent import entire_space_loss
 from mtrec.training.tops import Known
 
+if TYPE_CHECKING:
+    from mtrec.settings import Task
+
 NO_LABEL = -1.0  # recorded for a batch without labels of a task; losses are never negative
-Losses = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[list, list]]
+Batch = Mapping[str, Mapping[str, tf.Tensor]]  # inputs, labels, masks and what was taught, by task
+Logits = Mapping[str, tf.Tensor | Known]
+Losses = Callable[[Batch, Logits], tuple[list, list]]
 
 
 def training_losses(
@@ -51,7 +56,7 @@ def training_losses(
         if distillation and name in training.taught
     }
 
-    def losses(batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple[list, list]:
+    def losses(batch: Batch, logits: Logits) -> tuple[list, list]:
         labels, masks = batch["labels"], batch["masks"]
         means, counts = [], []
         for name, kind in tasks.items():
@@ -77,19 +82,17 @@ def training_losses(
     return losses
 
 
-def dependent(types: Mapping[str, TaskType], tasks: Mapping[str, Any]) -> dict[str, str]:
+def dependent(types: Mapping[str, TaskType], tasks: Mapping[str, Task]) -> dict[str, str]:
     """Binary tasks with a parent in the same model: they are trained on the entire space."""
-    return {
-        name: tasks[name].when
-        for name, kind in types.items()
-        if isinstance(kind, Binary) and tasks[name].when in types
-    }
+    binary = [name for name, kind in types.items() if isinstance(kind, Binary)]
+    parents = [(name, tasks[name].when) for name in binary]
+    return {name: parent for name, parent in parents if parent is not None and parent in types}
 
 
 def validation_losses(tasks: Mapping[str, TaskType], scales: Mapping[str, float]) -> Losses:
     """Function from a batch and its logits to summed validation losses and label counts."""
 
-    def losses(batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple[list, list]:
+    def losses(batch: Batch, logits: Logits) -> tuple[list, list]:
         sums, counts = [], []
         for name, kind in tasks.items():
             own, label, known, _ = _aligned(name, batch, logits)
@@ -101,7 +104,7 @@ def validation_losses(tasks: Mapping[str, TaskType], scales: Mapping[str, float]
     return losses
 
 
-def _aligned(name: str, batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple:
+def _aligned(name: str, batch: Batch, logits: Logits) -> tuple:
     """Logits in float32, labels, mask and the teacher's logits (None without one), row by row."""
     own = logits[name]
     given = [batch["labels"][name], batch["masks"][name], batch.get("taught", {}).get(name)]
@@ -111,13 +114,13 @@ def _aligned(name: str, batch: Mapping[str, Any], logits: Mapping[str, Any]) -> 
     return tf.cast(own, tf.float32), *given
 
 
-def _masked_mean(rows: Any, mask: Any) -> tuple[Any, Any]:
+def _masked_mean(rows: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean over the rows with a label, 0 without any, and their count."""
     total, count = _masked_sum(rows, mask)
     return total / tf.maximum(count, 1.0), count
 
 
-def _masked_sum(rows: Any, mask: Any) -> tuple[Any, Any]:
+def _masked_sum(rows: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum over the rows with a label, whose missing labels' losses may be anything, and count."""
     return tf.reduce_sum(tf.where(mask > 0, rows, 0.0)), tf.reduce_sum(mask)
 

@@ -8,15 +8,14 @@ there on through what it shares, once for each combination of tasks that a balan
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtrec.features.offsets import input_name
-from mtrec.training.tops import Top, answers
+from mtrec.training.tops import Known, Top, answers
 
 
 class Part(keras.layers.Layer):
@@ -29,7 +28,7 @@ class Part(keras.layers.Layer):
         outputs: symbolic tensors that follow from them alone.
     """
 
-    def __init__(self, inputs: Any, outputs: Any):
+    def __init__(self, inputs: dict | list, outputs: dict | list | keras.KerasTensor):
         super().__init__(autocast=False)
         self.function = keras.Function(inputs, outputs)
         operations = self.function.operations
@@ -38,7 +37,7 @@ class Part(keras.layers.Layer):
     def call(self, inputs, training=None):
         """Outputs, in the structure that was given."""
 
-        def told(operation: Any) -> Any:
+        def told(operation: keras.Operation) -> Callable:
             """The operation, which knows whether the whole is being trained."""
             if "training" not in inspect.signature(operation.call).parameters:
                 return operation
@@ -62,7 +61,9 @@ class Parts:
     shared: Part
     above: dict[str, Top]
 
-    def predict(self, inputs: Mapping[str, Any], masks: Mapping[str, Any]) -> dict[str, Any]:
+    def predict(
+        self, inputs: Mapping[str, tf.Tensor], masks: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor | Known]:
         """What each task's top gives outside training, see :func:`mtrec.training.tops.answers`."""
         representation, *catalogues = self.below(inputs, training=False)
         towers = self.shared(representation, training=False)
@@ -157,8 +158,8 @@ class Forward:
         self,
         parts: Parts,
         variables: Variables,
-        inputs: Mapping[str, Any],
-        masks: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, tf.Tensor],
+        masks: Mapping[str, tf.Tensor] | None = None,
     ):
         self._variables = variables
         with tf.GradientTape(persistent=True) as self._below:
@@ -172,7 +173,7 @@ class Forward:
             self.above.watch([*self._towers, *catalogues])
             self.logits = answers(parts.above, self._towers, catalogues, inputs, masks, True)
 
-    def to_seam(self, loss: Any) -> tuple[list, list]:
+    def to_seam(self, loss: tf.Tensor) -> tuple[list, list]:
         """Gradients of a task's loss at the seam and on the variables above it."""
         seam = [*self._towers, *self._catalogues]
         found = self.above.gradient(loss, [*seam, *self._variables.above])
@@ -205,7 +206,7 @@ class Forward:
             middle, self._variables.middle
         )
 
-    def _through(self, at_seam: list, sources: list, extra: Sequence[Any] = ()) -> list:
+    def _through(self, at_seam: list, sources: list, extra: Sequence[tf.Tensor] = ()) -> list:
         """Gradients at the seam through the shared layer."""
         gradients = [*at_seam[: len(self._towers)], *map(tf.ones_like, extra)]
         return _back(self._shared, [*self._towers, *extra], gradients, sources)
@@ -220,9 +221,9 @@ def complete(gradients: list, sources: list, sparse: bool = False) -> list:
     ]  # fmt: skip
 
 
-def weighted(per_task: list[list], weights: Sequence[Any]) -> list:
+def weighted(per_task: list[list], weights: Sequence[tf.Tensor]) -> list:
     """Weighted sum of the tasks' gradients, a list each; None where no task has one."""
-    sums: list[Any] = []
+    sums: list[tf.Tensor] = []
     for parts in zip(*per_task, strict=True):
         pairs = [pair for pair in zip(parts, weights, strict=True) if pair[0] is not None]
         terms = [tf.cast(weight, gradient.dtype) * gradient for gradient, weight in pairs]
@@ -230,7 +231,12 @@ def weighted(per_task: list[list], weights: Sequence[Any]) -> list:
     return sums
 
 
-def _back(tape: Any, targets: Sequence[Any], gradients: Sequence[Any], sources: list) -> list:
+def _back(
+    tape: tf.GradientTape,
+    targets: Sequence[tf.Tensor],
+    gradients: Sequence[tf.Tensor],
+    sources: list,
+) -> list:
     """Gradients on ``sources`` from those at ``targets``; None where none reaches one."""
     pairs = zip(targets, gradients, strict=True)
     known = [(target, gradient) for target, gradient in pairs if gradient is not None]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 MOST = 10.0  # times the growth of the gradients that the penalty stands beside
 
 
-def penalty_scale(weights: Any, gram: Any) -> Any:
+def penalty_scale(weights: tf.Tensor, gram: tf.Tensor) -> tf.Tensor:
     r"""Factor of the penalty of one step: the tasks' mean weight, within bounds.
 
     .. math:: \min\Bigl( \tfrac1T \sum_t |c_t|,\quad

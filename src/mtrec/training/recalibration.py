@@ -16,8 +16,8 @@ is that of the greatest likelihood but for the pseudo-counts, which keep it fini
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+import keras
 import numpy as np
 from scipy.optimize import brentq
 
@@ -29,7 +29,9 @@ from mtrec.tasks.binary import Binary
 BEYOND = 20.0  # logits further than this from 0 stand for a rate that no number of rows has
 
 
-def recalibrate(model: Any, tasks: Mapping[str, TaskType], validation: Dataset) -> dict[str, float]:
+def recalibrate(
+    model: keras.Model, tasks: Mapping[str, TaskType], validation: Dataset
+) -> dict[str, float]:
     """Shift the heads of a trained model's binary tasks, in place.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,7 +16,7 @@ from mtrec.training.penalty import penalty_scale
 
 def compile_step(
     model: keras.Model,
-    optimizer: Any,
+    optimizer: keras.optimizers.Optimizer,
     balancer: Balancer,
     losses: Losses,
     gradients_on: str,
@@ -119,7 +118,7 @@ def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
     return evaluate
 
 
-def _gram(run: Forward, at_seam: list[list], gradients_on: str) -> Any:
+def _gram(run: Forward, at_seam: list[list], gradients_on: str) -> tf.Tensor:
     """Gram matrix of task gradients where the settings want it, 0 where it is not finite.
 
     A solver would fail on NaN; the losses of the epoch tell which task it came from.
@@ -129,7 +128,7 @@ def _gram(run: Forward, at_seam: list[list], gradients_on: str) -> Any:
     return tf.where(tf.math.is_finite(gram), gram, 0.0)
 
 
-def gram_matrix(per_task: list[list]) -> Any:
+def gram_matrix(per_task: list[list]) -> tf.Tensor:
     """Inner products of task gradients, each a list of arrays: ``(tasks, tasks)`` float32."""
     total = 0.0
     for parts in zip(*per_task, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,8 +17,8 @@ class Known(NamedTuple):
         logits: ``(known, outputs)``.
     """
 
-    rows: Any
-    logits: Any
+    rows: tf.Tensor
+    logits: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,19 @@ class Top:
         known_only: whether rows without a label are left out.
     """
 
-    part: Callable[..., Any]
+    part: Callable[..., tf.Tensor]
     ranks: bool
     direct: tuple[str, ...]
     known_only: bool
 
     def __call__(
-        self, tower: Any, catalogue: Any, inputs: Mapping[str, Any], mask: Any, training: bool
-    ) -> Any:
+        self,
+        tower: tf.Tensor,
+        catalogue: tf.Tensor | None,
+        inputs: Mapping[str, tf.Tensor],
+        mask: tf.Tensor | None,
+        training: bool,
+    ) -> tf.Tensor | Known:
         """Logits ``(batch, outputs)``, or :class:`Known` if rows are left out.
 
         Args:
@@ -63,7 +68,7 @@ class Top:
         return Known(rows, self.part([by_row[0], *states, *by_row[1:]], training=training))
 
 
-def labelled(mask: Any) -> Any:
+def labelled(mask: tf.Tensor) -> tf.Tensor:
     """Numbers of the rows whose label is known; the first row if none is, whose loss is masked.
 
     Some operations have no gradient for zero rows.
@@ -74,12 +79,12 @@ def labelled(mask: Any) -> Any:
 
 def answers(
     tops: Mapping[str, Top],
-    towers: Sequence[Any],
-    catalogues: Sequence[Any],
-    inputs: Mapping[str, Any],
-    masks: Mapping[str, Any] | None,
+    towers: Sequence[tf.Tensor],
+    catalogues: Sequence[tf.Tensor],
+    inputs: Mapping[str, tf.Tensor],
+    masks: Mapping[str, tf.Tensor] | None,
     training: bool,
-) -> dict[str, Any]:
+) -> dict[str, tf.Tensor | Known]:
     """What each task's top gives: logits, or :class:`Known`.
 
     Args:

@@ -34,7 +34,9 @@ class SharedLayer(keras.layers.Layer):
         """Trained variables of a built layer each of whose rows serves one task only."""
         return []
 
-    def add_experts(self, lead: tuple[int, ...], width: int, name: str) -> tuple[Any, Any]:
+    def add_experts(
+        self, lead: tuple[int, ...], width: int, name: str
+    ) -> tuple[keras.Variable, keras.Variable]:
         """Kernels ``(*lead, width, units)``, Glorot-uniform per expert, and zero biases."""
         limit = (6.0 / (width + self.units)) ** 0.5
         kernel = self.add_weight(
@@ -45,7 +47,7 @@ class SharedLayer(keras.layers.Layer):
         bias = self.add_weight(name=f"{name}_bias", shape=(*lead, self.units), initializer="zeros")
         return kernel, bias
 
-    def own(self, states: Any) -> Any:
+    def own(self, states: keras.KerasTensor) -> keras.KerasTensor:
         """State of each task on its own group's input, ``(batch, tasks, width)``.
 
         Args:
@@ -97,7 +99,7 @@ class GatedLayer(SharedLayer):
         self.gate_seed = gate_seed or draw() if gate_dropout else None
         self.generator = keras.random.SeedGenerator(self.gate_seed) if gate_dropout else None
 
-    def add_gates(self, tasks: int, width: int, experts: int, name: str) -> Any:
+    def add_gates(self, tasks: int, width: int, experts: int, name: str) -> keras.Variable:
         """Kernels of gates ``(tasks, width, experts)``, Glorot-uniform per task."""
         limit = (6.0 / (width + experts)) ** 0.5
         uniform = keras.initializers.RandomUniform(-limit, limit)
@@ -112,7 +114,9 @@ class GatedLayer(SharedLayer):
             trainable=False,
         )
 
-    def mix(self, logits: Any, training: bool | None, allowed: np.ndarray | None = None) -> Any:
+    def mix(
+        self, logits: keras.KerasTensor, training: bool | None, allowed: np.ndarray | None = None
+    ) -> keras.KerasTensor:
         """Gates of ``logits``; in training with dropout, and the load-balancing loss added.
 
         Args:
@@ -139,7 +143,7 @@ class GatedLayer(SharedLayer):
         }
 
 
-def pick(states: Any, index: Sequence[int]) -> Any:
+def pick(states: keras.KerasTensor, index: Sequence[int]) -> keras.KerasTensor:
     """States ``(batch, len(index), ...)`` of the groups or slots named by ``index``.
 
     Not ``ops.take``: the gradient of a gather is a scatter, which took a tenth of a training step.
@@ -154,7 +158,7 @@ def pick(states: Any, index: Sequence[int]) -> Any:
     return ops.stack([parts[group] for group in index], axis=1)
 
 
-def project(inputs: Any, kernel: Any) -> Any:
+def project(inputs: keras.KerasTensor, kernel: keras.Variable) -> keras.KerasTensor:
     """Inputs through every kernel: ``(..., width)`` -> ``(..., *lead, units)``.
 
     One matrix product: Keras' einsum would broadcast the inputs over the experts instead, which
@@ -165,12 +169,12 @@ def project(inputs: Any, kernel: Any) -> Any:
         kernel: ``(*lead, width, units)``.
     """
     *lead, width, units = kernel.shape
-    flat = ops.reshape(ops.moveaxis(kernel, -2, 0), (width, -1))
+    flat = ops.reshape(ops.moveaxis(ops.convert_to_tensor(kernel), -2, 0), (width, -1))
     found = ops.matmul(ops.reshape(inputs, (-1, width)), flat)
     return ops.reshape(found, (-1, *inputs.shape[1:-1], *lead, units))
 
 
-def project_slots(states: Any, kernel: Any) -> Any:
+def project_slots(states: keras.KerasTensor, kernel: keras.Variable) -> keras.KerasTensor:
     """Each slot through its own kernels: -> ``(batch, groups, slots, experts, units)``.
 
     Args:
@@ -179,7 +183,8 @@ def project_slots(states: Any, kernel: Any) -> Any:
     """
     _, groups, slots, width = states.shape
     _, experts, _, units = kernel.shape
-    flat = ops.reshape(ops.transpose(kernel, (0, 2, 1, 3)), (slots, width, -1))
+    kernel = ops.transpose(ops.convert_to_tensor(kernel), (0, 2, 1, 3))
+    flat = ops.reshape(kernel, (slots, width, -1))
     found = ops.matmul(ops.reshape(ops.transpose(states, (2, 0, 1, 3)), (slots, -1, width)), flat)
     found = ops.reshape(found, (slots, -1, groups, experts, units))
     return ops.transpose(found, (1, 2, 0, 3, 4))

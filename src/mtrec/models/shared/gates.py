@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,11 +15,11 @@ COLLAPSED = 0.1  # share of an even load below which an expert counts as unused
 
 
 def mixture(
-    logits: Any,
+    logits: keras.KerasTensor,
     allowed: np.ndarray | None = None,
     dropout: float = 0.0,
     generator: keras.random.SeedGenerator | None = None,
-) -> Any:
+) -> keras.KerasTensor:
     """Weights of the experts: a softmax, in float32 whatever the precision of the model.
 
     Dropout leaves out whole experts, per row and task, and renormalises over the others; the
@@ -52,7 +51,7 @@ def mixture(
     return ops.softmax(logits)
 
 
-def imbalance(gates: Any, allowed: np.ndarray | None = None) -> Any:
+def imbalance(gates: keras.KerasTensor, allowed: np.ndarray | None = None) -> keras.KerasTensor:
     r"""Squared coefficient of variation of the experts' importance; 0 if all are used alike.
 
     .. math:: L = \mathrm{CV}(I)^2 = \frac{\mathrm{var}(I)}{\mathrm{mean}(I)^2}, \quad
@@ -75,7 +74,7 @@ def imbalance(gates: Any, allowed: np.ndarray | None = None) -> Any:
     return ops.mean((importance / ops.mean(importance) - 1.0) ** 2)
 
 
-def fuse(gates: Any, hidden: Any) -> Any:
+def fuse(gates: keras.KerasTensor, hidden: keras.KerasTensor) -> keras.KerasTensor:
     """Weighted sum of the experts: ``(..., experts)``, ``(..., experts, units)`` -> ``units``."""
     return ops.sum(ops.cast(gates, hidden.dtype)[..., None] * hidden, axis=-2)
 

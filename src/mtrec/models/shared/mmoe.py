@@ -59,8 +59,8 @@ class MMoE(GatedLayer):
 
     def gate(self, inputs, training=None):
         """Weights of the experts per task, ``(batch, tasks, experts)``, summing to 1."""
-        states, kernels = ops.unstack(inputs, axis=1), ops.unstack(self.gates, axis=0)
-        pairs = zip(self.groups, kernels, strict=True)
+        states, kernels = ops.unstack(inputs, axis=1), ops.convert_to_tensor(self.gates)
+        pairs = zip(self.groups, ops.unstack(kernels, axis=0), strict=True)
         logits = ops.stack([ops.matmul(states[group], kernel) for group, kernel in pairs], axis=1)
         if self.text_width:
             logits = logits + ops.matmul(self.text, self.text_gate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -62,10 +63,14 @@ class TaskExperts(GatedLayer, ABC):
         """Number of experts that a task's gate weighs."""
 
     @abstractmethod
-    def mix_level(self, level: int, states: Any, training: bool | None) -> Any:
+    def mix_level(
+        self, level: int, states: keras.KerasTensor, training: bool | None
+    ) -> keras.KerasTensor:
         """Gates of a level: ``(..., slots, width)`` -> ``(..., slots, all experts)``."""
 
-    def weigh(self, level: int, states: Any, training: bool | None) -> Any:
+    def weigh(
+        self, level: int, states: keras.KerasTensor, training: bool | None
+    ) -> keras.KerasTensor:
         """Weights with which the states of the next level mix the experts; shaped as gates."""
         return self.mix_level(level, states, training)
 
@@ -102,7 +107,7 @@ class TaskExperts(GatedLayer, ABC):
         """Whether shared experts of the next level need a state from this one."""
         return bool(self.experts) and level < self.levels - 1
 
-    def task_logits(self, level: int, states: Any) -> Any:
+    def task_logits(self, level: int, states: keras.KerasTensor) -> keras.KerasTensor:
         """``(..., slots, width)`` -> ``(..., tasks, reach)``."""
         gates = self.gates[level]
         if len(states.shape) == 3:  # each task on its own group
@@ -115,11 +120,11 @@ class TaskExperts(GatedLayer, ABC):
             logits = logits + ops.matmul(self.text, self.text_gates[level])
         return logits
 
-    def shared_logits(self, level: int, states: Any) -> Any:
+    def shared_logits(self, level: int, states: keras.KerasTensor) -> keras.KerasTensor:
         """``(batch, groups, slots, width)`` -> ``(batch, groups, 1, all experts)``."""
         return project(states[:, :, -1], self.shared_gates[level])
 
-    def hidden(self, level: int, states: Any) -> Any:
+    def hidden(self, level: int, states: keras.KerasTensor) -> keras.KerasTensor:
         """Every expert on every group: -> ``(batch, groups, all experts, units)``."""
         tasks, parts = len(self.groups), []
         if self.private_experts:
@@ -136,7 +141,7 @@ class TaskExperts(GatedLayer, ABC):
             parts.append(ops.relu(shared + self.shared_biases[level]))
         return ops.concatenate(parts, axis=2)
 
-    def before_last(self, inputs: Any, training: bool | None) -> Any:
+    def before_last(self, inputs: keras.KerasTensor, training: bool | None) -> keras.KerasTensor:
         """States that enter the last level, ``(batch, groups, slots, width)``.
 
         Those that enter the first are alike in all slots, and are one slot.
