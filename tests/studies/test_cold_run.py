@@ -8,7 +8,7 @@ import pytest
 from mtrec.config import experiment
 from mtrec.studies import cold_start as module
 from mtrec.studies import ledger
-from mtrec.studies.cold_split import cold_tasks
+from mtrec.studies.cold_start_plan import cold_tasks
 from mtrec.studies.cold_start import fingerprint, hold_out_once, planned, study
 from tests.conftest import FEW
 from tests.studies.conftest import with_short
