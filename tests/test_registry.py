@@ -12,6 +12,7 @@ from mtrec.registry import (
     OPTIMIZERS,
     PEERS,
     SHARED_LAYERS,
+    STUDIES,
     TASK_TYPES,
 )
 from mtrec.settings import Task
@@ -20,7 +21,7 @@ from tests.conftest import ROOT
 HEADS, LOSSES = TASK_TYPES.heads, TASK_TYPES.losses
 
 
-REGISTRIES = (DOMAINS, TASK_TYPES, SHARED_LAYERS, BALANCERS, OPTIMIZERS, PEERS)
+REGISTRIES = (DOMAINS, TASK_TYPES, SHARED_LAYERS, BALANCERS, OPTIMIZERS, PEERS, STUDIES)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
 from mtrec.config import experiment
 from mtrec.report.cold_start import PEERS, is_difference, pooled
-from mtrec.studies.cold_split import SIDES, hold_out
-from mtrec.studies.cold_start_plan import PLAN
+from mtrec.studies.cold_split import hold_out
+from mtrec.studies.cold_start_plan import PLAN, SIDES
 from mtrec.tables import schema
 
 NAMES = {

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -6,6 +7,8 @@ import pytest
 from mtrec.paths import Paths
 from mtrec.report import readme
 from mtrec.studies import controls_plan
+from mtrec.studies.controls_plan import PLAN
+from mtrec.studies.plan import Trainings
 
 SCORE = {"rmse": {"value": 1.0, "low": 0.9, "high": 1.1}}
 SYSTEMS = {name: SCORE for name in ("joint", "single", "baseline", "difference")}
@@ -18,7 +21,8 @@ METRICS = {"tiny": {**HEAD, "tasks": {"rating": TASK}}}
 def paths(monkeypatch, tmp_path):
     run = SimpleNamespace(name="tiny", paths=Paths(tmp_path, "tiny"))
     monkeypatch.setattr(readme, "experiment", lambda domain, root: run)
-    monkeypatch.setattr(controls_plan, "keys", lambda run: {42: "a", 43: "b", 44: "c"})
+    some = [Trainings("controls", "", {42: "a", 43: "b", 44: "c"})]
+    monkeypatch.setattr(controls_plan, "PLAN", replace(PLAN, trainings=lambda run: some))
     return run.paths
 
 
@@ -35,8 +39,9 @@ def write(paths, keys):
          "value": -0.2 - n / 100, "low": -0.25, "high": -0.15, "key": key}
         for n, key in enumerate(keys)
     ]  # fmt: skip
-    paths.controls.parent.mkdir(parents=True)
-    pd.DataFrame(rows).to_csv(paths.controls, index=False)
+    file = PLAN.file(SimpleNamespace(paths=paths))
+    file.parent.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(file, index=False)
 
 
 def test_a_study_that_has_only_begun_gives_no_verdict(paths):

@@ -1,14 +1,32 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mtrec.paths import Paths
 from mtrec.settings import ColdStart
+from mtrec.studies import plan
 from mtrec.studies.cold_split import make_cold
 from mtrec.studies.cold_systems import prepare
 from tests.conftest import DOMAIN, make_run, make_world
 
 SHORT = ColdStart(share=0.5, history=4, batch_size=256, epochs=1, seeds=1)
+
+
+def moved(run, root):
+    """The run with results in a folder of its own, and the same tables."""
+    paths = Paths(root, "tiny")
+    paths.artifacts.parent.mkdir(parents=True)
+    paths.artifacts.symlink_to(run.paths.artifacts)
+    return replace(run, paths=paths)
+
+
+@pytest.fixture
+def common(run, monkeypatch):
+    """What stands in params.yaml for all domains is what the tiny one has."""
+    found = SimpleNamespace(training=run.training, model_building=run.model_building)
+    monkeypatch.setattr(plan, "read_params", lambda path: found)
 
 
 def with_short(run, **more):

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.studies import known
 from mtrec.studies import task_analysis as analysis
+from mtrec.studies import task_analysis_plan as known
+from mtrec.studies.gradients import COLUMNS
 from mtrec.studies.transfer import small_sets
 from mtrec.training.loop import Outcome
 
@@ -38,7 +39,7 @@ def trained(monkeypatch):
 
     def watch(bench, probes, seed):
         rows = [(1, 0, s, t, float(s == t), 0.1) for s in TASKS for t in TASKS]
-        return SimpleNamespace(table=lambda: pd.DataFrame(rows, columns=known.GRADIENTS))
+        return SimpleNamespace(table=lambda: pd.DataFrame(rows, columns=COLUMNS))
 
     monkeypatch.setattr(analysis.workbench, "fit", fit)
     monkeypatch.setattr(analysis, "watch_training", watch)
@@ -64,7 +65,7 @@ def test_study_trains_every_set_once_per_seed_and_keeps_the_best_losses(experime
     together = found[found["tasks"] == "like+rating"]
     assert together["seed"].tolist() == [3, 3, 4, 4]
     np.testing.assert_allclose(together["val_loss"], [2.03, 2.13, 2.04, 2.14])
-    cosine = known.matrix(known.gradients(experiment), "cosine", TASKS)
+    cosine = known.matrix(known.GRADIENTS.results(experiment), "cosine", TASKS)
     np.testing.assert_array_equal(cosine, np.eye(2))
 
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mtrec.report import cold_start, cold_start_plots
+from mtrec.report import cold_start
 
 
 def row(system, value, low, high, task="like", metric="auc", seed=0):
@@ -56,15 +56,15 @@ def test_sizes_are_those_of_the_rows_that_were_tested(results):
 
 
 def test_figures_have_a_panel_per_task_and_per_question(results):
-    assert len(cold_start_plots.systems(results, "cold_items", "t").axes) == 2
+    assert len(cold_start.systems_figure(results, "cold_items", "t").axes) == 2
     found = cold_start.differences(results, "cold_items")
-    assert len(cold_start_plots.gains(found, cold_start.questions(results), "t").axes) == 2
+    assert len(cold_start.differences_figure(found, cold_start.questions(results), "t").axes) == 2
 
 
 def test_a_split_without_results_yet_says_so_instead_of_a_figure(results):
     only = results[results["split"] == "cold_items"]
-    assert "no result is known yet" in repr(cold_start_plots.systems(only, "cold_users", "t"))
+    assert "no result is known yet" in repr(cold_start.systems_figure(only, "cold_users", "t"))
     nothing = cold_start.differences(only, "cold_users")
     assert "no result is known yet" in repr(
-        cold_start_plots.gains(nothing, cold_start.questions(only), "t")
+        cold_start.differences_figure(nothing, cold_start.questions(only), "t")
     )

@@ -8,10 +8,17 @@ import pytest
 from mtrec.config import experiment
 from mtrec.studies import cold_start as module
 from mtrec.studies import ledger
-from mtrec.studies.cold_split import cold_tasks
-from mtrec.studies.cold_start import fingerprint, hold_out_once, planned, study
+from mtrec.studies.cold_start import hold_out_once, study
+from mtrec.studies.cold_start_plan import (
+    DROPOUT,
+    PLAN,
+    adapted,
+    cold_tasks,
+    fingerprint,
+    planned,
+)
 from tests.conftest import FEW
-from tests.studies.conftest import with_short
+from tests.studies.conftest import moved, with_short
 
 
 @pytest.fixture
@@ -28,76 +35,76 @@ def quick(monkeypatch):
 
 
 def test_every_split_is_done_once_and_an_interrupted_study_goes_on(cold_run, quick, tmp_path):
-    file = tmp_path / "cold.csv"
-    assert not study(cold_run, file, minutes=0)
+    run = moved(cold_run, tmp_path)
+    assert not study(run, minutes=0)
     assert not quick
-    assert study(cold_run, file)
-    assert quick == planned(cold_run) == ["cold_items", "cold_users"]
-    assert study(cold_run, file, minutes=0)  # nothing is left that could be stopped
+    assert study(run)
+    assert quick == planned(run) == ["cold_items", "cold_users"]
+    assert study(run, minutes=0)  # nothing is left that could be stopped
     assert len(quick) == 2
-    assert study(with_short(cold_run, seeds=3), file)
+    assert study(with_short(run, seeds=3))
     assert len(quick) == 6  # more seeds leave the first one valid
-    assert ledger.read(file)["key"].nunique() == 6
+    assert ledger.read(PLAN.file(run))["key"].nunique() == 6
 
 
 def test_peer_that_is_not_installed_is_left_out_until_it_is(
     cold_run, quick, tmp_path, monkeypatch, capsys
 ):
-    run = replace(cold_run, paths=replace(cold_run.paths, root=tmp_path))
-    file = module.results_file(run)
+    run = adapted(moved(cold_run, tmp_path))
     monkeypatch.setattr(module.schema, "read", lambda folder: None)
     monkeypatch.setattr(module.embeddings, "load", lambda folder: None)
     for name in ("lightfm", "catboost"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert study(run, file)
+    assert study(run)
     assert "lightfm-next is not installed and is left out" in capsys.readouterr().out
-    assert study(run, file)
+    assert study(run)
     assert len(quick) == 2
-    assert module.results(run)["key"].tolist() == [
+    assert PLAN.results(run)["key"].tolist() == [
         fingerprint(run, split, run.seed, ()) for split in planned(run)
     ]
     for name in ("lightfm", "catboost"):
         monkeypatch.setitem(sys.modules, name, object())
-    assert study(run, file)
+    assert study(run)
     assert len(quick) == 4  # with peers it is another result, and it is the one that is shown
     whole = [fingerprint(run, split, run.seed) for split in planned(run)]
-    assert module.results(run)["key"].tolist() == whole
+    assert PLAN.results(run)["key"].tolist() == whole
     monkeypatch.setitem(sys.modules, "lightfm", None)
-    assert study(run, file, minutes=0)  # what is known with all peers is not done again
+    assert study(run, minutes=0)  # what is known with all peers is not done again
 
 
 def test_results_of_other_settings_are_shown_until_there_are_own(cold_run, quick, tmp_path):
-    run = replace(cold_run, paths=replace(cold_run.paths, root=tmp_path))
+    run = moved(cold_run, tmp_path)
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=cold_start`"):
-        module.results(run)
-    file, old = module.results_file(run), module.keys(run)
+        PLAN.results(run)
+    file, old = PLAN.file(run), PLAN.keys(run)
     row = {"seed": 0, "task": "like", "system": "both"}
     for split, names in old.items():
         ledger.add(file, pd.DataFrame([{"split": split, "key": names[0], **row}]))
     training = run.training.model_copy(update={"l2": 0.5})
     changed = replace(run, training=training)
-    new = module.keys(changed)
+    new = PLAN.keys(changed)
     assert not {*old["cold_items"]} & {*new["cold_items"]}
-    assert module.results(changed)["key"].tolist() == [names[0] for names in old.values()]
+    assert PLAN.results(changed)["key"].tolist() == [names[0] for names in old.values()]
     for split, names in new.items():
         ledger.add(file, pd.DataFrame([{"split": split, "key": names[0], **row}]))
-    assert module.results(changed)["key"].tolist() == [names[0] for names in new.values()]
-    assert module.results(run)["key"].tolist() == [names[0] for names in old.values()]
+    assert PLAN.results(changed)["key"].tolist() == [names[0] for names in new.values()]
+    assert PLAN.results(run)["key"].tolist() == [names[0] for names in old.values()]
 
 
 def test_nobody_held_out_has_links_and_no_head_reads_any():
     assert experiment("social_trust").domain.tasks["trust"].head == "linked_catalogue"
-    assert module.settings("social_trust").domain.tasks["trust"].head is None
+    assert adapted(experiment("social_trust")).domain.tasks["trust"].head is None
 
 
 def test_a_study_trains_as_the_domain_does_but_drops_more_and_starts_at_means_of_one_side():
-    run, own = module.settings("ecommerce"), experiment("ecommerce")
+    own = experiment("ecommerce")
+    run = adapted(own)
     assert run.training == own.training
-    more = {"dropout": module.DROPOUT}
+    more = {"dropout": DROPOUT}
     assert run.model_building == own.model_building.model_copy(update=more)
     assert own.domain.tasks["category"].offset  # which sees households alone
     assert not run.domain.tasks["category"].offset
-    assert module.settings("video").domain.tasks["rating"].offset
+    assert adapted(experiment("video")).domain.tasks["rating"].offset
 
 
 @pytest.mark.parametrize("change", [{"distillation": 0.7}, {"recalibrate": True}])
@@ -122,11 +129,11 @@ def test_split_that_no_task_sees_is_not_planned(cold_run):
 
 def test_domain_with_too_few_labels_says_so_and_writes_nothing(cold_run, tmp_path, capsys):
     tasks = {"kind": cold_run.domain.tasks["kind"]}  # a row per item
-    few = replace(cold_run, domain=cold_run.domain.model_copy(update={"tasks": tasks}))
-    file = tmp_path / "cold.csv"
-    assert study(with_short(few, test_share=0.05), file)  # twenty items
+    run = moved(cold_run, tmp_path)
+    few = replace(run, domain=run.domain.model_copy(update={"tasks": tasks}))
+    assert study(with_short(few, test_share=0.05))  # twenty items
     assert "cold_items: no task has 30 labels in every split" in capsys.readouterr().out
-    assert not file.is_file()
+    assert not PLAN.file(run).is_file()
 
 
 @pytest.mark.parametrize("more", [{"share": 0.9}, {"test_share": 0.3}])

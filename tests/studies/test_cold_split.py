@@ -6,7 +6,8 @@ import pytest
 
 from mtrec.features.encoder import fit_encoder, usable_events
 from mtrec.settings import Task
-from mtrec.studies.cold_split import cold_tasks, hold_out, make_cold, name_rows
+from mtrec.studies.cold_split import hold_out, make_cold, name_rows
+from mtrec.studies.cold_start_plan import cold_tasks
 from mtrec.studies.past_columns import past_columns
 from tests.conftest import DOMAIN, SIZES, TASKS, make_world
 

@@ -10,8 +10,9 @@ from mtrec.lock import BusyError, only_run
 from mtrec.models.twins import build_some
 from mtrec.paths import Paths
 from mtrec.report import controls as controls_report
-from mtrec.studies import controls, controls_plan, ledger, workbench
+from mtrec.studies import controls, controls_plan, ledger, runner, workbench
 from mtrec.studies.controls import plan
+from mtrec.studies.controls_plan import PLAN
 from mtrec.training.domain import Budget
 from tests.conftest import SHORT
 
@@ -51,7 +52,7 @@ def begin(few_run, bench, build):
         training = few_run.training.model_copy(update=change)
         own = replace(few_run, paths=Paths(root, "tiny"), training=training)
         given = replace(bench, settings=training)
-        found = {"run": own, "file": own.paths.controls, "done": [], "stop": None, "hears": {}}
+        found = {"run": own, "file": PLAN.file(own), "done": [], "stop": None, "hears": {}}
 
         def fit(budget, name, model, tasks, watch):
             if len(found["done"]) == found["stop"]:
@@ -72,7 +73,7 @@ def begin(few_run, bench, build):
         monkeypatch.setattr(Budget, "fit", fit)
         monkeypatch.setattr(controls, "build_some", build)
         monkeypatch.setattr(controls, "experiment", lambda domain, root=None: own)
-        monkeypatch.setattr(controls, "make_deterministic", lambda *arguments: None)
+        monkeypatch.setattr(runner, "begin", lambda domain: own)
         monkeypatch.setattr(workbench, "whole", lambda run: given)
         monkeypatch.setattr(controls_plan, "SEEDS", 1)
         return found
@@ -178,7 +179,7 @@ def test_every_difference_that_is_measured_is_a_question_that_is_answered():
 def test_other_settings_are_other_trainings(few_run):
     run = few_run
     other = replace(run, training=run.training.model_copy(update={"l2": 0.5}))
-    assert not set(controls_plan.keys(run).values()) & set(controls_plan.keys(other).values())
+    assert not set(PLAN.keys(run)["controls"]) & set(PLAN.keys(other)["controls"])
 
 
 def test_a_model_of_one_task_is_asked_its_own_rows_alone(bench, few):

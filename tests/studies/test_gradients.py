@@ -7,7 +7,7 @@ from mtrec.models.twins import build_some
 from mtrec.settings import Task
 from mtrec.studies import workbench
 from mtrec.studies.gradients import GradientWatch
-from mtrec.studies.known import matrix
+from mtrec.studies.task_analysis_plan import matrix
 from mtrec.tables.schema import with_examples
 from tests.conftest import DOMAIN, SHORT, TASKS, make_run
 

@@ -6,8 +6,8 @@ import pytest
 from mtrec.config import experiment, read_params
 from mtrec.registry import BALANCERS, SHARED_LAYERS, TASK_TYPES
 from mtrec.settings import Study
-from mtrec.studies import comparison as study
-from mtrec.studies.comparison_plan import HEADS, Setting, settings, weightings
+from mtrec.studies.comparison_plan import HEADS, Setting, fingerprint, settings, weightings
+from mtrec.studies.plan import plain
 from tests.conftest import ROOT, TASKS
 
 STUDY = Study(
@@ -116,7 +116,7 @@ def test_names_tell_settings_of_a_part_apart():
 
 def test_what_a_domain_trains_otherwise_is_no_business_of_the_study(plan):
     run = experiment("ecommerce", ROOT)
-    own = study.plain(run)
+    own = plain(run)
     assert run.training.l2 > own.training.l2 == own.training.ema_momentum == 0.0
     common = read_params(ROOT / "params.yaml")
     assert own.training.balancing == common.training.balancing
@@ -124,4 +124,4 @@ def test_what_a_domain_trains_otherwise_is_no_business_of_the_study(plan):
     changes = {"training": {"epochs": 1}, "model_building": {"width": 8}}
     domain = run.domain.model_copy(update=changes)
     changed = run.__class__(**{**vars(run), "domain": domain})
-    assert study.fingerprint(study.plain(changed), plan[0], 1) == study.fingerprint(own, plan[0], 1)
+    assert fingerprint(plain(changed), plan[0], 1) == fingerprint(own, plan[0], 1)

@@ -1,20 +1,18 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec import config
-from mtrec.models import seeds
-from mtrec.paths import Paths
+from mtrec.config import experiment
 from mtrec.report import comparison
 from mtrec.studies import comparison as module
-from mtrec.studies import ledger, workbench
-from mtrec.studies import score as scoring
-from mtrec.studies.comparison import fingerprint, keys, main, plan, train_setting
-from mtrec.studies.comparison_plan import Setting
+from mtrec.studies import comparison_plan, ledger, runner, workbench
+from mtrec.studies.comparison import main, train_setting
+from mtrec.studies.comparison_plan import PLAN, Setting, fingerprint, plan
+from mtrec.studies.plan import learnt_from, plain
 from mtrec.training.loop import Outcome
+from tests.studies.conftest import moved
 
 SETTING = Setting("joint", "star", "static", (), ("rating", "like"), 2)
 
@@ -25,10 +23,10 @@ def outcome(names, seed):
 
 
 @pytest.fixture
-def study(run, bench, monkeypatch, tmp_path):
+def study(run, bench, common, monkeypatch, tmp_path):
     """A study on the tiny world with trainings that take no time; ``done`` lists them."""
-    paths = Paths(tmp_path, "tiny")
-    study = {"run": replace(run, paths=paths), "file": paths.study, "done": [], "stop": None}
+    run = moved(run, tmp_path)
+    study = {"run": run, "file": PLAN.file(run), "done": [], "stop": None}
 
     def fit(bench, names, seeds, weights=None):
         for seed in seeds:
@@ -44,15 +42,12 @@ def study(run, bench, monkeypatch, tmp_path):
         assert short == run.study
         return bench
 
-    monkeypatch.setattr(config, "experiment", lambda domain: study["run"])
-    run = study["run"]
-    common = SimpleNamespace(training=run.training, model_building=run.model_building)
-    monkeypatch.setattr(config, "read_params", lambda path: common)
-    monkeypatch.setattr(seeds, "make_deterministic", lambda *arguments: None)
+    monkeypatch.setattr(runner, "begin", lambda domain: study["run"])
+    monkeypatch.setattr(module.cost, "measure", lambda run, bench: None)
     monkeypatch.setattr(workbench, "prepare", prepare)
     monkeypatch.setattr(workbench, "fit", fit)
     monkeypatch.setattr(workbench, "with_head", lambda bench, task, change: bench)
-    monkeypatch.setattr(scoring, "score", lambda b, m, names: dict.fromkeys(names, ("auc", 0.5)))
+    monkeypatch.setattr(module, "score", lambda b, m, names: dict.fromkeys(names, ("auc", 0.5)))
     return study
 
 
@@ -95,38 +90,37 @@ def test_time_limit_stops_before_the_next_training(study, capsys):
     assert main("tiny", minutes=0)  # nothing is left that could be stopped
 
 
-def test_number_of_trainings_is_known_before(study, bench):
-    examples = bench.tables.examples
+def test_number_of_trainings_is_known_before(study):
     main("tiny")
     found = pd.read_csv(study["file"]).groupby("part")["key"].unique()
-    wanted = keys(study["run"], examples)
+    wanted = PLAN.keys(study["run"])
     assert {part: set(names) for part, names in wanted.items()} == found.map(set).to_dict()
     assert all(len(set(names)) == len(names) for names in wanted.values())
 
 
-def test_results_of_other_settings_are_shown_until_there_are_own(study, bench):
-    run, examples = study["run"], bench.tables.examples
+def test_results_of_other_settings_are_shown_until_there_are_own(study):
+    run = study["run"]
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=tiny PART=comparison`"):
-        module.results(run.paths, keys(run, examples))
+        PLAN.results(run)
     main("tiny")
-    old = module.results(run.paths, keys(run, examples))
+    old = PLAN.results(run)
     task_embedding = run.task_embedding.model_copy(update={"layer": 3})
     study["run"] = other = replace(run, task_embedding=task_embedding)
-    names = keys(other, examples)
-    pd.testing.assert_frame_equal(module.results(other.paths, names), old)
+    names = PLAN.keys(other)
+    pd.testing.assert_frame_equal(PLAN.results(other), old)
     for left in (1, 40):  # trainings of the new settings
         study["stop"] = len(study["done"]) + left
         with pytest.raises(KeyboardInterrupt):
             main("tiny")
-        found = module.results(other.paths, names)
+        found = PLAN.results(other)
         assert len(comparison.summary(found))
         assert comparison.conclusions(found, "mmoe", "static")
         assert set(found["key"]) <= set(old["key"]) or left > 1
     study["stop"] = None
     main("tiny")
-    found = set(module.results(other.paths, names)["key"])
+    found = set(PLAN.results(other)["key"])
     assert found == {name for part in names.values() for name in part}
-    pd.testing.assert_frame_equal(module.results(run.paths, keys(run, examples)), old)
+    pd.testing.assert_frame_equal(PLAN.results(run), old)
 
 
 def test_added_balancer_trains_its_own_settings_only(study, bench):
@@ -184,6 +178,15 @@ def test_fingerprint_does_not_change_with_what_the_setting_brings_itself(run, ke
     assert fingerprint(changed(run, key, value), SETTING, 0) == fingerprint(run, SETTING, 0)
 
 
+def test_an_option_at_its_default_makes_nothing_new_and_a_new_version_does(run, monkeypatch):
+    first = fingerprint(run, SETTING, 0)
+    assert "recalibrate" not in str(learnt_from(run)) and "learning_rate" in str(
+        learnt_from(changed(run, "training.learning_rate", 0.5))
+    )
+    monkeypatch.setattr(comparison_plan, "VERSION", comparison_plan.VERSION + 1)
+    assert fingerprint(run, SETTING, 0) != first
+
+
 def test_fingerprint_tells_settings_and_seeds_apart(run):
     others = [replace(SETTING, layer="ple"), replace(SETTING, balancing="dwa"),
               replace(SETTING, weights=(0.5, 1.5)), replace(SETTING, tasks=("rating",)),
@@ -223,18 +226,19 @@ def test_numbers_are_counted_in_training_and_bounded_everywhere_where_they_count
     assert "lognormal" in names(zero, liked)
 
 
-def test_committed_results_differ_from_the_present_settings_in_texts_and_one_label_alone():
-    from mtrec.config import experiment
-    from mtrec.studies.comparison import plain, without_graph
-
+def test_committed_results_differ_from_the_present_in_texts_a_label_and_the_graph_alone():
     then = {"layer": 16, "precision": "bfloat16"}  # until texts were read on any processor
     label = "Which department does the household buy from next?"  # until grocery was set apart
     for domain in ("video", "ecommerce"):
-        present = without_graph(plain(experiment(domain)))
+        present = plain(experiment(domain))
         texts = present.task_embedding.model_copy(update=then)
         tasks = {name: task.model_copy(update={"text": label} if name == "category" else {})
                  for name, task in present.domain.tasks.items()}  # fmt: skip
-        domain_then = present.domain.model_copy(update={"tasks": tasks})
+        features = present.domain.features
+        item = features.item.model_copy(update={"graph": ()})  # until it came
+        features = features.model_copy(update={"item": item})
+        changes = {"tasks": tasks, "features": features}
+        domain_then = present.domain.model_copy(update=changes)
         earlier = replace(present, task_embedding=texts, domain=domain_then)
         done = set(ledger.read(present.paths.study)["key"])
         alone = [Setting("alone", present.study.layer, "static", (), (task,), 1)

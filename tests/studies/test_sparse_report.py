@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mtrec.report import sparse_data, sparse_data_plots
+from mtrec.report import sparse_data
 
 
 def rows(part, method, values, task="like", metric="auc", level=0.1):
@@ -66,4 +66,4 @@ def test_sentences_say_where_the_intervals_exclude_zero(results):
 
 
 def test_figure_has_a_panel_per_step(results):
-    assert len(sparse_data_plots.gains(sparse_data.gains(results), "t").axes) == 2
+    assert len(sparse_data.gains_figure(sparse_data.gains(results), "t").axes) == 2

@@ -9,8 +9,9 @@ from mtrec.settings import Sparse
 from mtrec.studies import ledger
 from mtrec.studies import sparse_data as module
 from mtrec.studies.sparse_data import fit_whole, prepare, study, train, with_step
-from mtrec.studies.sparse_plan import Setting, fingerprint, keys, plan, results, results_file
+from mtrec.studies.sparse_data_plan import PLAN, Setting, fingerprint, plan
 from tests.conftest import DOMAIN
+from tests.studies.conftest import moved
 
 SHORT = Sparse(
     share=1.0, history=4, batch_size=64, epochs=1, seeds=2, levels=(1.0, 0.5), components=4
@@ -72,8 +73,10 @@ def test_setting_is_really_trained_with_its_step_on_thinned_rows(
     assert not np.allclose(found[3]["value"], found[4]["value"])
 
 
+@pytest.mark.usefixtures("common")
 def test_interrupted_study_goes_on_and_does_nothing_twice(sparse_run, monkeypatch, tmp_path):
-    done, file = [], tmp_path / "sparse.csv"
+    run = moved(sparse_run, tmp_path)
+    done, file = [], PLAN.file(run)
 
     def quick(bench, setting, seeds):
         for seed in seeds:
@@ -86,29 +89,30 @@ def test_interrupted_study_goes_on_and_does_nothing_twice(sparse_run, monkeypatc
     monkeypatch.setattr(module, "train", quick)
     monkeypatch.setattr(module, "prepare", lambda *arguments: None)
     monkeypatch.setattr(module, "fit_whole", lambda *arguments: {"like": 1})
-    assert not study(sparse_run, file, minutes=0)
+    assert not study(run, minutes=0)
     with pytest.raises(KeyboardInterrupt):
-        study(sparse_run, file)
+        study(run)
     assert ledger.read(file)["key"].nunique() == 5
-    assert study(sparse_run, file)
+    assert study(run)
     assert ledger.read(file)["key"].nunique() == 14 * 2 == len(done) - 1
-    assert study(sparse_run, file, minutes=0)
+    assert study(run, minutes=0)
 
 
-def test_results_of_other_settings_are_shown_until_there_are_own(sparse_run, world, tmp_path):
-    run = replace(sparse_run, paths=replace(sparse_run.paths, root=tmp_path))
-    names = keys(run, world)
+@pytest.mark.usefixtures("common")
+def test_results_of_other_settings_are_shown_until_there_are_own(sparse_run, tmp_path):
+    run = moved(sparse_run, tmp_path)
+    names = PLAN.keys(run)
     assert [len(names[part]) for part in ("none", "factors")] == [2 * 2, 3 * 2 * 2]
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=.* PART=sparse_data`"):
-        results(run, names)
+        PLAN.results(run)
     row = {"level": 0.5, "part": "none", "method": "none", "task": "like", "seed": 0}
-    ledger.add(results_file(run), pd.DataFrame([{**row, "key": "other"}]))
-    assert results(run, names)["key"].tolist() == ["other"]
-    ledger.add(results_file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
-    assert results(run, names)["key"].tolist() == ["other"]
+    ledger.add(PLAN.file(run), pd.DataFrame([{**row, "key": "other"}]))
+    assert PLAN.results(run)["key"].tolist() == ["other"]
+    ledger.add(PLAN.file(run), pd.DataFrame([{**row, "key": names["none"][0]}]))
+    assert PLAN.results(run)["key"].tolist() == ["other"]
     for part in ("factors", "imputation"):
-        ledger.add(results_file(run), pd.DataFrame([{**row, "key": names[part][0]}]))
-    assert results(run, names)["key"].tolist() == [part[0] for part in names.values()]
+        ledger.add(PLAN.file(run), pd.DataFrame([{**row, "key": names[part][0]}]))
+    assert PLAN.results(run)["key"].tolist() == [part[0] for part in names.values()]
 
 
 def test_more_levels_and_seeds_leave_trainings_valid_and_other_settings_do_not(sparse_run):

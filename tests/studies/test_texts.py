@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,12 +9,13 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from mtrec.paths import Paths
 from mtrec.report import text_cost as report
-from mtrec.report import text_cost_plots
 from mtrec.settings import EmbedSettings, Evaluation
-from mtrec.studies import ledger, probe, text_cost
-from mtrec.studies.text_cost import Round, Setting
+from mtrec.studies import ledger, probe, runner, text_cost, text_cost_plan
+from mtrec.studies.text_cost import Round
+from mtrec.studies.text_cost_plan import PLAN, Setting, fingerprint, settings
 from mtrec.tables.schema import Tables
-from mtrec.text.embed import bucketed, runner
+from mtrec.text import embed
+from mtrec.text.embed import bucketed
 
 POSTS = 120
 
@@ -64,7 +66,8 @@ def embedded(monkeypatch):
     def quick_probe(vectors, *_):
         return 1 / (1 + np.exp(4 - 8 * vectors.mean(axis=1)))
 
-    monkeypatch.setattr(text_cost, "runner", fake_runner)
+    monkeypatch.setattr(text_cost.embed, "runner", fake_runner)
+    monkeypatch.setattr(text_cost_plan, "SIZE", 90)
     monkeypatch.setattr(text_cost, "held_out", quick_probe)
     monkeypatch.setattr(
         text_cost, "token_counts", lambda part, *_: np.array([len(t) for t in part])
@@ -72,9 +75,17 @@ def embedded(monkeypatch):
     return calls
 
 
+def study(run, tables):
+    """Measure what is missing; the file of the results."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_cost.schema, "read", lambda folder: tables)
+        assert runner.resume(PLAN, run, partial(text_cost.measure, run))
+    return PLAN.file(run)
+
+
 def test_settings_are_the_default_and_each_of_its_changes_once():
     default = EmbedSettings()
-    found = text_cost.settings(default)
+    found = settings(default)
     assert found[0].embed == default
     assert [s.name for s in found[1:]] == [
         "16 tokens", "32 tokens", "128 tokens", "layer 4", "layer 8", "layer 30", "float32",
@@ -122,16 +133,16 @@ def test_sample_holds_distinct_texts_of_training_rows_with_their_own_labels(tabl
 
 
 def test_study_writes_a_row_per_setting_and_a_second_run_embeds_nothing(run, tables, embedded):
-    file = text_cost.study(run, tables, 90, 3)
+    file = study(run, tables)
     found = ledger.read(file)
     assert file == run.paths.root / "reports" / "study" / "tiny_texts.csv"
-    assert list(found["setting"]) == [s.name for s in text_cost.settings(run.task_embedding)]
+    assert list(found["setting"]) == [s.name for s in settings(run.task_embedding)]
     assert found.loc[0, ["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
     assert found.set_index("setting").loc["layer 4", "difference_low"] > 0
     assert found.set_index("setting").loc["layer 30", "auc"] > 0.9
     assert (found["all_texts"] == 118).all()
     count, content = len(embedded), file.read_bytes()
-    text_cost.study(run, tables, 90, 3)
+    study(run, tables)
     assert len(embedded) == count
     assert file.read_bytes() == content
 
@@ -147,21 +158,21 @@ def test_interrupted_study_goes_on_where_it_stopped(run, tables, embedded, monke
 
     monkeypatch.setattr(text_cost, "_save", save)
     with pytest.raises(KeyboardInterrupt):
-        text_cost.study(run, tables, 90, 3)
+        study(run, tables)
     monkeypatch.setattr(text_cost, "_save", real)
     before = {file: file.read_bytes() for file in saved}
-    found = ledger.read(text_cost.study(run, tables, 90, 3))
+    found = ledger.read(study(run, tables))
     assert len(found) == 9
     assert {file: file.read_bytes() for file in saved} == before
     timed = [call for call in embedded if len(call[2]) == 30]
     assert len(timed) == 9 * 3 + 1  # the round that was cut off ran twice
 
 
-def test_changed_setting_is_measured_anew_and_the_others_are_kept(run, tables, embedded):
-    keys = [text_cost.fingerprint(run, s, 90, 3) for s in text_cost.settings(run.task_embedding)]
+def test_changed_setting_is_measured_anew_and_the_others_are_kept(run, monkeypatch):
+    keys = [fingerprint(run, s) for s in settings(run.task_embedding)]
     assert len(set(keys)) == len(keys)
-    other = text_cost.fingerprint(run, text_cost.settings(run.task_embedding)[0], 91, 3)
-    assert other not in keys
+    monkeypatch.setattr(text_cost_plan, "SIZE", 91)
+    assert fingerprint(run, settings(run.task_embedding)[0]) not in keys
 
 
 def test_probe_finds_what_the_vectors_hold_and_cannot_learn_noise_by_heart():
@@ -205,12 +216,14 @@ def test_quality_is_the_log_loss_and_its_paired_difference():
 def test_batches_do_not_change_a_vector(tiny_raw):
     settings = EmbedSettings(layer=1, precision="float32", batch_tokens=64, max_tokens=16)
     words = ["A dress.", "It fits, and the colour is as lovely as in the picture.", "Too small"]
-    found = [runner(settings, tiny_raw, how)(words) for how in (bucketed, text_cost.unbucketed)]
+    found = [
+        embed.runner(settings, tiny_raw, how)(words) for how in (bucketed, text_cost.unbucketed)
+    ]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4)
 
 
 def test_reader_is_told_the_estimate_and_only_what_intervals_allow(run, tables, embedded):
-    results = ledger.read(text_cost.study(run, tables, 90, 3))
+    results = ledger.read(study(run, tables))
     results = results.assign(cpu_minutes=np.where(results["setting"] == "layer 4", 5.0, 20.0))
     lines = report.conclusions(results, cores=2, limit=12)
     assert "are 10.0 minutes of 2 cores that do nothing else" in lines[0]
@@ -230,10 +243,8 @@ def test_reader_is_told_the_estimate_and_only_what_intervals_allow(run, tables, 
 
 
 def test_figure_names_every_setting_and_marks_the_default(run, tables, embedded):
-    results = ledger.read(text_cost.study(run, tables, 90, 3)).assign(
-        cpu_minutes=np.arange(9) + 1.0
-    )
-    axes = text_cost_plots.cost_and_loss(results, "cost").axes[0]
+    results = ledger.read(study(run, tables)).assign(cpu_minutes=np.arange(9) + 1.0)
+    axes = report.cost_and_loss(results, "cost").axes[0]
     assert {text.get_text() for text in axes.texts} == set(results["setting"]) - {"default"}
     stars = [line for line in axes.lines if line.get_marker() == "*"]
     assert stars[0].get_xdata()[0] == 1.0

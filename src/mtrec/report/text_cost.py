@@ -75,7 +75,7 @@ def cost_and_loss(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Log-loss of the probe against core-minutes for all texts, a line per thing that is changed.
 
     Args:
-        frame: results of :mod:`mtrec.studies.text_cost`; each line runs through the default.
+        frame: see :func:`mtrec.studies.text_cost.measure`; each line runs through the default.
         title: the claim.
     """
     if frame.empty:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.studies.cold_start_plan import SIDES, cold_tasks, ranks_side
 from mtrec.studies.past_columns import past_columns
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import SPLITS, Tables
 from mtrec.tables.split import add_cold_flags
 from mtrec.tables.split import random as random_split
 
-SIDES = {"cold_items": "item", "cold_users": "user"}
 OTHER = {"item": "user", "user": "item"}
 FEWEST = 30  # labels of a task in each split, below which nothing can be said about it
 
@@ -50,16 +50,6 @@ def hold_out(ids: pd.Series, shares: tuple[float, float], seed: int) -> pd.Serie
     """Split of each id, by id: shares of the ids validate and test, drawn by a seed."""
     frame = pd.DataFrame({"id": np.sort(ids.to_numpy(dtype=object))})
     return pd.Series(random_split(frame, shares, seed).to_numpy(), index=frame["id"])
-
-
-def cold_tasks(tasks: Mapping[str, Any], side: str) -> dict[str, Any]:
-    """Tasks that see the cold side, or in which its entities are the candidates."""
-    kept = {
-        name: task
-        for name, task in tasks.items()
-        if task.view in (side, "joint") or _ranks(task, side)
-    }
-    return {name: task for name, task in kept.items() if task.when is None or task.when in kept}
 
 
 def make_cold(
@@ -107,7 +97,7 @@ def name_rows(
     A row that names entities of several splits belongs to ``test`` before ``validation`` before
     ``train``; rows that name none are left out.
     """
-    columns = [f"{side}_id", *(task.label for task in tasks.values() if _ranks(task, side))]
+    columns = [f"{side}_id", *(task.label for task in tasks.values() if ranks_side(task, side))]
     order = {split: code for code, split in enumerate(SPLITS)}
     codes = np.column_stack(
         [examples[column].map(groups).map(order).to_numpy(dtype=float) for column in columns]
@@ -119,10 +109,6 @@ def name_rows(
     entity = named[columns].to_numpy(dtype=object)[np.arange(len(named)), deciding]
     split = np.asarray(SPLITS, dtype=object)[codes.max(axis=1).astype(int)]
     return named.assign(split=split), pd.Series(entity, index=named.index)
-
-
-def _ranks(task: Any, side: str) -> bool:
-    return task.type == "ranking" and task.candidates == f"{side}s"
 
 
 def _contexts(features: Any) -> dict[str, None]:

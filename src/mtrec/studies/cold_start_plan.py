@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from mtrec.config import Experiment
 from mtrec.features import links
+from mtrec.settings import Task
 from mtrec.studies import ledger
-from mtrec.studies.cold_split import SIDES, cold_tasks
 from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from
 
 VERSION = 1
+SIDES = {"cold_items": "item", "cold_users": "user"}  # of whom is held out, by split
 DROPOUT = 0.5  # of every model here
 PEERS = ("lightfm", "catboost")
 PEER_SETS = tuple(some for n in (2, 1, 0) for some in combinations(PEERS, n))
@@ -58,6 +59,21 @@ def adapted(run: Experiment) -> Experiment:
 def planned(run: Experiment) -> list[str]:
     """Splits of a domain; one that no task sees is left out."""
     return [split for split, side in SIDES.items() if cold_tasks(run.domain.tasks, side)]
+
+
+def cold_tasks(tasks: Mapping[str, Task], side: str) -> dict[str, Task]:
+    """Tasks that see the cold side, or in which its entities are the candidates."""
+    kept = {
+        name: task
+        for name, task in tasks.items()
+        if task.view in (side, "joint") or ranks_side(task, side)
+    }
+    return {name: task for name, task in kept.items() if task.when is None or task.when in kept}
+
+
+def ranks_side(task: Task, side: str) -> bool:
+    """Whether the entities of a side are the candidates of a task."""
+    return task.type == "ranking" and task.candidates == f"{side}s"
 
 
 def fingerprint(run: Experiment, split: str, seed: int, peers: tuple[str, ...] = PEERS) -> str:

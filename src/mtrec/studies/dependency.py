@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
-
-from mtrec.tasks.multilabel import multi_hot
+from sklearn.preprocessing import MultiLabelBinarizer
 
 Array = np.ndarray
 LEVELS = 10  # quantile bins of a number
@@ -65,7 +64,7 @@ def label_codes(labels: pd.Series, kind: str, seed: int) -> Array:
     if part.empty:
         return codes
     if kind == "multilabel":
-        sets = multi_hot(part, tuple(sorted(set(part.explode().dropna()))))
+        sets = MultiLabelBinarizer().fit_transform(part).astype("float32")
         size = min(CLUSTERS, len(np.unique(sets, axis=0)))
         codes[known] = KMeans(size, random_state=seed, n_init=1).fit_predict(sets)
     elif kind == "regression" and part.nunique() > LEVELS:
