@@ -15,6 +15,7 @@ STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; 
     "cold_start": (),
     "sparse_data": ("video", "education_mastery"),
     "text_cost": ("social_reviews",),
+    "new_task": ("education_mastery",),
 }
 ROLES = ("user_id", "item_id", "timestamp", "rating")
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser(
-        "study", help="train what notebooks 06 to 10 and 12 lack of a domain"
+        "study", help="train what notebooks 06 to 10, 12 and 13 lack of a domain"
     )
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
@@ -154,6 +155,10 @@ def _study(part: str, domain: str, minutes: float | None) -> None:
         from mtrec.studies.sparse_data import main as sparse
 
         sparse(domain, minutes)
+    elif part == "new_task":
+        from mtrec.studies.new_task import main as new_task
+
+        new_task(domain, minutes)
     else:
         from mtrec.studies.text_cost import main as texts
 

@@ -101,6 +101,11 @@ class Paths:
         return self.study.with_name(f"{self.domain}_controls.csv")
 
     @property
+    def new_task(self) -> Path:
+        """Models of several seeds to which a task was added, committed."""
+        return self.study.with_name(f"{self.domain}_new_task.csv")
+
+    @property
     def study(self) -> Path:
         """Results of ``make study``, committed."""
         return self.root / "reports" / "study" / f"{self.domain}.csv"
