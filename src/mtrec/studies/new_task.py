@@ -246,14 +246,14 @@ def main(domain: str, minutes: float | None = None) -> bool:
         Whether nothing is missing any more.
 
     Raises:
-        ValueError: no task of the domain could be added to a model of the others.
+        ValueError: no task of the domain could have been added later.
     """
     run = experiment(domain)
     known = donors(run.domain)
     if not known:
         raise ValueError(
             f"domain '{domain}': no two tasks have the same type, view, head and loss, so that "
-            "none can be added to a model of the others by its text. Study another domain."
+            "none can be added to a model of another by its text. Study another domain."
         )
     make_deterministic(run.seed, run.training.deterministic)
     trainings = (

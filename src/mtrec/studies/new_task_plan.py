@@ -17,15 +17,17 @@ VERSION = 1  # raise it with a change of method: what is known is then trained a
 
 
 def donors(domain: Domain) -> dict[str, str]:
-    """Tasks that another one of the domain can give tower and head to, and that other one.
+    """Tasks that could have been added to a model of those named before them, and their donor.
 
-    A donor is of the same type, view, head, loss and candidates, and neither adds to an offset.
+    A donor gives tower and head: it is of the same type, view, head, loss and candidates, and
+    neither adds to an offset.
     """
-    found = {}
+    found, before = {}, dict[str, Task]()
     for name, task in domain.tasks.items():
-        others = [n for n, other in domain.tasks.items() if n != name and _alike(task, other)]
-        if others and task.offset is None and task.when is None:
-            found[name] = others[0]
+        alike = [n for n, other in before.items() if _alike(task, other)]
+        if alike and task.offset is None and task.when is None:
+            found[name] = alike[0]
+        before[name] = task
     return found
 
 
