@@ -220,9 +220,8 @@ def _extended(
         values, mask = kind.encode(labels)
         base, scale = kind.base_logits(values[mask]), kind.scale(values[mask])
     elif donor is not None:
-        kind, base, scale = (
-            found[donor] for found in (assembly.types, assembly.base_logits, assembly.scales)
-        )
+        kind = assembly.types[donor]
+        base, scale = assembly.base_logits[donor], assembly.scales[donor]
     else:
         raise ValueError(
             f"task '{name}': no task of the model has its type {task.type}, view {task.view}, head "
