@@ -1,4 +1,4 @@
-"""What a task that was added by its text is worth: table, figure and sentences."""
+"""What a task that was added by its text is worth: tables and a figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ QUESTIONS = {  # difference -> what is judged, against what
     "alone_difference": ("tuning", "a single-task model of the same labels"),
     "start_difference": ("adding later", "all labels from the start"),
 }
-VALUES = ["task", "metric", "value", "low", "high"]
 
 
 def combined(results: pd.DataFrame) -> pd.DataFrame:
@@ -65,13 +64,20 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(found: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences as :func:`mtrec.report.plots.forest` draws them."""
-    rows = [
-        {**row, "task": f"{subject} − {other}, {row['labels']:,} labels"}
-        for name, (subject, other) in QUESTIONS.items()
-        for row in found[found["system"] == name].to_dict("records")
-    ]
-    return pd.DataFrame(rows, columns=VALUES)
+    """Paired differences with what each allows to be said; a single training allows nothing."""
+    return pd.DataFrame(
+        [
+            {"new task": row["task"], "what": subject, "against": other, "labels": row["labels"],
+             f"gain in {row['metric']}": show_interval(row, signed=True), "verdict": _verdict(row)}
+            for name, (subject, other) in QUESTIONS.items()
+            for row in found[found["system"] == name].to_dict("records")
+        ]
+    )  # fmt: skip
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    """A claim needs an interval that excludes zero."""
+    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "unclear"
 
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
@@ -122,28 +128,3 @@ def _known(row: Any) -> str:
     """A system with the number of labels that it has seen, if any."""
     name = SYSTEMS[row["system"]]
     return f"{name} ({row['labels']:,} labels)" if row["labels"] else name
-
-
-def sentences(found: pd.DataFrame) -> list[str]:
-    """What each comparison allows to be said, with its numbers; none from a single training."""
-    if found["seeds"].min() < 2:
-        return ["One training of each model allows no verdict."]
-    lines = []
-    for (task, metric), own in found.groupby(["task", "metric"], sort=False):
-        for name, (subject, other) in QUESTIONS.items():
-            said = [
-                f"{_verdict(row)} with {row['labels']:,} labels ({_gain(row)})"
-                for row in own[own["system"] == name].to_dict("records")
-            ]
-            if said:
-                lines.append(f"{task} ({metric}): {subject}, against {other}: {'; '.join(said)}.")
-    return lines
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    """A claim needs an interval that excludes zero."""
-    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "unclear"
-
-
-def _gain(row: dict[str, Any]) -> str:
-    return show_interval(row, signed=True)
