@@ -212,5 +212,6 @@ STUDIES = Studies(
         "cold_start": ("mtrec.studies.cold_start:main", ()),
         "sparse_data": ("mtrec.studies.sparse_data:main", ("video", "education_mastery")),
         "text_cost": ("mtrec.studies.text_cost:main", ("social_reviews",)),
+        "new_task": ("mtrec.studies.new_task:main", ("education_mastery",)),
     },
 )

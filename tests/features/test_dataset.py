@@ -105,6 +105,9 @@ def test_texts_of_tables_become_vectors_in_the_tables_order(world, tiny_raw, tmp
     assert set(again) == names
     new = embeddings.embed_task(TASKS["like"].text, again, settings, tiny_raw, tmp_path)
     np.testing.assert_allclose(new, again["tasks"][list(TASKS).index("like")], atol=1e-4)
+    alone = embeddings.embed_tasks(TASKS, settings, tiny_raw, tmp_path)
+    for name in ("tasks", "tasks_mean"):
+        np.testing.assert_allclose(alone[name], found[name], atol=1e-4)
     assert found["labels_genres"].shape == (3, WIDTH)
     with pytest.raises(FileNotFoundError, match="run notebook 02"):
         embeddings.load(tmp_path / "none")

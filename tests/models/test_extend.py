@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mtrec.features import assemble
-from mtrec.models import extend, twins
+from mtrec.models import twins
 from mtrec.models.extend import add_task, tuning
 from mtrec.models.predict import predict
 from mtrec.models.store import load_model, save_model
@@ -119,27 +119,22 @@ def test_task_with_text_type_and_view_of_its_only_donor_repeats_it(add, rows, li
     assert assembly.scales["again"] == pytest.approx(assembly.scales[like])
 
 
-def test_of_several_donors_the_one_with_the_very_text_is_repeated_when_cold(add, rows, monkeypatch):
-    monkeypatch.setattr(extend, "TEMPERATURE", 1e-3)
-    model, _ = add("again", OLD["like"], VECTORS["like"])
-    logits = predict(model, rows[2].inputs)
-    np.testing.assert_allclose(logits["again"], logits["like"], rtol=1e-5, atol=1e-6)
-    assert not np.allclose(logits["loved"], logits["like"], atol=1e-2)
-
-
-def test_logits_are_the_donors_mixed_by_the_likeness_of_texts(add, trained, rows):
-    model, _ = add()
+def test_of_several_donors_the_one_with_the_nearest_text_answers_for_the_new_gate(
+    add, trained, rows
+):
+    model, _ = add(vector=NEW_VECTOR)
     state = np.array(representation(model, "hated", rows[2].inputs))
-    expected, total = 0.0, 0.0
-    for donor in ("like", "loved"):  # age_liked is binary too, but of another view
-        weight = np.exp(10 * NEW_VECTOR.astype("float64") @ VECTORS[donor])
-        tower, bias = map(np.array, trained.get_layer(f"{donor}_tower").weights)
-        head, head_bias = map(np.array, trained.get_layer(f"{donor}_head").weights)
-        hidden = np.maximum(state @ tower + bias, 0)
-        expected, total = expected + weight * (hidden @ head + head_bias), total + weight
+    # age_liked is binary too, but of another view
+    donor = max(("like", "loved"), key=lambda name: NEW_VECTOR @ VECTORS[name])
+    tower, bias = map(np.array, trained.get_layer(f"{donor}_tower").weights)
+    head, head_bias = map(np.array, trained.get_layer(f"{donor}_head").weights)
+    expected = np.maximum(state @ tower + bias, 0) @ head + head_bias
     found = predict(model, rows[2].inputs)["hated"]
-    np.testing.assert_allclose(found, expected / total, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert not constant_in(found)
+    again, _ = add("again", OLD["like"], VECTORS["like"])
+    logits = predict(again, rows[2].inputs)
+    np.testing.assert_array_equal(logits["again"], logits["like"])
 
 
 def test_another_text_gives_another_representation(add, rows):
@@ -238,8 +233,10 @@ def test_tuning_a_task_trains_its_tower_and_head_and_nobodys_gate(old_assembly, 
     assert [id(variable) for variable in owned] == [id(v) for group in own for v in group]
 
 
-def test_labels_by_their_texts_are_scored_by_the_donors_texts(tables, vectors, rows):
-    few = {name: OLD[name] for name in ("rating", "genres")}
+def test_a_model_that_scores_labels_by_their_texts_keeps_them_beside_a_new_task(
+    tables, vectors, rows
+):
+    few = {name: OLD[name] for name in ("like", "genres")}
     few["genres"] = few["genres"].model_copy(update={"head": "label_embedding"})
     domain = DOMAIN.model_copy(update={"tasks": few})
     given = {**vectors, "labels_genres": directions(4, 3)}
@@ -249,16 +246,10 @@ def test_labels_by_their_texts_are_scored_by_the_donors_texts(tables, vectors, r
     head = model.get_layer("genres_head")
     head.query.assign(np.random.default_rng(5).normal(size=head.query.shape))
     bare = replace(assembly, label_vectors={})  # as a loaded one
-    new, _ = add_task(model, bare, "again", few["genres"], VECTORS["genres"], CONDITIONED, seed=0)
-    logits = predict(new, rows[2].inputs)
+    new, _ = add_task(model, bare, "hated", HATED, NEW_VECTOR, CONDITIONED, seed=0)
+    logits, before = predict(new, rows[2].inputs), predict(model, rows[2].inputs)
     assert not constant_in(logits["genres"])
-    np.testing.assert_array_equal(logits["again"], logits["genres"])
-    task = few["genres"].model_copy(update={"view": "joint"})
-    with pytest.raises(ValueError, match="'again': no task of the model has head label_embedding"):
-        add_task(
-            model, bare, "again", task, VECTORS["genres"], CONDITIONED, 0,
-            tables.examples["genres"].dropna(),
-        )  # fmt: skip
+    np.testing.assert_allclose(logits["genres"], before["genres"], rtol=1e-6, atol=1e-6)
 
 
 def test_other_shared_layers_are_refused(add, models, assembly):
@@ -269,6 +260,7 @@ def test_other_shared_layers_are_refused(add, models, assembly):
 LINKED = Task(
     type="ranking", view="user", label="x", candidates="users", head="linked_catalogue"
 )  # fmt: skip
+LABELLED = OLD["genres"].model_copy(update={"head": "label_embedding"})
 
 
 @pytest.mark.parametrize(
@@ -279,6 +271,7 @@ LINKED = Task(
             "Leave offset: out",
         ),
         ({"task": LINKED}, "'hated': head linked_catalogue reads links"),
+        ({"task": LABELLED}, "'hated': head label_embedding reads texts of labels"),
         ({"name": "like"}, "'like': the model has a task of this name already"),
         ({"vector": NEW_VECTOR[:5]}, r"'hated': the text vector has shape \(5,\), .* have \(6,\)"),
         ({"task": Task(type="ordinal", view="joint", label="x")}, "only a constant .* Give labels"),
@@ -289,6 +282,7 @@ LINKED = Task(
     ids=[
         "offset",
         "links",
+        "texts of labels",
         "name",
         "width",
         "no donor",

@@ -28,6 +28,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "cold_start": "reads the study of new items and users",
     "sparse_data": "reads the study of thinned pasts",
     "text_cost": "reads the study of what a language model costs",
+    "new_task": "reads the study of a task added by its text",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }
 

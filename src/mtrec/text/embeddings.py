@@ -60,6 +60,22 @@ def embed_tables(
     return result
 
 
+def embed_tasks(
+    tasks: Mapping[str, Task], settings: EmbedSettings, raw: Path, cache: Path
+) -> dict[str, Array]:
+    """Vectors of tasks' texts: ``tasks`` and ``tasks_mean`` as :func:`embed_tables` has them.
+
+    Args:
+        tasks: task settings by name.
+        settings: as for :func:`embed_tables`.
+        raw: folder of the language model's weights.
+        cache: folder of vectors by content.
+    """
+    found = embed([task.text or name for name, task in tasks.items()], settings, raw, cache)
+    mean = found.mean(axis=0, keepdims=True)
+    return {"tasks": _directions(found, mean), "tasks_mean": mean}
+
+
 def embed_task(
     text: str, vectors: Mapping[str, Array], settings: EmbedSettings, raw: Path, cache: Path
 ) -> Array:
@@ -67,7 +83,7 @@ def embed_task(
 
     Args:
         text: the task in words.
-        vectors: what :func:`embed_tables` returned for the old tasks.
+        vectors: what :func:`embed_tables` or :func:`embed_tasks` returned for the old tasks.
         settings: those that made the old vectors.
         raw: folder of the language model's weights.
         cache: folder of vectors by content.

@@ -1,0 +1,130 @@
+"""What a task that was added by its text is worth: tables and a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtrec.report import controls
+from mtrec.report.plots import COLOURS, NotDrawn
+from mtrec.report.tables import arrow, show_interval
+
+SYSTEMS = {
+    "zero_shot": "added by text",
+    "donor": "the donor's answers",
+    "rescaled": "added by text, mean and deviation of the labels",
+    "tuned": "added by text and tuned",
+    "alone": "single-task model",
+    "start": "joint, with the task from the start",
+    "baseline": "baseline",
+}
+LINES = {"rescaled": "^", "tuned": "o", "alone": "s"}  # marker of each
+LEVELS = {"baseline": 7, "donor": 4, "start": 3}  # colour of each
+QUESTIONS = {  # difference -> what is judged, against what
+    "baseline_difference": ("the text alone", "the baseline"),
+    "donor_difference": ("the text alone", "the donor's answers"),
+    "rescaled_difference": ("tuning", "mean and deviation alone"),
+    "alone_difference": ("tuning", "a single-task model of the same labels"),
+    "start_difference": ("adding later", "all labels from the start"),
+}
+
+
+def combined(results: pd.DataFrame) -> pd.DataFrame:
+    """Over seeds: ``task``, ``metric``, ``system``, ``labels``, ``value``, ``low``, ``high``.
+
+    Differences are signed so that positive is better, see :func:`mtrec.report.controls.combined`.
+    """
+    parts = [
+        controls.combined(part).assign(labels=labels) for labels, part in results.groupby("labels")
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """The main metric of every system and number of labels, and the way that it went.
+
+    The way is that from the baseline, 0 %, to the joint model that had all labels from the start,
+    100 %.
+    """
+    rows = []
+    for (task, metric), own in found.groupby(["task", "metric"], sort=False):
+        by_system = own.set_index("system")["value"]
+        base, best = by_system["baseline"], by_system["start"]
+        rows += [
+            {"new task": task, "labels": row["labels"], "system": SYSTEMS[row["system"]],
+             arrow(metric): show_interval(row),
+             "of the way [%]": round(100 * (row["value"] - base) / (best - base))}
+            for row in own.to_dict("records") if row["system"] in SYSTEMS
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def differences(found: pd.DataFrame) -> pd.DataFrame:
+    """Paired differences with what each allows to be said; a single training allows nothing."""
+    return pd.DataFrame(
+        [
+            {"new task": row["task"], "what": subject, "against": other, "labels": row["labels"],
+             f"gain in {row['metric']}": show_interval(row, signed=True), "verdict": _verdict(row)}
+            for name, (subject, other) in QUESTIONS.items()
+            for row in found[found["system"] == name].to_dict("records")
+        ]
+    )  # fmt: skip
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    """A claim needs an interval that excludes zero."""
+    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "unclear"
+
+
+def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
+    """The main metric by number of labels, a panel per new task; bars are 95 % intervals."""
+    tasks = list(dict.fromkeys(found["task"]))
+    if not tasks:
+        return NotDrawn("no result is known yet; run `make study`.")
+    drawn, panels = plt.subplots(
+        len(tasks), 1, figsize=(7, 4.8 * len(tasks)), sharex=True, squeeze=False
+    )
+    for axes, task in zip(panels[:, 0], tasks, strict=True):
+        own = found[found["task"] == task]
+        _panel(axes, own)
+        axes.set(ylabel=f"{task}: {arrow(own['metric'].iloc[0])}")
+    panels[-1, 0].set_xlabel("labels of the new task")
+    drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=2,
+                 fontsize=9, frameon=False)  # fmt: skip
+    drawn.suptitle(title)
+    return drawn
+
+
+def _panel(axes: Axes, found: pd.DataFrame) -> None:
+    """Systems that see a few labels as lines; those that see none or all of them as levels."""
+    rows = {name: part.sort_values("labels") for name, part in found.groupby("system")}
+    counts = sorted({0, *found.loc[found["system"].isin([*LINES]), "labels"]})
+    for name, colour in LEVELS.items():
+        level = rows[name].iloc[0]
+        axes.axhline(level["value"], color=COLOURS[colour], linestyle="--", label=_known(level))
+        axes.axhspan(level["low"], level["high"], color=COLOURS[colour], alpha=0.2, linewidth=0)
+    _points(axes, rows["zero_shot"], counts, 0.0, {"color": "black", "marker": "D"})
+    for place, (name, marker) in enumerate(LINES.items()):
+        if name in rows:
+            look = {"color": COLOURS[place], "marker": marker}
+            _points(axes, rows[name], counts, 0.08 * (place - 1), look)
+    axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
+
+
+def _points(
+    axes: Axes, rows: pd.DataFrame, counts: list[int], shift: float, look: dict[str, Any]
+) -> None:
+    at = [counts.index(labels) + shift for labels in rows["labels"]]
+    bars = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+    name = SYSTEMS[rows["system"].iloc[0]]
+    axes.errorbar(at, rows["value"], yerr=bars, capsize=2, label=name, **look)
+
+
+def _known(row: Any) -> str:
+    """A system with the number of labels that it has seen, if any."""
+    name = SYSTEMS[row["system"]]
+    return f"{name} ({row['labels']:,} labels)" if row["labels"] else name
