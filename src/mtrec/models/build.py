@@ -19,7 +19,6 @@ from mtrec.models.history import HistoryEncoder
 from mtrec.models.seeds import draw
 from mtrec.models.shared import make_shared
 from mtrec.tasks.base import TaskType
-from mtrec.tasks.ranking import Ranking
 
 SMALL = 16_384  # items of a table that is encoded whole: about what a batch's histories name
 
@@ -150,7 +149,7 @@ def _catalogues(
     encoder: Encoder, tasks: Mapping[str, TaskType], inputs: dict, layers: dict
 ) -> dict:
     """States of whole tables, ``(rows + 1, width)``, of those that are ranked or small."""
-    ranked = {kind.candidates for kind in tasks.values() if isinstance(kind, Ranking)}
+    ranked = {kind.candidates for kind in tasks.values()}
     found = {}
     for name, side in (("items", encoder.item), ("users", encoder.user)):
         small = name == "items" and len(side.ids) <= SMALL
@@ -194,7 +193,7 @@ def _context(side: str, columns: tuple[str, ...], inputs: dict, layers: dict) ->
 
 
 def _head(name: str, head: Any, kind: TaskType, tower: Any, catalogues: dict, inputs: dict) -> Any:
-    if not isinstance(kind, Ranking):
+    if kind.candidates is None:
         return head(tower)
     states = catalogues[kind.candidates][1:, :]
     if kind.head == user_links.HEAD:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import keras
 
 import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
 from mtrec.files import EPOCH
+from mtrec.registry import HEADS, SHARED_LAYERS
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -51,4 +53,16 @@ def load_model(path: Path) -> keras.Model:
         raise ValueError(
             f"{path}: damaged, not a .keras archive. Delete it and run `make repro` again."
         )
+    _register_layers(path)
     return keras.models.load_model(path, safe_mode=True)
+
+
+def _register_layers(path: Path) -> None:
+    """Import the layers that a file names, since Keras knows only classes it has seen."""
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode()
+    places = {
+        place.partition(":")[0] for kind in (SHARED_LAYERS, HEADS) for place in kind.places.values()
+    }
+    for module in places & set(re.findall(r'"module": "([\w.]+)"', config)):
+        importlib.import_module(module)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.studies.past_columns import past_columns
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import SPLITS, Tables
@@ -122,7 +123,7 @@ def name_rows(
 
 
 def _ranks(task: Any, side: str) -> bool:
-    return task.type == "ranking" and task.candidates == f"{side}s"
+    return TASK_TYPES.forms[task.type] is Form.RANK and task.candidates == f"{side}s"
 
 
 def _contexts(features: Any) -> dict[str, None]:
@@ -152,7 +153,7 @@ def _narrow(
     tasks = {
         name: task.model_copy(update={
             "features": task.features and tuple(f for f in task.features if f not in gone),
-            "loss": None if task.type == "ranking" else task.loss,
+            "loss": None if TASK_TYPES.forms[task.type] is Form.RANK else task.loss,
             "head": None if task.head == "label_embedding" else task.head,
         })
         for name, task in cold_tasks(enough, side).items()

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtrec.features.dataset import Dataset
+from mtrec.registry import Form
 from mtrec.tasks.base import TaskType
-from mtrec.tasks.binary import Binary
 from mtrec.tasks.dependent import entire_space_loss
 from mtrec.training.tops import Known
 
@@ -82,7 +82,7 @@ def dependent(types: Mapping[str, TaskType], tasks: Mapping[str, Any]) -> dict[s
     return {
         name: tasks[name].when
         for name, kind in types.items()
-        if isinstance(kind, Binary) and tasks[name].when in types
+        if kind.form is Form.BIT and tasks[name].when in types
     }
 
 
