@@ -153,12 +153,12 @@ def test_a_type_a_head_metrics_a_layer_a_balancer_and_a_peer_need_no_other_file(
 ):
     tasks = {
         "plays": Task(type="count", view="joint", label="plays", features=("item_id",),
-                      text="How often?", peers=("training_mean", "boosting")),
+                      text="How often?", peers=("training_mean",)),
         "like": FEW["like"],
     }  # fmt: skip
     schema.validate(counted, {name: task.type for name, task in tasks.items()})
     sizes = SIZES.model_copy(update={"shared": Shared(layer="untouched", units=8)})
-    settings = TRAINING.model_copy(update={"balancing": "first", "epochs": 2, "recalibrate": True})
+    settings = TRAINING.model_copy(update={"balancing": "first", "epochs": 3, "batch_size": 128, "recalibrate": True})
 
     assembly = assemble.assemble(counted, vectors, of(tasks), sizes)
     assemble.save(assembly, tmp_path)
@@ -176,7 +176,7 @@ def test_a_type_a_head_metrics_a_layer_a_balancer_and_a_peer_need_no_other_file(
     plays, asked = metrics["tasks"]["plays"], found["plays"]
     assert plays["type"] == "count"
     labels = asked.labels
-    for system in ("joint", "single", "baseline", "training_mean", "boosting"):
+    for system in ("joint", "single", "baseline", "training_mean"):
         mean = np.maximum(asked.systems[system], 1e-9)
         saturated = poisson.logpmf(labels, np.maximum(labels, 1e-9))
         expected = 2 * (saturated - poisson.logpmf(labels, mean)).mean()
