@@ -158,7 +158,9 @@ def test_a_type_a_head_metrics_a_layer_a_balancer_and_a_peer_need_no_other_file(
     }  # fmt: skip
     schema.validate(counted, {name: task.type for name, task in tasks.items()})
     sizes = SIZES.model_copy(update={"shared": Shared(layer="untouched", units=8)})
-    settings = TRAINING.model_copy(update={"balancing": "first", "epochs": 3, "batch_size": 128, "recalibrate": True})
+    settings = TRAINING.model_copy(
+        update={"balancing": "first", "epochs": 3, "batch_size": 128, "recalibrate": True}
+    )
 
     assembly = assemble.assemble(counted, vectors, of(tasks), sizes)
     assemble.save(assembly, tmp_path)
