@@ -31,6 +31,8 @@ REGISTRIES = {
     "DOMAINS": r"(?<!getattr\()run\.module\b",
     "REPORTS": r"extra_report",
     "TASK_TYPES": r"TASK_TYPES\[",
+    "METRICS": r"METRICS(\[|\.values)",
+    "HEADS": r"HEADS\[",
     "SHARED_LAYERS": r"SHARED_LAYERS\[",
     "BALANCERS": r"BALANCERS\[",
     "OPTIMIZERS": r"OPTIMIZERS\[",
@@ -116,6 +118,8 @@ def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
     names = {
         "DOMAINS": {*domains, "own"},
         "TASK_TYPES": kinds | ({"lognormal"} if "regression" in kinds else set()),
+        "METRICS": set(registry.METRICS),
+        "HEADS": {head for kind in kinds for head in registry.TASK_TYPES.heads[kind]},
         "SHARED_LAYERS": {sizes["layer"] for sizes in shared},
         "BALANCERS": {settings["balancing"] for settings in training},
         "OPTIMIZERS": {settings["optimizer"] for settings in training},

@@ -9,6 +9,8 @@ from mtrec.paths import ConfigError
 from mtrec.registry import (
     BALANCERS,
     DOMAINS,
+    HEADS,
+    METRICS,
     OPTIMIZERS,
     PEERS,
     SHARED_LAYERS,
@@ -18,10 +20,13 @@ from mtrec.registry import (
 from mtrec.settings import Task
 from tests.conftest import ROOT
 
-HEADS, LOSSES = TASK_TYPES.heads, TASK_TYPES.losses
+HEADS_OF, LOSSES = TASK_TYPES.heads, TASK_TYPES.losses
 
 
-REGISTRIES = (DOMAINS, TASK_TYPES, SHARED_LAYERS, BALANCERS, OPTIMIZERS, PEERS, STUDIES)
+REGISTRIES = (
+    DOMAINS, TASK_TYPES, METRICS, HEADS, SHARED_LAYERS, BALANCERS, OPTIMIZERS, PEERS,
+    STUDIES,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,7 @@ def test_lognormal_loss_does_not_go_with_a_relu_head():
         Task(type="regression", view="joint", label="y", head="relu", loss="lognormal")
 
 
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in HEADS for n in HEADS[k]])
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in HEADS_OF for n in HEADS_OF[k]])
 def test_every_head_is_a_setting(kind, name):
     among = {"candidates": "users"} if name == "linked_catalogue" else {}
     assert Task(type=kind, view="user", label="y", head=name, **among).head == name

@@ -24,7 +24,6 @@ from mtrec.models.predict import predict
 from mtrec.models.seeds import make_deterministic
 from mtrec.models.twins import JOINT
 from mtrec.studies.workbench import Workbench, fit, whole
-from mtrec.tasks.ranking import Ranking
 from mtrec.training.distillation import teach
 from mtrec.training.recalibration import recalibrate
 
@@ -118,7 +117,7 @@ def _answers(domain: Domain, model: Any, tasks: Sequence[str], part: str) -> dic
         kind, rows = bench.assembly.types[task], domain.rows(part, task)
         given = bench.data.take(rows)
         found[task] = ops.convert_to_numpy(kind.predict(predict(model, given.inputs)[task]))
-        if isinstance(kind, Ranking):
+        if kind.candidates:
             label = bench.domain.tasks[task].label
             out = left_out(kind, bench.assembly.encoder, bench.tables, label, rows)
             found[task] = ranks(found[task], given.labels[task], out)

@@ -33,6 +33,7 @@ from mtrec.models.twins import JOINT
 from mtrec.peers.base import PeerTask
 from mtrec.peers.baselines import baseline
 from mtrec.peers.boosting import features
+from mtrec.registry import Form
 from mtrec.tasks.binary import Binary
 from mtrec.training.recalibration import shift
 
@@ -106,7 +107,7 @@ def run(name: str, root: Path) -> Sequence[Row]:
                            scores(kind.metrics, means) if started else None),
         MMOE: mmoe(root, TOGETHER[name])[name],
     }  # fmt: skip
-    shifted = isinstance(kind, Binary) and bench.settings.recalibrate
+    shifted = kind.form is Form.BIT and bench.settings.recalibrate
     if shifted:
         runs = {system: recalibrated(one, labels[held]) for system, one in runs.items()}
     users = bench.tables.examples["user_id"].to_numpy()[test].astype(str)

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from mtrec.paths import ConfigError, Paths, find_root
-from mtrec.registry import DOMAINS
+from mtrec.registry import DOMAINS, TASK_TYPES, Form
 from mtrec.settings import (
     Analysis,
     ColdStart,
@@ -159,18 +159,23 @@ def _check_tasks(where: str, tasks: dict[str, Task]) -> None:
     for name, task in tasks.items():
         if task.when is None:
             continue
-        if task.when not in tasks or tasks[task.when].type != "binary":
-            binary = [other for other, t in tasks.items() if t.type == "binary"]
+        if task.when not in tasks or not _is_bit(tasks[task.when]):
+            binary = [other for other, t in tasks.items() if _is_bit(t)]
             raise ConfigError(
                 f"{where}.{name}.when: '{task.when}' is not a binary task of this domain "
                 f"(binary tasks: {', '.join(binary) or 'none'}). Name one of them or drop when:."
             )
-        if task.type == "binary" and "focal" in (task.loss, tasks[task.when].loss):
+        if _is_bit(task) and "focal" in (task.loss, tasks[task.when].loss):
             raise ConfigError(
                 f"{where}.{name}.when: the product of two probabilities is trained, which needs "
                 f"loss logistic for '{name}' and '{task.when}' (found: focal). Drop loss: there."
             )
         _check_chain(where, tasks, name)
+
+
+def _is_bit(task: Task) -> bool:
+    """Whether a task is answered by yes or no."""
+    return TASK_TYPES.forms[task.type] is Form.BIT
 
 
 def _check_chain(where: str, tasks: dict[str, Task], name: str) -> None:

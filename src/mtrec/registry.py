@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 
 class Registry(Mapping[str, Any]):
@@ -53,15 +54,64 @@ class Registry(Mapping[str, Any]):
         return name
 
 
-class TaskTypes(Registry):
-    """Task types with the names of their heads and losses, of which the first is the default."""
+class Form(Enum):
+    """What a label is: the schema of its column, and which peers can answer its task.
 
-    def __init__(
-        self, what: str, types: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]
-    ):
-        super().__init__(what, {name: place for name, (place, _, _) in types.items()})
-        self.heads = {name: heads for name, (_, heads, _) in types.items()}
-        self.losses = {name: losses for name, (_, _, losses) in types.items()}
+    A task type has one of these forms; several types may share one.
+    """
+
+    BIT = "yes or no"  # 0 or 1; predicted by one logit, the greater the likelier
+    CLASS = "one class"  # a name out of several
+    LEVEL = "ordered levels"  # one number out of several
+    NUMBER = "numbers"
+    SET = "sets of classes"  # a list of names, perhaps empty
+    RANK = "rankings"  # the id of the chosen one among all candidates
+
+
+class Kind(NamedTuple):
+    """Where a task type is, and what is known of it without importing it.
+
+    Attributes:
+        place: ``module:class``, a subclass of :class:`mtrec.tasks.base.TaskType`.
+        form: what its labels are.
+        heads: names of its heads (of :data:`HEADS`), the default first; none for a type that
+            ``params.yaml`` does not name.
+        losses: names of its losses, the default first.
+    """
+
+    place: str
+    form: Form
+    heads: tuple[str, ...]
+    losses: tuple[str, ...]
+
+
+class TaskTypes(Registry):
+    """Task types with their forms, heads and losses."""
+
+    def __init__(self, what: str, types: Mapping[str, Kind]):
+        super().__init__(what, {name: kind.place for name, kind in types.items()})
+        self.forms = {name: kind.form for name, kind in types.items()}
+        self.heads = {name: kind.heads for name, kind in types.items()}
+        self.losses = {name: kind.losses for name, kind in types.items()}
+
+    def add(self, name: str, kind: Kind) -> None:
+        """One more task type, by name."""
+        self.places[name], self.forms[name], self.heads[name], self.losses[name] = kind
+
+    def name_of(self, cls: type) -> str:
+        """The name of a class, or of the one here that it extends.
+
+        Raises:
+            ValueError: it extends none.
+        """
+        places = {place: name for name, place in self.places.items()}
+        for each in cls.__mro__:
+            if found := places.get(f"{each.__module__}:{each.__qualname__}"):
+                return found
+        raise ValueError(
+            f"class {cls.__qualname__} is no {self.what}; add a line for it to TASK_TYPES in "
+            f"{__name__}."
+        )
 
     def settable(self) -> tuple[str, ...]:
         """Types that ``params.yaml`` may name: those with a head."""
@@ -124,29 +174,58 @@ DOMAINS = Registry(
         "own": "mtrec.domains.own.domain",
     },
 )
-# subclasses of mtrec.tasks.base.TaskType with the names of their heads and losses, of which the
-# first is the default; lognormal is no name in params.yaml: a regression task turns into it by its
-# loss, and a saved model finds it here
+# subclasses of mtrec.tasks.base.TaskType; lognormal is no name in params.yaml: a regression task
+# turns into it by its loss, and a saved model finds it here
 TASK_TYPES = TaskTypes(
     "task type",
     {
-        "binary": ("mtrec.tasks.binary:Binary", ("dense",), ("logistic", "focal")),
-        "multiclass": ("mtrec.tasks.multiclass:Multiclass", ("dense",), ("softmax",)),
-        "ordinal": ("mtrec.tasks.ordinal:Ordinal", ("coral",), ("coral",)),
-        "regression": (
-            "mtrec.tasks.regression:Regression", ("linear", "relu"), ("squared", "lognormal"),
+        "binary": Kind(
+            "mtrec.tasks.binary:Binary", Form.BIT, ("dense",), ("logistic", "focal"),
         ),
-        "lognormal": ("mtrec.tasks.lognormal:LogNormal", (), ()),
-        "multilabel": (
-            "mtrec.tasks.multilabel:Multilabel",
+        "multiclass": Kind(
+            "mtrec.tasks.multiclass:Multiclass", Form.CLASS, ("dense",), ("softmax",),
+        ),
+        "ordinal": Kind("mtrec.tasks.ordinal:Ordinal", Form.LEVEL, ("coral",), ("coral",)),
+        "regression": Kind(
+            "mtrec.tasks.regression:Regression", Form.NUMBER,
+            ("linear", "relu"), ("squared", "lognormal"),
+        ),
+        "lognormal": Kind("mtrec.tasks.lognormal:LogNormal", Form.NUMBER, (), ()),
+        "multilabel": Kind(
+            "mtrec.tasks.multilabel:Multilabel", Form.SET,
             ("dense", "label_embedding"), ("logistic", "focal", "asymmetric"),
         ),
-        "ranking": (
-            "mtrec.tasks.ranking:Ranking",
+        "ranking": Kind(
+            "mtrec.tasks.ranking:Ranking", Form.RANK,
             ("catalogue", "linked_catalogue"), ("softmax", "sampled_softmax", "pairwise"),
         ),
     },
 )  # fmt: skip
+# mtrec.metrics.family.Family, by the name that a task type has as ``metrics``
+METRICS = Registry(
+    "family of metrics",
+    {
+        "binary": "mtrec.metrics.resampled:BINARY",
+        "multiclass": "mtrec.metrics.resampled:MULTICLASS",
+        "ordinal": "mtrec.metrics.resampled:ORDINAL",
+        "regression": "mtrec.metrics.resampled:REGRESSION",
+        "multilabel": "mtrec.metrics.resampled:MULTILABEL",
+        "ranking": "mtrec.metrics.resampled:RANKING",
+    },
+)
+# (outputs, width of the labels' text vectors, Keras' own) -> last layer of a task, with a ``bias``
+HEADS = Registry(
+    "head",
+    {
+        "dense": "mtrec.models.heads:dense",
+        "linear": "mtrec.models.heads:dense",
+        "relu": "mtrec.models.heads:dense",  # the type applies it: a logit has no sign to lose
+        "coral": "mtrec.models.heads:coral",
+        "label_embedding": "mtrec.models.heads:label_embedding",
+        "catalogue": "mtrec.models.heads:catalogue",
+        "linked_catalogue": "mtrec.models.linked:linked_catalogue",
+    },
+)
 # (groups, sizes, text width) -> mtrec.models.shared.base.SharedLayer
 SHARED_LAYERS = Registry(
     "shared layer",

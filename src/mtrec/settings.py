@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from mtrec.registry import BALANCERS, OPTIMIZERS, PEERS, SHARED_LAYERS, TASK_TYPES, Registry
+from mtrec.registry import BALANCERS, OPTIMIZERS, PEERS, SHARED_LAYERS, TASK_TYPES, Form, Registry
 
 
 def _one_of(registry: Registry) -> AfterValidator:
@@ -91,7 +91,10 @@ class Task(Settings):
     @classmethod
     def _ranks(cls, candidates: str, info: ValidationInfo) -> str:
         """Check that something is ranked."""
-        if candidates != "items" and info.data.get("type") != "ranking":
+        if (
+            candidates != "items"
+            and TASK_TYPES.forms.get(info.data.get("type", "")) is not Form.RANK
+        ):
             sentence = f"a {info.data.get('type')} task ranks nothing; leave candidates: out"
             raise PydanticCustomError("task_name", "{sentence}", {"sentence": sentence})
         if info.data.get("head") == "linked_catalogue":
@@ -113,7 +116,9 @@ class Task(Settings):
     def _has_means(cls, offset: str | None, info: ValidationInfo) -> str | None:
         """Check that the type predicts means, to which a head can add."""
         kind = info.data.get("type")
-        if offset and (kind == "ranking" or info.data.get("loss") == "lognormal"):
+        if offset and (
+            TASK_TYPES.forms.get(kind or "") is Form.RANK or info.data.get("loss") == "lognormal"
+        ):
             sentence = (
                 f"a {kind} task{' with loss lognormal' if kind == 'regression' else ''} cannot "
                 "start from running means; leave offset: out"

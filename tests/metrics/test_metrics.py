@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +9,10 @@ from mtrec.evaluation import reference
 from mtrec.features import offsets
 from mtrec.features.candidates import seen_items
 from mtrec.features.events import Events
-from mtrec.metrics.families import HIGHER_IS_BETTER, METRICS, calibration_error
+from mtrec.metrics.families import HIGHER_IS_BETTER, calibration_error
 from mtrec.metrics.intervals import evaluate, resample_weights
 from mtrec.metrics.ranks import ranks
-from mtrec.metrics.resampled import RESAMPLED
+from mtrec.registry import METRICS
 from mtrec.report import findings
 
 RNG = np.random.default_rng(0)
@@ -36,9 +38,9 @@ def sample(kind):
 def test_weighted_metrics_equal_scikit_learn_on_repeated_rows(kind):
     labels, found = sample(kind)
     weights = RNG.integers(0, 4, (3, N)).astype(float)
-    resampled = RESAMPLED[kind](labels, found, weights)
+    resampled = METRICS[kind].draws(labels, found, weights)
     for number, weight in enumerate(weights.astype(int)):
-        expected = METRICS[kind](
+        expected = METRICS[kind].values(
             np.repeat(labels, weight, axis=0), np.repeat(found, weight, axis=0)
         )
         for metric, value in expected.items():
@@ -47,24 +49,24 @@ def test_weighted_metrics_equal_scikit_learn_on_repeated_rows(kind):
 
 @pytest.mark.parametrize("kind", METRICS)
 def test_every_metric_says_which_way_is_better(kind):
-    assert set(METRICS[kind](*sample(kind))) <= set(HIGHER_IS_BETTER)
+    assert set(METRICS[kind].values(*sample(kind))) <= set(HIGHER_IS_BETTER)
 
 
 def test_ordinal_errors_are_those_of_the_expected_level():
     labels, found = np.array([0, 2]), np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
-    scores = METRICS["ordinal"](labels, found)
+    scores = METRICS["ordinal"].values(labels, found)
     assert scores["mae"] == pytest.approx(0.25)
     assert scores["rmse"] == pytest.approx(0.125**0.5)
 
 
 def test_kappa_counts_levels_that_do_not_occur_and_is_missing_for_a_constant():
     labels, chosen = np.array([0, 1, 3, 0]), [0, 3, 3, 1]  # nobody has level 2
-    scores = METRICS["ordinal"](labels, np.eye(4)[chosen])
+    scores = METRICS["ordinal"].values(labels, np.eye(4)[chosen])
     assert scores["kappa"] == pytest.approx(1 - 1.25 / 3.75)  # squared error over that by chance
     constant = np.ones((1, 2))
     labels, found = np.zeros(2, dtype=int), np.eye(4)[[0, 0]]
-    assert np.isnan(METRICS["ordinal"](labels, found)["kappa"])
-    assert np.isnan(RESAMPLED["ordinal"](labels, found, constant)["kappa"])
+    assert np.isnan(METRICS["ordinal"].values(labels, found)["kappa"])
+    assert np.isnan(METRICS["ordinal"].draws(labels, found, constant)["kappa"])
 
 
 def test_ndcg_with_one_relevant_item_is_scikit_learns():
@@ -73,7 +75,7 @@ def test_ndcg_with_one_relevant_item_is_scikit_learns():
     relevance[0, 7] = 1
     rank = ranks(scores, np.array([7]), np.zeros((1, 30), dtype=bool))
     expected = ndcg_score(relevance, scores, k=10)
-    assert METRICS["ranking"](None, rank)["ndcg@10"] == pytest.approx(expected)
+    assert METRICS["ranking"].values(None, rank)["ndcg@10"] == pytest.approx(expected)
 
 
 def test_calibration_error_of_a_closed_form():
@@ -142,21 +144,27 @@ def test_baseline_of_a_view_without_user_and_item_is_the_training_mean():
     np.testing.assert_allclose(offsets.fit(blind).predict(blind), expected)
 
 
-@pytest.mark.parametrize("metric", reference.TOLERANCE)
-def test_every_tolerance_can_fail(metric):
-    kind = {v: k for k, v in reference.MAIN_METRIC.items()}[metric]
+@pytest.mark.parametrize("kind", METRICS)
+def test_every_tolerance_can_fail(kind):
+    metric, allowed = METRICS[kind].main, METRICS[kind].allowed(0.5)
     found = {metric: {"value": 0.5}}
     metrics = {"tasks": {"t": {"type": kind, "joint": found, "single": found}}}
-    inside = 0.5 + 0.9 * reference.TOLERANCE[metric]
-    outside = 0.5 + 1.1 * reference.TOLERANCE[metric]
-    wanted = {f"t joint {metric}": inside, f"t single {metric}": outside}
+    wanted = {f"t joint {metric}": 0.5 + 0.9 * allowed, f"t single {metric}": 0.5 + 1.1 * allowed}
     lines = reference.compare(metrics, wanted)
     assert "within" in lines[0]
     assert "differs, 0.5000 against" in lines[1]
 
 
-def test_every_main_metric_has_a_tolerance():
-    assert set(reference.TOLERANCE) == set(reference.MAIN_METRIC.values())
+def test_an_error_in_large_units_may_differ_by_a_share_of_it():
+    assert METRICS["regression"].allowed(0.9) == 0.02
+    assert METRICS["regression"].allowed(30.0) == 0.6
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_a_family_without_plain_metrics_weighs_rows_alike(kind):
+    labels, found = sample(kind)
+    plain = METRICS[kind].values(labels, found)
+    assert replace(METRICS[kind], plain=None).values(labels, found) == pytest.approx(plain)
 
 
 def test_no_claim_without_an_interval_that_excludes_zero():

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.models import topk
 from mtrec.metrics.families import ranking, ranking_rows
 from mtrec.metrics.ranks import ranks
-from mtrec.metrics.resampled import RESAMPLED
+from mtrec.registry import METRICS
 
 CASES = json.loads((Path(__file__).parent / "ties.json").read_text())["cases"]
 SINGLE = [case for case in CASES if len(case["relevant"]) == 1]
@@ -73,7 +73,7 @@ def test_without_ties_a_place_is_worth_exactly_its_discount():
 def test_resampled_ranking_counts_ties_alike():
     first = np.array([1.0, 5, 30])
     places = np.stack([first, first + [18, 0, 3]], axis=1)
-    found = RESAMPLED["ranking"](None, places, np.array([[2.0, 1, 0]]))
+    found = METRICS["ranking"].draws(None, places, np.array([[2.0, 1, 0]]))
     repeated = ranking(None, places[[0, 0, 1]])
     assert {name: value[0] for name, value in found.items()} == pytest.approx(repeated)
 

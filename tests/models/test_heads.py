@@ -3,8 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.models.heads import HEADS, CatalogueHead, LabelEmbeddingHead, make_head
-from mtrec.registry import TASK_TYPES
+from mtrec.models.heads import CatalogueHead, LabelEmbeddingHead, make_head
+from mtrec.registry import HEADS, TASK_TYPES
 from tests.tasks.test_types import CATALOGUE, LABELS
 
 RNG = np.random.default_rng(0)

@@ -191,5 +191,5 @@ def test_peer_starts_from_running_means_where_the_models_do(quick, name, least, 
 
 
 def test_task_of_another_type_is_refused():
-    with pytest.raises(ValueError, match="'mood': peer svdpp predicts ratings or yes and no"):
+    with pytest.raises(ValueError, match="'mood': peer svdpp predicts binary and regression"):
         svdpp.svdpp(asked("mood", Multiclass(("calm", "glad", "sad"))))

@@ -137,7 +137,9 @@ def test_row_without_text_gets_the_intercept(world):
 
 def test_ranking_and_missing_texts_are_refused_by_name(world):
     ranking = Ranking.fit(world.examples["item_id"], tuple(world.items["item_id"]))
-    with pytest.raises(ValueError, match="task 'x': peer 'tfidf' does not know type ranking"):
+    with pytest.raises(
+        ValueError, match="task 'x': peer tfidf predicts .* and multilabel tasks .found: ranking"
+    ):
         tfidf(PeerTask("x", None, ranking, world, None, np.zeros(ROWS), np.ones(ROWS, bool), 0))
     bare = SimpleNamespace(items=world.items[["item_id"]], examples=world.examples)
     with pytest.raises(ValueError, match="no word in 3 or more training texts"):

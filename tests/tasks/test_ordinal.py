@@ -24,7 +24,7 @@ def test_levels_are_learnt_in_order_and_new_ones_are_masked():
     values, known = kind.encode(pd.Series([3.5, 4.0, np.nan, 1.0]))
     assert values[known].tolist() == [2, 0]
     assert known.tolist() == [True, False, False, True]
-    assert kind.classes == ("1", "2", "3.5", "5")
+    assert kind.class_names == ("1", "2", "3.5", "5")
 
 
 def test_probabilities_are_valid_for_any_logits():

@@ -6,8 +6,7 @@ import pytest
 from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
-from mtrec.metrics.families import METRICS
-from mtrec.registry import TASK_TYPES
+from mtrec.registry import METRICS, TASK_TYPES
 from mtrec.tasks import binary, multilabel
 from mtrec.tasks.binary import Binary
 from mtrec.tasks.lognormal import LogNormal

@@ -18,15 +18,12 @@ from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
 from mtrec.features.encoder import usable_events
 from mtrec.metrics.calibration import reliability_table
-from mtrec.metrics.families import MAIN_METRIC
 from mtrec.metrics.intervals import evaluate
 from mtrec.models.store import load_model
 from mtrec.models.twins import JOINT
+from mtrec.registry import METRICS
 from mtrec.serving import recommender
 from mtrec.tables.schema import Tables
-from mtrec.tasks.binary import Binary
-from mtrec.tasks.multiclass import Multiclass
-from mtrec.tasks.ordinal import Ordinal
 
 Array = np.ndarray
 
@@ -78,7 +75,7 @@ def cold_start(
         groups = {"warm": ~cold_user & ~cold_item, "cold user": cold_user, "cold item": cold_item}
         if (cold_user == cold_item).all():
             groups = {"warm": ~cold_user, "cold user and item": cold_user}
-        metric = MAIN_METRIC[p.type]
+        metric = METRICS[p.type].main
         for group, chosen in groups.items():
             if chosen.sum() < 30:
                 continue
@@ -113,21 +110,17 @@ def test_table(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
 
 
 def reliability(predictions: Mapping[str, Predictions]) -> dict[str, pd.DataFrame]:
-    """Reliability table of the joint model per binary and multi-label task."""
+    """Reliability table of the joint model per task that predicts probabilities of 0 and 1."""
     return {
         name: reliability_table(p.labels, p.systems[JOINT])
         for name, p in predictions.items()
-        if p.type in ("binary", "multilabel")
+        if METRICS[p.type].probabilities
     }
 
 
 def class_tasks(assembly: Assembly) -> dict[str, tuple[str, ...]]:
     """Class names of the tasks with one class of several."""
-    return {
-        name: ("no", "yes") if isinstance(kind, Binary) else kind.classes
-        for name, kind in assembly.types.items()
-        if isinstance(kind, (Multiclass, Ordinal, Binary))
-    }
+    return {name: kind.class_names for name, kind in assembly.types.items() if kind.class_names}
 
 
 def confusion(p: Predictions) -> tuple[Array, Array]:

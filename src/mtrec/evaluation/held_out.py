@@ -21,7 +21,6 @@ from mtrec.models.twins import JOINT
 from mtrec.peers import baselines
 from mtrec.peers.base import PeerTask
 from mtrec.registry import PEERS
-from mtrec.tasks.ranking import Ranking
 
 Array = np.ndarray
 SINGLE, SELF_TAUGHT, BASELINE = "single", "self_taught", "baseline"
@@ -133,5 +132,5 @@ class HeldOut:
                 kind, self.assembly.encoder, self.tables, self.tasks[task].label, self.rows(task)
             )
             for task, kind in self.assembly.types.items()
-            if isinstance(kind, Ranking)
+            if kind.candidates
         }

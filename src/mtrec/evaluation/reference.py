@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mtrec.config import experiment
-from mtrec.metrics.families import MAIN_METRIC
-
-TOLERANCE = {
-    "auc": 0.015,       # moves by about 0.003 between seeds and machines
-    "log_loss": 0.03,   # of multi-class tasks, about 1 in size
-    "mae": 0.02,        # of ordinal tasks, in levels
-    "rmse": 0.02,       # ratings: stars; spend: log dollars; or 2 % of it, whichever is more
-    "map": 0.02,        # of labels as rare as 2 %
-    "ndcg@10": 0.006,   # about 0.03 in size
-}  # fmt: skip
+from mtrec.metrics.family import Family
+from mtrec.registry import METRICS
 
 
 def main_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The main metric of each task, joint and single: ``"rating joint rmse" -> value``."""
-    return {
-        f"{name} {system} {metric}": round(task[system][metric]["value"], 4)
-        for name, task in metrics["tasks"].items()
-        for metric in [MAIN_METRIC[task["type"]]]
-        for system in ("joint", "single")
-    }
+    return {figure: value for figure, value, _ in _figures(metrics)}
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, Family]]:
+    """The main figures with the metrics that they are of."""
+    for name, task in metrics["tasks"].items():
+        family = METRICS[task["type"]]
+        for system in ("joint", "single"):
+            value = round(task[system][family.main]["value"], 4)
+            yield f"{name} {system} {family.main}", value, family
 
 
 def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[str]:
@@ -43,8 +39,8 @@ def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[
         like single auc: differs, 0.6000 against 0.7000 (tolerance 0.015)
     """
     lines = []
-    for name, value in main_figures(metrics).items():
-        tolerance = _tolerance(name.split()[-1], reference.get(name, 0.0))
+    for name, value, family in _figures(metrics):
+        tolerance = family.allowed(reference.get(name, 0.0))
         if name not in reference:
             lines.append(f"{name}: no committed reference; run `mtrec reference` and commit it")
         elif abs(value - reference[name]) <= tolerance:
@@ -55,11 +51,6 @@ def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[
                 f"(tolerance {tolerance})"
             )
     return lines
-
-
-def _tolerance(metric: str, value: float) -> float:
-    """How far from the committed value a rerun may be; errors in large units get a share of it."""
-    return max(TOLERANCE[metric], round(0.02 * value, 2) if metric == "rmse" else 0.0)
 
 
 def read(path: Path) -> dict[str, float]:

@@ -99,7 +99,7 @@ def _ends(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.Series:
     training = examples[examples["split"] == "train"]
     ends = [pd.Series(dtype=object)]
     for name, task in tasks.items():
-        if task.type == "ranking" and task.candidates == "users":
+        if task.candidates == "users":
             other = relevant(training, tasks, name).dropna()
             ends += [other, training.loc[other.index, "user_id"]]
     return pd.concat(ends, ignore_index=True)
@@ -132,7 +132,7 @@ def save(assembly: Assembly, folder: Path) -> None:
     save_encoder(assembly.encoder, folder)
     plain = {
         name: {
-            "type": next(key for key, cls in TASK_TYPES.items() if isinstance(kind, cls)),
+            "type": TASK_TYPES.name_of(type(kind)),
             "config": kind.to_config(),
             "visible": vars(assembly.seen[name]),
             "base_logits": [float(v) for v in assembly.base_logits[name]],

@@ -8,12 +8,12 @@ import pandas as pd
 from mtrec.features.encoder import Encoder, usable_events
 from mtrec.features.events import Events, milliseconds
 from mtrec.tables.schema import Tables
-from mtrec.tasks.ranking import Ranking
+from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 
 
-def left_out(kind: Ranking, encoder: Encoder, tables: Tables, label: str, rows: Array) -> Array:
+def left_out(kind: TaskType, encoder: Encoder, tables: Tables, label: str, rows: Array) -> Array:
     """Candidates that do not compete, ``(n, candidates)`` bool.
 
     Of the items those that the user met before; of the users himself and those that he chose

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mtrec.features.encoder import Encoder, usable_events
+from mtrec.registry import TASK_TYPES
 from mtrec.tables.labels import relevant
 
 if TYPE_CHECKING:
@@ -98,12 +99,9 @@ def fit_types(
 
 def fit_type(labels: pd.Series, task: Task, catalogues: Catalogues) -> TaskType:
     """Fit the type of one task on known training labels; see :func:`fit_types`."""
-    from mtrec.registry import TASK_TYPES
-    from mtrec.tasks.ranking import Ranking
-
     catalogue = catalogues.get(task.candidates, ())
     kind = TASK_TYPES[task.type].fit(labels, catalogue, task.head, task.loss)
-    return replace(kind, candidates=task.candidates) if isinstance(kind, Ranking) else kind
+    return kind.among(task.candidates)
 
 
 def make_dataset(

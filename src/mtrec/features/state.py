@@ -15,7 +15,6 @@ from mtrec.features.offsets import label_rows
 from mtrec.files import save_arrays
 from mtrec.settings import Task
 from mtrec.tables.schema import Tables
-from mtrec.tasks.ranking import Ranking
 
 LAST_STATE = "state"
 
@@ -28,7 +27,7 @@ def save_state(assembly: Assembly, tables: Tables, tasks: Mapping[str, Task], fo
     last = np.searchsorted(events.user[1:], events.user[1:], side="right")
     keep = np.r_[0, rows[last - np.arange(len(rows)) <= length]]
     arrays = {name: getattr(events, name)[keep] for name in ("user", "item", "time", "features")}
-    ranked = any(isinstance(kind, Ranking) for kind in assembly.types.values())
+    ranked = any(kind.candidates for kind in assembly.types.values())
     arrays["met"] = met_pairs(events)[: None if ranked else 0]
     for side in ("user", "item"):
         scaler = assembly.encoder.contexts.get(side)

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from sklearn import metrics as sk
+
+from mtrec.registry import METRICS
 
 Array = np.ndarray
 CUTOFF = 10
 BINS = 10
 TINY = 1e-7
 
-HIGHER_IS_BETTER = {
-    "accuracy": True, "precision_macro": True, "recall_macro": True, "f1_macro": True,
-    "f1_micro": True, "auc": True, "log_loss": False, "ece": False, "mse": False, "rmse": False,
-    "mae": False, "hamming_loss": False, "subset_accuracy": True, "map": True, "ndcg@10": True,
-    "recall@10": True, "mrr": True, "kappa": True,
-}  # fmt: skip
-MAIN_METRIC = {
-    "binary": "auc",
-    "multiclass": "log_loss",
-    "ordinal": "mae",
-    "regression": "rmse",
-    "multilabel": "map",
-    "ranking": "ndcg@10",
-}
+
+class MainMetrics(Mapping[str, str]):
+    """The main metric of each family of :data:`mtrec.registry.METRICS`."""
+
+    def __getitem__(self, family: str) -> str:
+        return METRICS[family].main
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(METRICS)
+
+    def __len__(self) -> int:
+        return len(METRICS)
+
+
+class Directions(Mapping[str, bool]):
+    """Whether higher is better, by metric of any family."""
+
+    def __getitem__(self, metric: str) -> bool:
+        return self._all()[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, bool]:
+        return {
+            metric: higher
+            for family in METRICS.values()
+            for metric, higher in family.higher_is_better.items()
+        }
+
+
+MAIN_METRIC, HIGHER_IS_BETTER = MainMetrics(), Directions()
 
 
 def binary(labels: Array, predictions: Array) -> dict[str, float]:
@@ -114,16 +136,6 @@ def multilabel(labels: Array, predictions: Array) -> dict[str, float]:
 def ranking(labels: Array | None, ranks: Array) -> dict[str, float]:
     """Metrics of the ranks ``(n, 2)`` of the one relevant item; labels are not needed."""
     return {name: float(values.mean()) for name, values in ranking_rows(ranks).items()}
-
-
-METRICS: dict[str, Callable[[Any, Array], dict[str, float]]] = {
-    "binary": binary,
-    "multiclass": multiclass,
-    "ordinal": ordinal,
-    "regression": regression,
-    "multilabel": multilabel,
-    "ranking": ranking,
-}
 
 
 def ranking_rows(ranks: Array) -> dict[str, Array]:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from mtrec.metrics.families import METRICS
-from mtrec.metrics.resampled import RESAMPLED
+from mtrec.registry import METRICS
 
 Array = np.ndarray
 Scores = dict[str, dict[str, float]]
@@ -145,7 +144,7 @@ def evaluate(
     """Metrics of several systems on the same rows, with 95 % intervals, see :func:`interval`.
 
     Args:
-        kind: task type.
+        kind: family of metrics of the task's type.
         labels: labels of the rows (not needed for ranking).
         predictions: predictions (ranks for ranking) per system.
         clusters: user of each row.
@@ -158,7 +157,7 @@ def evaluate(
     """
     size = len(np.unique(clusters))
     weights = resample_weights(clusters, resamples, seed), left_out_weights(clusters, seed)
-    values = {name: METRICS[kind](labels, found) for name, found in predictions.items()}
+    values = {name: METRICS[kind].values(labels, found) for name, found in predictions.items()}
     draws = {name: _draws(kind, labels, found, weights) for name, found in predictions.items()}
     result = {
         name: {metric: interval(value, draws[name][metric], size)
@@ -178,7 +177,7 @@ def _draws(
     kind: str, labels: Array | None, found: Array, weights: Sequence[Array]
 ) -> dict[str, Array]:
     """Metrics with each weighting, one array after the other, ``(draws,)``."""
-    parts = [RESAMPLED[kind](labels, found, some) for some in weights]
+    parts = [METRICS[kind].draws(labels, found, some) for some in weights]
     return {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
 
 

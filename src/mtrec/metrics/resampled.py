@@ -6,12 +6,11 @@ of them share one sort. The tests hold both to the same values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
+from mtrec.metrics import families
 from mtrec.metrics.families import BINS, _bit_loss, clip_classes, ranking_rows
+from mtrec.metrics.family import Family
 
 Array = np.ndarray
 
@@ -165,11 +164,54 @@ def ranking(labels: Array | None, ranks: Array, weights: Array) -> dict[str, Arr
     return {name: _mean(values, weights) for name, values in ranking_rows(ranks).items()}
 
 
-RESAMPLED: dict[str, Callable[[Any, Array, Array], dict[str, Array]]] = {
-    "binary": binary,
-    "multiclass": multiclass,
-    "ordinal": ordinal,
-    "regression": regression,
-    "multilabel": multilabel,
-    "ranking": ranking,
-}
+_PER_CLASS = {
+    "precision_macro": True, "recall_macro": True, "f1_macro": True, "f1_micro": True,
+}  # fmt: skip
+_LOSSES = {"log_loss": False, "ece": False}
+_ERRORS = {"mae": False, "rmse": False}
+
+BINARY = Family(
+    "auc",
+    {"accuracy": True, **_PER_CLASS, "auc": True, **_LOSSES},
+    0.015,  # moves by about 0.003 between seeds and machines
+    binary,
+    families.binary,
+    probabilities=True,
+)
+MULTICLASS = Family(
+    "log_loss",
+    {"accuracy": True, **_PER_CLASS, "auc": True, **_LOSSES},
+    0.03,  # about 1 in size
+    multiclass,
+    families.multiclass,
+)
+ORDINAL = Family(
+    "mae",
+    {"accuracy": True, **_ERRORS, "kappa": True, **_LOSSES},
+    0.02,  # in levels
+    ordinal,
+    families.ordinal,
+)
+REGRESSION = Family(
+    "rmse",
+    {"mse": False, **_ERRORS},
+    0.02,  # ratings: stars; spend: log dollars; or 2 % of it, whichever is more
+    regression,
+    families.regression,
+    relative=0.02,
+)
+MULTILABEL = Family(
+    "map",
+    {**_PER_CLASS, "hamming_loss": False, "subset_accuracy": True, "map": True, "log_loss": False},
+    0.02,  # of labels as rare as 2 %
+    multilabel,
+    families.multilabel,
+    probabilities=True,
+)
+RANKING = Family(
+    "ndcg@10",
+    {"ndcg@10": True, "recall@10": True, "mrr": True},
+    0.006,  # about 0.03 in size
+    ranking,
+    families.ranking,
+)

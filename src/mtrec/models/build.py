@@ -19,7 +19,6 @@ from mtrec.models.history import HistoryEncoder
 from mtrec.models.seeds import draw
 from mtrec.models.shared import make_shared
 from mtrec.tasks.base import TaskType
-from mtrec.tasks.ranking import Ranking
 
 if TYPE_CHECKING:
     from mtrec.settings import ModelBuilding
@@ -153,7 +152,7 @@ def _catalogues(
     encoder: Encoder, tasks: Mapping[str, TaskType], inputs: dict, layers: dict
 ) -> dict:
     """States of whole tables, ``(rows + 1, width)``, of those that are ranked or small."""
-    ranked = {kind.candidates for kind in tasks.values() if isinstance(kind, Ranking)}
+    ranked = {kind.candidates for kind in tasks.values()}
     found = {}
     for name, side in (("items", encoder.item), ("users", encoder.user)):
         small = name == "items" and len(side.ids) <= SMALL
@@ -208,7 +207,7 @@ def _head(
     catalogues: dict,
     inputs: dict,
 ) -> keras.KerasTensor:
-    if not isinstance(kind, Ranking):
+    if kind.candidates is None:
         return head(tower)
     states = catalogues[kind.candidates][1:, :]
     if kind.head == user_links.HEAD:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from mtrec.models.linked import LinkedCatalogueHead
+from mtrec.registry import HEADS
 from mtrec.tasks.base import TaskType
 
 
@@ -131,28 +130,33 @@ class LabelEmbeddingHead(keras.layers.Layer):
         return {**super().get_config(), "labels": self.labels, "width": self.width}
 
 
-def _dense(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+def dense(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+    """A dense layer."""
     return keras.layers.Dense(outputs, kernel_initializer="zeros", **kwargs)
 
 
-def _label_embedding(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+def coral(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+    """A :class:`CoralHead`."""
+    return CoralHead(outputs, **kwargs)
+
+
+def catalogue(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+    """A :class:`CatalogueHead`."""
+    return CatalogueHead(**kwargs)
+
+
+def label_embedding(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+    """A :class:`LabelEmbeddingHead`.
+
+    Raises:
+        ValueError: the labels have no text vectors.
+    """
     if not width:
         raise ValueError(
             f"layer '{kwargs['name']}': head label_embedding needs the text vectors of the labels; "
             "use head: dense in params.yaml for a model without text."
         )
     return LabelEmbeddingHead(outputs, width, **kwargs)
-
-
-HEADS: dict[str, Callable[..., keras.layers.Layer]] = {
-    "dense": _dense,
-    "linear": _dense,
-    "relu": _dense,  # the task type applies it: a logit has no sign to lose
-    "coral": lambda outputs, width, **kwargs: CoralHead(outputs, **kwargs),
-    "label_embedding": _label_embedding,
-    "catalogue": lambda outputs, width, **kwargs: CatalogueHead(**kwargs),
-    "linked_catalogue": lambda outputs, width, **kwargs: LinkedCatalogueHead(outputs, **kwargs),
-}
 
 
 def make_head(name: str, kind: TaskType, width: int = 0) -> keras.layers.Layer:

@@ -81,3 +81,8 @@ class LinkedCatalogueHead(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Number of users."""
         return {**super().get_config(), "users": self.users}
+
+
+def linked_catalogue(outputs: int, width: int, **kwargs: Any) -> keras.layers.Layer:
+    """A :class:`LinkedCatalogueHead`."""
+    return LinkedCatalogueHead(outputs, **kwargs)

@@ -13,7 +13,7 @@ import keras
 
 import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
 from mtrec.files import EPOCH
-from mtrec.registry import SHARED_LAYERS
+from mtrec.registry import HEADS, SHARED_LAYERS
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -58,9 +58,11 @@ def load_model(path: Path) -> keras.Model:
 
 
 def _register_layers(path: Path) -> None:
-    """Import the shared layer that a file names, since Keras knows only classes it has seen."""
+    """Import the layers that a file names, since Keras knows only classes it has seen."""
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json").decode()
-    places = {place.partition(":")[0] for place in SHARED_LAYERS.places.values()}
+    places = {
+        place.partition(":")[0] for kind in (SHARED_LAYERS, HEADS) for place in kind.places.values()
+    }
     for module in places & set(re.findall(r'"module": "([\w.]+)"', config)):
         importlib.import_module(module)

@@ -9,7 +9,6 @@ import numpy as np
 
 from mtrec.features import offsets
 from mtrec.features.dataset import Dataset
-from mtrec.tasks.ranking import Ranking
 
 Array = np.ndarray
 
@@ -29,23 +28,15 @@ def baseline(
         tasks: task settings by name.
     """
     kind, known = types[name], data.masks[name]
-    if isinstance(kind, Ranking):
+    if kind.candidates:
         split = tables.examples["split"].to_numpy()[known]
         scores = popularity(data.labels[name][known], split, kind.outputs)
         return np.broadcast_to(scores, (len(known), kind.outputs))
     rows, _ = offsets.label_rows(name, kind, tasks[name].view, data, tables)
-    found = predictions(kind, offsets.fit(rows).predict(rows))
+    found = kind.from_means(offsets.fit(rows).predict(rows))
     result = np.zeros((len(known), *found.shape[1:]))
     result[known] = found
     return result
-
-
-def predictions(kind: Any, means: Array) -> Array:
-    """Means of a type's outcomes as its predictions: shares sum to one, numbers lose their axis."""
-    if kind.metrics in ("multiclass", "ordinal"):
-        shares = np.maximum(means, 1e-6)
-        return shares / shares.sum(axis=1, keepdims=True)
-    return means if kind.metrics == "multilabel" else means[:, 0]
 
 
 def popularity(labels: Array, split: Array, items: int) -> Array:

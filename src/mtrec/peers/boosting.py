@@ -21,12 +21,9 @@ from mtrec.features.events import training_events
 from mtrec.features.fields import Field, Side
 from mtrec.features.visibility import visible
 from mtrec.peers.base import Array, PeerTask
-from mtrec.tasks.binary import Binary
-from mtrec.tasks.lognormal import LogNormal
-from mtrec.tasks.multiclass import Multiclass
-from mtrec.tasks.ordinal import Ordinal
-from mtrec.tasks.regression import Regression
+from mtrec.registry import Form
 
+FORMS = (Form.BIT, Form.CLASS, Form.LEVEL, Form.NUMBER)
 CATEGORIES = 254  # most that a histogram tells apart, with the unknown one
 SETTINGS: dict[str, Any] = {"max_iter": 1000, "early_stopping": True}  # else scikit-learn's own
 LEAVES, SMALLEST = (31, 7), (20, 200)  # of a tree, and rows of a leaf: chosen on validation rows
@@ -46,14 +43,10 @@ def boosting(task: PeerTask) -> Array:
     Raises:
         ValueError: the task has another type, or its head sees nothing.
     """
-    if not isinstance(task.kind, (Binary, Multiclass, Ordinal, Regression, LogNormal)):
-        raise ValueError(
-            f"task '{task.name}': peer boosting predicts binary, multiclass, ordinal and "
-            f"regression tasks (found: {task.task.type}). Take it out of peers: in params.yaml."
-        )
+    task.require("boosting", FORMS)
     training, validation = task.rows("train"), task.rows("validation")
     columns = features(task)
-    regression = isinstance(task.kind, (Regression, LogNormal))
+    regression = task.kind.form is Form.NUMBER
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     attempts = []
     with threadpool_limits(1):  # the same sums on any machine; threads of small trees mostly wait
@@ -71,7 +64,7 @@ def boosting(task: PeerTask) -> Array:
     if regression:
         return best.predict(columns)
     found = best.predict_proba(columns)
-    return found[:, 1] if isinstance(task.kind, Binary) else found
+    return found[:, 1] if task.kind.form is Form.BIT else found
 
 
 def features(task: PeerTask) -> pd.DataFrame:
@@ -152,9 +145,9 @@ def _table(
 
 def _mean_labels(field: Field, values: Array, task: PeerTask) -> Array:
     """Mean label of each category, ``(n, 1)`` or ``(n, classes)``; cross-fitted in training."""
-    kinds = {Binary: "binary", Multiclass: "multiclass"}
+    kinds = {Form.BIT: "binary", Form.CLASS: "multiclass"}
     encoder = TargetEncoder(
-        target_type=kinds.get(type(task.kind), "continuous"),
+        target_type=kinds.get(task.kind.form, "continuous"),
         cv=KFold(FOLDS, shuffle=True, random_state=task.seed),
     )
     training = task.rows("train")

@@ -13,11 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.peers.question import Array, Question, Rows, entity_frame, frame, judge, require
-from mtrec.tasks.binary import Binary
-from mtrec.tasks.multiclass import Multiclass
-from mtrec.tasks.multilabel import Multilabel
-from mtrec.tasks.ordinal import Ordinal
-from mtrec.tasks.ranking import Ranking
+from mtrec.registry import Form
 
 SETTINGS = tuple({"depth": d, "learning_rate": r} for d, r in product((2, 4, 6), (0.05, 0.1)))
 TREES, PATIENCE = 400, 20
@@ -27,7 +23,7 @@ Labelled = tuple[pd.DataFrame, Array]
 
 def answers(question: Question) -> bool:
     """Whether any column is left to split on; a new entity without properties has none."""
-    if isinstance(question.kind, Ranking):
+    if question.kind.candidates:
         return any(side.shape[1] > 0 for side in _sides(question))
     return bool((frame(question, question.training).nunique() > 1).any())
 
@@ -43,7 +39,7 @@ def predict(question: Question) -> Array:
     Raises:
         ImportError: CatBoost is not installed.
     """
-    ranking = isinstance(question.kind, Ranking)
+    ranking = bool(question.kind.candidates)
     parts = (_pairs if ranking else _rows)(question)
     answer = _scores if ranking else _values
 
@@ -64,20 +60,20 @@ def _rows(question: Question) -> tuple[Labelled, Labelled]:
 
 def _fit(question: Question, setting: dict[str, float], training: Labelled, held: Labelled) -> Any:
     catboost = require("catboost")
-    kind = question.kind
+    form = question.kind.form
     (columns, labels), (held_columns, held_labels) = training, held
     shared: dict[str, Any] = setting | {
         "iterations": TREES, "early_stopping_rounds": PATIENCE, "random_seed": question.seed,
         "allow_writing_files": False, "verbose": False,
         "cat_features": [c for c in columns if columns[c].dtype.kind == "i"],
     }  # fmt: skip
-    if isinstance(kind, (Binary, Ranking)):
+    if form in (Form.BIT, Form.RANK):
         model = catboost.CatBoostClassifier(loss_function="Logloss", **shared)
-    elif isinstance(kind, (Multiclass, Ordinal)):
+    elif form in (Form.CLASS, Form.LEVEL):
         known = np.isin(held_labels, labels)  # CatBoost refuses classes that training lacks
         held_columns, held_labels = held_columns[known], held_labels[known]
         model = catboost.CatBoostClassifier(loss_function="MultiClass", **shared)
-    elif isinstance(kind, Multilabel):
+    elif form is Form.SET:
         model = catboost.CatBoostClassifier(loss_function="MultiLogloss", **shared)
         labels, held_labels = labels.astype(int), held_labels.astype(int)
     else:
@@ -88,12 +84,12 @@ def _fit(question: Question, setting: dict[str, float], training: Labelled, held
 def _values(question: Question, model: Any, rows: Rows) -> Array:
     """Predictions of rows in the form of the task type's ``predict``."""
     kind, columns = question.kind, frame(question, rows)
-    if isinstance(kind, Binary):
+    if kind.form is Form.BIT:
         return model.predict_proba(columns)[:, 1]
-    if isinstance(kind, Multilabel):
+    if kind.form is Form.SET:
         return model.predict_proba(columns)
-    if isinstance(kind, (Multiclass, Ordinal)):
-        found = np.full((len(columns), len(kind.classes)), 1e-6)
+    if kind.form in (Form.CLASS, Form.LEVEL):
+        found = np.full((len(columns), len(kind.class_names)), 1e-6)
         found[:, model.classes_.astype(int)] = model.predict_proba(columns)
         return found / found.sum(axis=1, keepdims=True)
     return model.predict(columns)

@@ -27,7 +27,6 @@ from mtrec.features.links import links
 from mtrec.metrics.families import ranking
 from mtrec.metrics.ranks import ranks
 from mtrec.peers.base import Array, PeerTask
-from mtrec.tasks.ranking import Ranking
 
 TIE_BREAK = 1e-6  # of a vote; a hundred thousand links would be one tenth of it
 
@@ -52,7 +51,7 @@ def common_neighbours(asked: PeerTask) -> Array:
         ValueError: the task does not rank users.
     """
     kind = asked.kind
-    if not (isinstance(kind, Ranking) and kind.candidates == "users"):
+    if kind.candidates != "users":
         raise ValueError(
             f"task '{asked.name}': peer common_neighbours ranks users (type ranking, candidates "
             "users). Drop it from peers: in params.yaml."

@@ -15,8 +15,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from mtrec.peers.question import Array, Question, Rows, entity_matrix, judge, require
-from mtrec.tasks.binary import Binary
-from mtrec.tasks.ranking import Ranking
+from mtrec.registry import Form
 
 SETTINGS = tuple(
     {"no_components": k, "learning_rate": r} for k, r in product((15, 30, 60), (0.02, 0.05))
@@ -27,7 +26,7 @@ EPOCHS = (3, 10, 20)
 def answers(question: Question) -> bool:
     """Whether LightFM can be asked: which candidate, or yes or no about a user and an item."""
     both = bool(question.seen.user and question.seen.item)
-    return isinstance(question.kind, Ranking) or (isinstance(question.kind, Binary) and both)
+    return bool(question.kind.candidates) or (question.kind.form is Form.BIT and both)
 
 
 def predict(question: Question) -> Array:
@@ -60,7 +59,7 @@ def predict(question: Question) -> Array:
 
 def _answers(question: Question, setting: dict[str, float]) -> Iterator[tuple[Array, Array]]:
     """Answers to the validation and the test rows after each number of epochs."""
-    ranking = isinstance(question.kind, Ranking)
+    ranking = bool(question.kind.candidates)
     users = entity_matrix(question.encoder.user, question.seen.user)
     others = entity_matrix(question.candidates, None if ranking else question.seen.item)
     offered = _offered(question, others.shape[0])
@@ -81,7 +80,7 @@ def _answers(question: Question, setting: dict[str, float]) -> Iterator[tuple[Ar
 
 def _offered(question: Question, rows: int) -> Array:
     """Rows of the candidates that training may show, also as wrong answers."""
-    if not isinstance(question.kind, Ranking):
+    if not question.kind.candidates:
         return np.arange(rows)
     assert question.training.out is not None
     return np.flatnonzero(np.r_[False, ~question.training.out.all(axis=0)])
@@ -90,7 +89,7 @@ def _offered(question: Question, rows: int) -> Array:
 def _interactions(question: Question, users: int, offered: Array) -> sparse.coo_matrix:
     """What training shows: 1 for a chosen candidate; 1 for yes and -1 for no."""
     rows = question.training
-    if isinstance(question.kind, Ranking):
+    if question.kind.candidates:
         other, value = rows.label + 1, np.ones(len(rows.label), dtype="float32")
     else:
         other, value = rows.inputs["item"], np.where(rows.label > 0, 1.0, -1.0)

@@ -14,10 +14,9 @@ from mtrec.features.dataset import Dataset
 from mtrec.features.encoder import Encoder
 from mtrec.features.fields import Field, Side
 from mtrec.features.visibility import Visible
-from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC, METRICS
 from mtrec.metrics.ranks import ranks
+from mtrec.registry import METRICS
 from mtrec.tasks.base import TaskType
-from mtrec.tasks.ranking import Ranking
 
 Array = np.ndarray
 MODULES = {"lightfm": "lightfm-next", "catboost": "catboost"}
@@ -50,7 +49,7 @@ class Question:
     @property
     def candidates(self) -> Side:
         """Users or items, whichever a ranking task has compete."""
-        of_users = isinstance(self.kind, Ranking) and self.kind.candidates == "users"
+        of_users = self.kind.candidates == "users"
         return self.encoder.user if of_users else self.encoder.item
 
     def without_ids(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,12 +85,11 @@ def judge(question: Question, predictions: Array) -> float:
         question: what was asked.
         predictions: of the validation rows, in the form of the task type's ``predict``.
     """
-    rows, family = question.validation, question.kind.metrics
+    rows, family = question.validation, METRICS[question.kind.metrics]
     if rows.out is not None:
         predictions = ranks(predictions, rows.label, rows.out)
-    metric = MAIN_METRIC[family]
-    value = METRICS[family](rows.label, predictions)[metric]
-    return value if HIGHER_IS_BETTER[metric] else -value
+    value = family.values(rows.label, predictions)[family.main]
+    return value if family.higher_is_better[family.main] else -value
 
 
 def require(name: str) -> Any:

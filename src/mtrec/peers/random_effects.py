@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits
 
 from mtrec.features.visibility import visible
 from mtrec.peers.base import Array, PeerTask
-from mtrec.tasks.ordinal import Ordinal
-from mtrec.tasks.regression import Regression
+from mtrec.registry import Form
 
+FORMS = (Form.LEVEL, Form.NUMBER)
 NOWHERE = -1  # code of a row that has no level of a group
 
 
@@ -153,18 +153,13 @@ def random_effects(task: PeerTask) -> Array:
         ValueError: the task has another type, or its head does not see user and item.
     """
     seen = visible(task.name, task.task, task.encoder)
-    if not isinstance(task.kind, (Ordinal, Regression)) or not (seen.user and seen.item):
-        raise ValueError(
-            f"task '{task.name}': peer random_effects predicts ordinal and regression tasks that "
-            f"see user and item (found: {task.task.type}, view {task.task.view}). Take it out of "
-            "peers: in params.yaml."
-        )
+    task.require("random_effects", FORMS, bool(seen.user and seen.item), "that see user and item")
     fixed, (groups, sizes) = _fixed(task, seen.joint_context), _groups(task, seen)
     training = task.rows("train")
     labels = task.labels.astype("float64")
     model = fit(labels[training], fixed[training], [codes[training] for codes in groups], sizes)
     mean = model.predict(fixed, groups)
-    if isinstance(task.kind, Regression):
+    if task.kind.form is Form.NUMBER:
         return mean
     return _levels(task, mean, model.residual)
 

@@ -23,9 +23,9 @@ from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 from mtrec.peers.base import Array, PeerTask
-from mtrec.tasks.binary import Binary
-from mtrec.tasks.regression import Regression
+from mtrec.registry import Form
 
+FORMS = (Form.BIT, Form.NUMBER)
 BATCH = 256
 SPREAD = 0.1  # standard deviation of the initial factors
 FACTORS, PENALTIES = (10, 40), (0.02, 0.06, 0.15)
@@ -84,13 +84,9 @@ def svdpp(asked: PeerTask) -> Array:
     Raises:
         ValueError: the task is neither a regression nor binary.
     """
-    if not isinstance(asked.kind, (Regression, Binary)):
-        raise ValueError(
-            f"task '{asked.name}': peer svdpp predicts ratings or yes and no, not "
-            f"{asked.task.type}. Drop it from peers: in params.yaml."
-        )
+    asked.require("svdpp", FORMS)
     examples, encoder = asked.tables.examples, asked.encoder
-    binary = isinstance(asked.kind, Binary)
+    binary = asked.kind.form is Form.BIT
     start = asked.running_mean
     if start is not None and binary:
         start = logit(np.clip(start, LEAST, 1 - LEAST))

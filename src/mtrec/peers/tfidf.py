@@ -10,8 +10,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 
-from mtrec.metrics.families import METRICS
+from mtrec.metrics import families
 from mtrec.peers.base import Array, PeerTask
+from mtrec.registry import Form
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # C of the logistic models, alpha of ridge
 FEATURES = 50_000
@@ -20,13 +21,17 @@ MIN_DOCUMENTS = 3
 # Newton's method needs few passes over many sparse columns: a tenth of L-BFGS's time, same loss.
 CLASSES: Mapping[str, Any] = {"solver": "newton-cg", "tol": 1e-6, "max_iter": 1000}
 
-MODELS: Mapping[str, Callable[[float], Any]] = {
-    "binary": lambda c: LogisticRegression(C=c, **CLASSES),
-    "multiclass": lambda c: LogisticRegression(C=c, **CLASSES),
-    "ordinal": lambda c: LogisticRegression(C=c, **CLASSES),
-    "multilabel": lambda c: OneVsRestClassifier(LogisticRegression(C=c, solver="liblinear")),
-    "regression": lambda alpha: Ridge(alpha),
+MODELS: Mapping[Form, Callable[[float], Any]] = {
+    Form.BIT: lambda c: LogisticRegression(C=c, **CLASSES),
+    Form.CLASS: lambda c: LogisticRegression(C=c, **CLASSES),
+    Form.LEVEL: lambda c: LogisticRegression(C=c, **CLASSES),
+    Form.SET: lambda c: OneVsRestClassifier(LogisticRegression(C=c, solver="liblinear")),
+    Form.NUMBER: lambda alpha: Ridge(alpha),
 }
+JUDGES = {
+    Form.BIT: families.binary, Form.CLASS: families.multiclass, Form.LEVEL: families.ordinal,
+    Form.SET: families.multilabel, Form.NUMBER: families.regression,
+}  # fmt: skip
 
 
 def tfidf(task: PeerTask) -> Array:
@@ -52,20 +57,16 @@ def tfidf(task: PeerTask) -> Array:
 
     Source: Salton and Buckley 1988, https://doi.org/10.1016/0306-4573(88)90021-0.
     """
-    if task.kind.metrics not in MODELS:
-        raise ValueError(
-            f"task '{task.name}': peer 'tfidf' does not know type {task.kind.metrics} (known: "
-            f"{', '.join(MODELS)}). Take it out of peers: in params.yaml."
-        )
-    kind, training, validation = task.kind.metrics, task.rows("train"), task.rows("validation")
+    task.require("tfidf", MODELS)
+    form, training, validation = task.kind.form, task.rows("train"), task.rows("validation")
     words = _words(task, training)
     best, lowest = None, np.inf
     for strength in STRENGTHS:
-        model = MODELS[kind](strength).fit(words[training], task.labels[training])
-        loss = _loss(kind, task.labels[validation], _predict(kind, model, words[validation]))
+        model = MODELS[form](strength).fit(words[training], task.labels[training])
+        loss = _loss(form, task.labels[validation], _predict(form, model, words[validation]))
         if loss < lowest:
             best, lowest = model, loss
-    return _predict(kind, best, words)
+    return _predict(form, best, words)
 
 
 def _words(task: PeerTask, training: Array) -> Any:
@@ -92,13 +93,13 @@ def _no_text(task: PeerTask) -> str:
     )
 
 
-def _predict(kind: str, model: Any, words: Any) -> Array:
+def _predict(form: Form, model: Any, words: Any) -> Array:
     """Values ``(n,)``, probabilities of 1 ``(n,)``, or of classes or labels ``(n, k)``."""
-    if kind == "regression":
+    if form is Form.NUMBER:
         return model.predict(words)
     found = model.predict_proba(words)
-    return found[:, 1] if kind == "binary" else found
+    return found[:, 1] if form is Form.BIT else found
 
 
-def _loss(kind: str, labels: Array, predictions: Array) -> float:
-    return METRICS[kind](labels, predictions)["mse" if kind == "regression" else "log_loss"]
+def _loss(form: Form, labels: Array, predictions: Array) -> float:
+    return JUDGES[form](labels, predictions)["mse" if form is Form.NUMBER else "log_loss"]

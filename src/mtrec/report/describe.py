@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.settings import EmbedSettings
 from mtrec.tables.schema import SPLITS, Tables
 from mtrec.text.embed import count_tokens
@@ -69,9 +70,10 @@ def label_table(examples: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFra
     rows = []
     for label, kind in labels.items():
         known = training[label].dropna()
-        if kind in ("binary", "regression"):
+        form = TASK_TYPES.forms[kind]
+        if form in (Form.BIT, Form.NUMBER):
             found = f"mean {known.mean():.3f}, standard deviation {known.std():.3f}"
-        elif kind == "multilabel":
+        elif form is Form.SET:
             each = known.explode().dropna().value_counts() / len(known)
             found = (f"{len(each)} labels, {known.map(len).mean():.2f} per row; "
                      f"most frequent: {each.index[0]} ({each.iloc[0]:.0%} of rows)")  # fmt: skip

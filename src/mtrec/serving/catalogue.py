@@ -12,7 +12,6 @@ import pandas as pd
 from keras import ops
 
 from mtrec.backend import compile_function
-from mtrec.tasks.ranking import Ranking
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -93,8 +92,7 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
         ValueError: the model has no such task.
     """
     types = recommender.assembly.types
-    ranking = {n: kind for n, kind in types.items() if isinstance(kind, Ranking)}
-    name = next((n for n, kind in ranking.items() if kind.candidates == "items"), None)
+    name = next((n for n, kind in types.items() if kind.candidates == "items"), None)
     if name is None:
         raise ValueError(
             f"domain '{recommender.domain}' has no task that ranks items; score candidate pairs "

@@ -19,10 +19,6 @@ from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
 from mtrec.serving.catalogue import Catalogue, open_catalogue
-from mtrec.tasks.multiclass import Multiclass
-from mtrec.tasks.multilabel import Multilabel
-from mtrec.tasks.ordinal import Ordinal
-from mtrec.tasks.ranking import Ranking
 
 
 @dataclass(frozen=True)
@@ -69,19 +65,11 @@ class Recommender:
             KeyError: a column is missing.
         """
         predictions = self.predict(pairs)
-        columns: dict[str, np.ndarray | list] = {}
-        for name, kind in self.assembly.types.items():
-            found = predictions[name]
-            if isinstance(kind, Ranking):
-                continue
-            if isinstance(kind, (Multiclass, Ordinal)):
-                names = np.asarray(kind.levels if isinstance(kind, Ordinal) else kind.classes)
-                columns[name] = names[found.argmax(axis=1)]
-            elif isinstance(kind, Multilabel):
-                names = np.asarray(kind.classes)
-                columns[name] = [list(names[row >= 0.5]) for row in found]
-            else:
-                columns[name] = found
+        columns = {
+            name: kind.answers(predictions[name])
+            for name, kind in self.assembly.types.items()
+            if not kind.candidates
+        }
         return pd.DataFrame(columns, index=pairs.index)
 
     def predict(self, pairs: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -10,7 +10,6 @@ from mtrec.features import offsets
 from mtrec.features.events import milliseconds
 from mtrec.peers import baselines
 from mtrec.studies.cold_systems import ColdBench
-from mtrec.tasks.ranking import Ranking
 
 Array = np.ndarray
 
@@ -24,7 +23,7 @@ def predict(cold: ColdBench, name: str) -> Array:
     kind, known = bench.assembly.types[name], bench.data.masks[name]
     labels, split = bench.data.labels[name][known], bench.tables.examples["split"].to_numpy()[known]
     test = split == "test"
-    if isinstance(kind, Ranking):
+    if kind.candidates:
         scores = baselines.popularity(labels, split, kind.outputs)
         return np.broadcast_to(scores, (int(test.sum()), kind.outputs))
     rows = offsets.Rows(
@@ -35,7 +34,7 @@ def predict(cold: ColdBench, name: str) -> Array:
         split,
         in_time=False,
     )
-    return baselines.predictions(kind, offsets.fit(rows).predict(rows)[test])
+    return kind.from_means(offsets.fit(rows).predict(rows)[test])
 
 
 def _ids(bench: Any, side: str, task: Any, known: Array) -> Array:

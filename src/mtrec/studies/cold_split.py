@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.studies.cold_start_plan import SIDES, cold_tasks, ranks_side
 from mtrec.studies.past_columns import past_columns
 from mtrec.tables.labels import relevant
@@ -138,7 +139,7 @@ def _narrow(
     tasks = {
         name: task.model_copy(update={
             "features": task.features and tuple(f for f in task.features if f not in gone),
-            "loss": None if task.type == "ranking" else task.loss,
+            "loss": None if TASK_TYPES.forms[task.type] is Form.RANK else task.loss,
             "head": None if task.head == "label_embedding" else task.head,
         })
         for name, task in cold_tasks(enough, side).items()

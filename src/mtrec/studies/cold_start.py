@@ -23,10 +23,8 @@ from mtrec.studies import cold_means, runner, workbench
 from mtrec.studies.cold_split import FEWEST, make_cold
 from mtrec.studies.cold_start_plan import PLAN, adapted, trainings
 from mtrec.studies.cold_systems import ColdBench, prepare, restrict, systems
-from mtrec.studies.group_ranking import GroupRanking
 from mtrec.studies.workbench import Workbench
 from mtrec.tables import schema
-from mtrec.tasks.ranking import Ranking
 from mtrec.text import embeddings
 
 Array = np.ndarray
@@ -138,10 +136,10 @@ def ask(cold: ColdBench, name: str, seed: int) -> Question:
     test = bench.data.take(cold.test)
     parts = {"training": bench.training, "validation": bench.validation, "test": test}
     outs: dict[str, Array | None] = dict.fromkeys(parts)
-    if isinstance(kind, Ranking):
+    if kind.candidates:
         for key, data in parts.items():
             labels = data.labels[name][data.masks[name]]
-            outs[key] = _absent(kind, labels)
+            outs[key] = kind.absent(labels)
         asked = cold.test[test.masks[name]]
         label = bench.domain.tasks[name].label
         known = left_out(kind, bench.assembly.encoder, bench.tables, label, asked)
@@ -161,12 +159,6 @@ def tied(scores: Array, label: Array) -> Array:
     return np.where(np.abs(above) < TIE, 0.0, above)
 
 
-def _absent(kind: Ranking, labels: Array) -> Array:
-    if isinstance(kind, GroupRanking):
-        return kind.absent(labels)
-    return np.zeros((len(labels), kind.outputs), dtype=bool)
-
-
 def _joint(bench: Workbench, test: Array, seed: int) -> dict[str, Array]:
     """Predictions of the joint model on the test rows with a label, by task."""
     part, types = bench.data.take(test), bench.assembly.types
@@ -182,7 +174,7 @@ def _score(
     run: Any, kind: Any, test: Rows, found: dict[str, Array], entities: Array
 ) -> list[dict[str, Any]]:
     """The main metric of each system and compared pair with its interval over entities."""
-    if isinstance(kind, Ranking):
+    if kind.candidates:
         assert test.out is not None
         out, label = test.out, test.label
         found = {name: ranks(tied(scores, label), label, out) for name, scores in found.items()}

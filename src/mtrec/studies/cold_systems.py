@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,9 @@ from mtrec.studies.group_ranking import GroupRanking
 from mtrec.studies.workbench import Workbench, sample_rows
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import SPLITS
-from mtrec.tasks.ranking import Ranking
+
+if TYPE_CHECKING:
+    from mtrec.tasks.ranking import Ranking
 
 SYSTEMS: dict[str, frozenset[str]] = {
     "ids": frozenset(),
@@ -170,9 +172,10 @@ def _in_groups(assembly: Assembly, cold: ColdData, training: Dataset) -> Assembl
     """The assembly with candidates of the cold side in the groups of their split."""
     types, scales = dict(assembly.types), dict(assembly.scales)
     for name, kind in assembly.types.items():
-        if isinstance(kind, Ranking) and kind.candidates == f"{cold.side}s":
-            groups = cold.groups.reindex(kind.catalogue).map(SPLITS.index).to_numpy()
-            types[name] = GroupRanking.of(kind, groups)
+        if kind.candidates == f"{cold.side}s":
+            ranking = cast("Ranking", kind)
+            groups = cold.groups.reindex(ranking.catalogue).map(SPLITS.index).to_numpy()
+            types[name] = GroupRanking.of(ranking, groups)
             scales[name] = types[name].scale(training.labels[name][training.masks[name]])
     return replace(assembly, types=types, scales=scales)
 

@@ -11,6 +11,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from mtrec.registry import TASK_TYPES, Form
+
 Array = np.ndarray
 LEVELS = 10  # quantile bins of a number
 CLUSTERS = 8  # of label sets
@@ -63,11 +65,12 @@ def label_codes(labels: pd.Series, kind: str, seed: int) -> Array:
     part = labels[known]
     if part.empty:
         return codes
-    if kind == "multilabel":
+    form = TASK_TYPES.forms[kind]
+    if form is Form.SET:
         sets = MultiLabelBinarizer().fit_transform(part).astype("float32")
         size = min(CLUSTERS, len(np.unique(sets, axis=0)))
         codes[known] = KMeans(size, random_state=seed, n_init=1).fit_predict(sets)
-    elif kind == "regression" and part.nunique() > LEVELS:
+    elif form is Form.NUMBER and part.nunique() > LEVELS:
         codes[known] = pd.qcut(part.astype(float), LEVELS, labels=False, duplicates="drop")
     else:
         codes[known] = pd.factorize(part, sort=True)[0]

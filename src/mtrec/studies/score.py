@@ -9,12 +9,10 @@ import numpy as np
 from keras import ops
 
 from mtrec.features.candidates import left_out
-from mtrec.metrics.families import MAIN_METRIC, METRICS
 from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
+from mtrec.registry import METRICS
 from mtrec.studies.workbench import Workbench
-from mtrec.tasks.ordinal import Ordinal
-from mtrec.tasks.ranking import Ranking
 
 
 def score(bench: Workbench, model: keras.Model, names: tuple[str, ...]) -> dict[str, tuple]:
@@ -28,13 +26,10 @@ def score(bench: Workbench, model: keras.Model, names: tuple[str, ...]) -> dict[
 def _score(bench: Workbench, name: str, part: Any, test: np.ndarray, logits: Any) -> tuple:
     kind, known = bench.assembly.types[name], part.masks[name]
     found = ops.convert_to_numpy(kind.predict(logits[known]))
-    labels, family = part.labels[name][known], kind.metrics
-    if isinstance(kind, Ordinal):
-        levels = np.asarray(kind.levels)
-        found, labels, family = found @ levels, levels[labels], "regression"
-    if isinstance(kind, Ranking):
+    family, labels, found = kind.in_units(part.labels[name][known], found)
+    if kind.candidates:
         label = bench.domain.tasks[name].label
         out = left_out(kind, bench.assembly.encoder, bench.tables, label, test[known])
         found = ranks(found, labels, out)
-    metric = MAIN_METRIC[family]
-    return metric, float(METRICS[family](labels, found)[metric])
+    metric = METRICS[family].main
+    return metric, float(METRICS[family].values(labels, found)[metric])

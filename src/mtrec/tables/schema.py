@@ -11,6 +11,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
+from mtrec.registry import TASK_TYPES, Form
+
 SPLITS = ("train", "validation", "test")
 ID = pa.Column(str, unique=True, nullable=False)
 TIME = pa.Column("datetime64[ms]", nullable=False)
@@ -125,11 +127,12 @@ def replace_nullable(column: pa.Column) -> pa.Column:
 
 
 def _label(kind: str) -> pa.Column:
-    if kind == "binary":
+    form = TASK_TYPES.forms[kind]
+    if form is Form.BIT:
         return pa.Column(float, pa.Check.isin([0.0, 1.0]), nullable=True)
-    if kind in ("regression", "ordinal"):
+    if form in (Form.NUMBER, Form.LEVEL):
         return pa.Column(float, pa.Check.in_range(-1e12, 1e12), nullable=True)
-    if kind == "multilabel":
+    if form is Form.SET:
         lists = pa.Check(
             lambda s: s.dropna().map(lambda v: isinstance(v, list)), name="lists of str"
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from keras import ops
+
+from mtrec.registry import TASK_TYPES, Form
 
 Array = np.ndarray
 TINY = 1e-4
@@ -22,7 +25,7 @@ class TaskType(ABC):
     ``from_config`` carry it into a saved model.
 
     Attributes:
-        metrics: family of :data:`mtrec.metrics.families.METRICS` that judges its predictions.
+        metrics: family of :data:`mtrec.registry.METRICS` that judges its predictions.
     """
 
     metrics: ClassVar[str]
@@ -46,9 +49,28 @@ class TaskType(ABC):
         """
 
     @property
+    def form(self) -> Form:
+        """What its labels are, as the registry says."""
+        return TASK_TYPES.forms[TASK_TYPES.name_of(type(self))]
+
+    @property
+    def candidates(self) -> str | None:
+        """What competes, ``items`` or ``users``, in a type that ranks; None in others."""
+        return None
+
+    def among(self, candidates: str) -> TaskType:
+        """The same type where these compete."""
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes of which each row has one; none in other types."""
+        return ()
+
+    @property
     @abstractmethod
     def head(self) -> str:
-        """Name of the head, see :data:`mtrec.models.heads.HEADS`."""
+        """Name of the head, see :data:`mtrec.registry.HEADS`."""
 
     @property
     @abstractmethod
@@ -83,6 +105,22 @@ class TaskType(ABC):
     @abstractmethod
     def predict(self, logits: Any) -> Any:
         """Predictions in the label's units (probabilities, or values) from logits."""
+
+    def answers(self, predictions: Array) -> Any:
+        """Predictions as a user reads them, one per row: a value, a name or a list of names."""
+        return predictions
+
+    def in_units(self, labels: Array, predictions: Array) -> tuple[str, Array, Array]:
+        """Labels and predictions in the label's own units, and the metrics that judge them."""
+        return self.metrics, labels, predictions
+
+    def absent(self, labels: Array) -> Array:
+        """Candidates that do not compete whatever the user, ``(n, outputs)`` bool."""
+        return np.zeros((len(labels), self.outputs), dtype=bool)
+
+    def from_means(self, means: Array) -> Array:
+        """Predictions from given means of :meth:`outcomes`."""
+        return means[:, 0]
 
     def outcomes(self, labels: Array) -> Array:
         """Encoded labels as numbers whose mean is a prediction, ``(n, numbers)`` float64."""
@@ -146,6 +184,17 @@ def soft_classes(taught: Any, logits: Any) -> Any:
     """
     shares = ops.softmax(ops.cast(taught, logits.dtype))
     return ops.logsumexp(logits, axis=-1) - ops.sum(shares * logits, axis=-1)
+
+
+def most_probable(names: Sequence[Any], predictions: Array) -> Array:
+    """Name of the most probable class of each row."""
+    return np.asarray(names)[predictions.argmax(axis=1)]
+
+
+def as_shares(means: Array) -> Array:
+    """Means of classes ``(n, classes)`` as probabilities: none is 0, and their sum is 1."""
+    shares = np.maximum(means, 1e-6)
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def class_index(labels: pd.Series, classes: tuple[str, ...]) -> tuple[Array, Array]:

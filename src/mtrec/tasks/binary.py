@@ -52,6 +52,11 @@ class Binary(TaskType):
         return cls(TASK_TYPES.choose_loss("binary", loss))
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """No, then yes."""
+        return ("no", "yes")
+
+    @property
     def head(self) -> str:
         """A dense layer."""
         return "dense"

@@ -10,7 +10,16 @@ import pandas as pd
 from keras import ops
 
 from mtrec.registry import TASK_TYPES
-from mtrec.tasks.base import Array, TaskType, class_index, inside, log_frequencies, soft_classes
+from mtrec.tasks.base import (
+    Array,
+    TaskType,
+    as_shares,
+    class_index,
+    inside,
+    log_frequencies,
+    most_probable,
+    soft_classes,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class Multiclass(TaskType):
         return cls(classes)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    @property
     def head(self) -> str:
         """A dense layer."""
         return "dense"
@@ -71,6 +85,14 @@ class Multiclass(TaskType):
     def predict(self, logits):
         """Class probabilities, ``(batch, classes)``."""
         return ops.softmax(logits)
+
+    def answers(self, predictions: Array) -> Array:
+        """The most probable class, ``(n,)``."""
+        return most_probable(self.classes, predictions)
+
+    def from_means(self, means: Array) -> Array:
+        """Shares of classes as probabilities."""
+        return as_shares(means)
 
     def outcomes(self, labels: Array) -> Array:
         """One column per class."""

@@ -79,6 +79,15 @@ class Multilabel(TaskType):
         """Probability of each label, ``(batch, classes)``."""
         return LOSSES[self.loss_name].probability(logits)
 
+    def answers(self, predictions: Array) -> list[list[str]]:
+        """Labels with a probability of at least 0.5."""
+        names = np.asarray(self.classes)
+        return [list(names[row >= 0.5]) for row in predictions]
+
+    def from_means(self, means: Array) -> Array:
+        """They are probabilities."""
+        return means
+
     def logits(self, means: Array) -> Array:
         """Logit of each label's probability."""
         return LOSSES[self.loss_name].logit(inside(means))

@@ -10,7 +10,15 @@ import pandas as pd
 from keras import ops
 
 from mtrec.registry import TASK_TYPES
-from mtrec.tasks.base import Array, TaskType, inside, smoothed_rate, soft_bits
+from mtrec.tasks.base import (
+    Array,
+    TaskType,
+    as_shares,
+    inside,
+    most_probable,
+    smoothed_rate,
+    soft_bits,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Ordinal(TaskType):
         return "coral"
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         """Names of the levels, in order."""
         return tuple(f"{level:g}" for level in self.levels)
 
@@ -98,6 +106,19 @@ class Ordinal(TaskType):
         upper = ops.pad(above, [[0, 0], [1, 0]], constant_values=1.0)
         lower = ops.pad(above, [[0, 0], [0, 1]], constant_values=0.0)
         return upper - lower
+
+    def answers(self, predictions: Array) -> Array:
+        """The most probable level, ``(n,)``."""
+        return most_probable(self.levels, predictions)
+
+    def in_units(self, labels: Array, predictions: Array) -> tuple[str, Array, Array]:
+        """Levels and expected levels, as numbers."""
+        levels = np.asarray(self.levels)
+        return "regression", levels[labels], predictions @ levels
+
+    def from_means(self, means: Array) -> Array:
+        """Shares of levels as probabilities."""
+        return as_shares(means)
 
     def outcomes(self, labels: Array) -> Array:
         """One column per level."""

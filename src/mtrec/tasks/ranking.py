@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ class Ranking(TaskType):
     catalogue: tuple[str, ...]
     loss_name: str = "softmax"
     log_popularity: tuple[float, ...] = ()  # sampled_softmax only
-    candidates: Literal["items", "users"] = "items"
+    candidates: str = "items"
     head_name: str = "catalogue"
 
     @classmethod
@@ -62,6 +62,10 @@ class Ranking(TaskType):
         log_popularity = log_frequencies(item, len(catalogue))
         popularity = tuple(float(value) for value in log_popularity)
         return cls(tuple(catalogue), loss, popularity, head_name=head)
+
+    def among(self, candidates: str) -> TaskType:
+        """The same type where ``items`` or ``users`` compete."""
+        return replace(self, candidates=candidates)
 
     @property
     def head(self) -> str:

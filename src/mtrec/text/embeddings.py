@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.features.events import training_events
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.settings import EmbedSettings
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import Tables
@@ -97,7 +98,7 @@ def label_names(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, 
     return {
         name: sorted(set(relevant(training, tasks, name).explode().dropna()))
         for name, task in tasks.items()
-        if task.type == "multilabel" and task.label in training
+        if TASK_TYPES.forms[task.type] is Form.SET and task.label in training
     }
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtrec.features.dataset import Dataset
+from mtrec.registry import Form
 from mtrec.tasks.base import TaskType
-from mtrec.tasks.binary import Binary
 from mtrec.tasks.dependent import entire_space_loss
 from mtrec.training.tops import Known
 
@@ -84,7 +84,7 @@ def training_losses(
 
 def dependent(types: Mapping[str, TaskType], tasks: Mapping[str, Task]) -> dict[str, str]:
     """Binary tasks with a parent in the same model: they are trained on the entire space."""
-    binary = [name for name, kind in types.items() if isinstance(kind, Binary)]
+    binary = [name for name, kind in types.items() if kind.form is Form.BIT]
     parents = [(name, tasks[name].when) for name in binary]
     return {name: parent for name, parent in parents if parent is not None and parent in types}
 

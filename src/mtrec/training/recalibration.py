@@ -23,8 +23,8 @@ from scipy.optimize import brentq
 
 from mtrec.features.dataset import Dataset
 from mtrec.models.predict import predict
+from mtrec.registry import Form
 from mtrec.tasks.base import TaskType, smoothed_rate
-from mtrec.tasks.binary import Binary
 
 BEYOND = 20.0  # logits further than this from 0 stand for a rate that no number of rows has
 
@@ -45,7 +45,7 @@ def recalibrate(
     shifts = {}
     for name, kind in tasks.items():
         rows = np.flatnonzero(validation.masks[name])
-        if not isinstance(kind, Binary) or not len(rows):
+        if kind.form is not Form.BIT or not len(rows):
             continue
         logits = predict(model, validation.take(rows).inputs)[name].astype("float64")
         shifts[name] = shift(kind, validation.labels[name][rows], logits)
@@ -54,7 +54,7 @@ def recalibrate(
     return shifts
 
 
-def shift(kind: Binary, labels: np.ndarray, logits: np.ndarray) -> float:
+def shift(kind: TaskType, labels: np.ndarray, logits: np.ndarray) -> float:
     """What to add to the logits so that their mean probability is the labels' smoothed rate.
 
     Args:

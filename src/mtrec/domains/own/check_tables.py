@@ -10,6 +10,7 @@ import pandas as pd
 
 from mtrec.domains.own.findings import Finding, examples
 from mtrec.domains.own.language import other_language
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.tables import leaks, schema
 from mtrec.tables.labels import relevant
 
@@ -98,13 +99,13 @@ def _task(tables: Any, domain: Any, name: str) -> Iterator[Finding]:
             yield Finding("error", "examples", task.label,
                           f"task '{name}' has no label in the {split} split",
                           "Add labelled rows, change the split, or drop the task.")  # fmt: skip
-    classes = training.explode() if task.type == "multilabel" else training
+    classes = training.explode() if TASK_TYPES.forms[task.type] is Form.SET else training
     if len(training) and classes.nunique() < 2:
         only = f" (always {classes.iloc[0]})" if len(classes.dropna()) else ""
         yield Finding("error", "examples", task.label,
                       f"task '{name}' has one class in the training split{only}",
                       f"Drop tasks.{name} in {YAML}, or change how its label is made.")  # fmt: skip
-    elif task.type == "binary" and not RARE <= training.mean() <= 1 - RARE:
+    elif TASK_TYPES.forms[task.type] is Form.BIT and not RARE <= training.mean() <= 1 - RARE:
         yield Finding("warning", "examples", task.label,
                       f"task '{name}': {training.mean():.2%} of its labels are 1",
                       "With so few of one class, expect wide intervals.")  # fmt: skip
