@@ -22,7 +22,7 @@ __all__ = ["Recommender", "__version__", "load"]
 __version__ = "0.1.0"
 
 
-def load(domain: str, root: Path | None = None) -> Recommender:
+def load(domain: str, root: Path | str | None = None) -> Recommender:
     """Load the trained joint model of a domain.
 
     Args:
@@ -34,7 +34,7 @@ def load(domain: str, root: Path | None = None) -> Recommender:
     """
     from mtrec.serving import recommender
 
-    return recommender.load(domain, root)
+    return recommender.load(domain, None if root is None else Path(root))
 
 
 def __getattr__(name: str) -> type[Recommender]:

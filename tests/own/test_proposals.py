@@ -9,13 +9,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.domains.own import values
-from mtrec.domains.own.cells import as_text
+from mtrec.domains.own import times, values
 from mtrec.domains.own.columns import describe
 from mtrec.domains.own.inspect import inspect
 from mtrec.domains.own.propose import propose
 from mtrec.domains.own.table import FileError
 from mtrec.settings import Domain
+from mtrec.tables import identifiers
+from mtrec.tables.spreadsheet import defused
 
 
 def cells(**columns):
@@ -45,7 +46,7 @@ def test_roles_are_found_by_name_and_by_what_cells_hold():
 
 def test_epoch_numbers_are_times_only_where_the_name_says_so():
     epoch = ["1700000000", "1700003600"]
-    for name, kind in {"sold_at": "timestamp", "SaleTime": "timestamp", "phone": "numeric"}.items():
+    for name, kind in {"sold_at": "timestamp", "SaleTime": "timestamp", "phone": "unused"}.items():
         events = cells(user=["a", "b"], item=["x", "y"], **{name: epoch})
         assert role(inspect({"events": events}), kind) == [name]
 
@@ -66,11 +67,17 @@ def test_nameless_ids_are_found_by_the_other_file_and_options_override():
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        ({}, "no column looks like the user id .found: a, b, c, n.; name it with --user-id COLUMN"),
+        (
+            {},
+            "no column looks like the user id .found: a, b, c, n; .* name it with --user-id",
+        ),
         ({"user_id": "a"}, "looks like the item id"),
         ({"user_id": "z"}, "--user-id names column 'z', which does not exist"),
         ({"user_id": "a", "item_id": "a"}, "'a' is named for two roles"),
-        ({"user_id": "a", "item_id": "b", "timestamp": "n"}, "'n' does not hold times"),
+        (
+            {"user_id": "a", "item_id": "b", "timestamp": "n"},
+            "'n': its cells cannot be read as times",
+        ),
         ({"user_id": "a", "item_id": "b", "rating": "c"}, "'c' does not hold numbers"),
     ],
 )
@@ -108,13 +115,13 @@ def test_columns_of_items_are_told_apart(found, kind):
 )
 def test_epochs_of_any_unit_are_the_same_moment(second, unit):
     factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    found = values.times(pd.Series([str(second * factor)]), unit)[0]
+    found = times.times(pd.Series([str(second * factor)]), unit)[0]
     expected = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
     assert abs((found - pd.Timestamp(expected)).total_seconds()) < 0.001
 
 
 def test_mixed_zones_become_utc_and_nonsense_is_missing():
-    found = values.times(
+    found = times.times(
         pd.Series(["2024-05-01T10:00:00+02:00", "2024-05-01 08:00Z", "2024-05-01T08:00:00",
                    "2024-05-01T03:00:00.000-05:00", "now", "today", "1850-01-01", "2500-01-01",
                    "2024-13-01", None]), "iso",
@@ -180,7 +187,7 @@ def test_names_that_yaml_would_misread_are_quoted():
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=6)), min_size=1, max_size=6))
 def test_written_class_names_never_begin_as_a_formula(found):
-    kept = as_text(pd.Series(found, dtype="str")).dropna()
+    kept = defused(pd.Series(found, dtype="str")).dropna()
     for cell in kept:
         number = cell.lstrip("+-").replace(".", "").replace(",", "")
         assert cell[:1] not in "=@" or len(cell) < 2
@@ -196,10 +203,10 @@ def test_a_template_inserts_cells_and_evaluates_nothing():
 
 
 def test_ids_of_any_type_agree_between_files():
-    assert values.ids(pd.Series(["1.0", "22.0"])).tolist() == ["1", "22"]
-    assert values.ids(pd.Series([" 1", "007"])).tolist() == ["1", "007"]
-    mixed = values.ids(pd.Series(["1.0", "x", "", None]))
-    assert mixed[:2].tolist() == ["1.0", "x"]
+    assert identifiers.clean(pd.Series(["1.0", "22.0"])).tolist() == ["1", "22"]
+    assert identifiers.clean(pd.Series([" 1", "007"])).tolist() == ["1", "007"]
+    mixed = identifiers.clean(pd.Series(["1.0", "x", "", None]))
+    assert mixed[:2].tolist() == ["1", "x"]
     assert mixed[2:].isna().all()
 
 

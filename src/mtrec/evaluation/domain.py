@@ -24,6 +24,7 @@ from mtrec.models.twins import JOINT
 from mtrec.registry import METRICS
 from mtrec.serving import recommender
 from mtrec.tables.schema import Tables
+from mtrec.tables.spreadsheet import defused
 
 Array = np.ndarray
 
@@ -132,7 +133,8 @@ def confusion(p: Predictions) -> tuple[Array, Array]:
 
 def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> None:
     """Write actual and predicted class names as CSV, for DVC's confusion plot."""
-    names, (actual, chosen) = np.asarray(classes), confusion(p)
+    names = defused(pd.Series(classes, dtype="str")).to_numpy()
+    actual, chosen = confusion(p)
     temporary = file.with_suffix(".partial")
     pd.DataFrame({"actual": names[actual], "predicted": names[chosen]}).to_csv(
         temporary, index=False

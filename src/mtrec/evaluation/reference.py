@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from mtrec.config import experiment
 from mtrec.metrics.family import Family
+from mtrec.metrics.intervals import as_numbers
 from mtrec.registry import METRICS
 
 
@@ -23,8 +25,9 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, Family]]:
     for name, task in metrics["tasks"].items():
         family = METRICS[task["type"]]
         for system in ("joint", "single"):
-            value = round(task[system][family.main]["value"], 4)
-            yield f"{name} {system} {family.main}", value, family
+            value = as_numbers(task[system][family.main])["value"]
+            if not isnan(value):  # undefined, such as an AUC of rows that are all alike
+                yield f"{name} {system} {family.main}", round(value, 4), family
 
 
 def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[str]:

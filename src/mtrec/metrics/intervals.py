@@ -236,3 +236,9 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
         return mean, float("nan"), float("nan")
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
     return mean, mean - half, mean + half
+
+
+def as_numbers(found: Mapping[str, float | None]) -> dict[str, float]:
+    """A value with its bounds, NaN where JSON, which has none, says null."""
+    known = ((name, found.get(name)) for name in ("value", "low", "high"))
+    return {name: nan if value is None else value for name, value in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,12 @@ from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
 from mtrec.serving.catalogue import Catalogue, open_catalogue
+
+SIDES = ("user", "item")
+
+
+class RequestWarning(UserWarning):
+    """Part of a request was not understood: ids that are unknown, or columns that are not used."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +60,54 @@ class Recommender:
         Args:
             pairs: ``user_id`` and ``item_id``; either may be missing in a row (user-view tasks
                 need no item, item-view tasks no user). Context columns, if given, replace the
-                latest known ones. Unknown ids are treated as new users and items.
+                latest known ones. Unknown ids are treated as new users and items, other columns
+                are not used; a :class:`RequestWarning` says how many or which. Ids may be numbers.
 
         Returns:
             One column per binary or regression task (probability; value in the label's units),
             ``<task>`` with the most probable class or level for multi-class and ordinal tasks, and
             for multi-label tasks a list of labels with probability of at least 0.5. Ranking tasks
-            are answered by :meth:`recommend`. Index as in ``pairs``.
+            are answered by :meth:`recommend`. Index as in ``pairs``. ``attrs["unknown"]`` counts
+            unknown ids by column.
 
         Raises:
             KeyError: a column is missing.
         """
+        unused = [str(column) for column in pairs if column not in self.columns]
+        if unused:
+            warnings.warn(
+                f"pairs: not used: {', '.join(unused)} (used: {', '.join(self.columns)}); rename "
+                "a column if it is one of these, or leave it out",
+                RequestWarning,
+                stacklevel=2,
+            )
         predictions = self.predict(pairs)
         columns = {
             name: kind.answers(predictions[name])
             for name, kind in self.assembly.types.items()
             if not kind.candidates
         }
-        return pd.DataFrame(columns, index=pairs.index)
+        answers = pd.DataFrame(columns, index=pairs.index)
+        answers.attrs["unknown"] = self._unknown(self._ids(pairs))
+        return answers
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a request that are used: ids, and what is known of them at the moment."""
+        known = self.assembly.encoder.contexts.values()
+        return ("user_id", "item_id", *(name for scaler in known for name in scaler.columns))
 
     def predict(self, pairs: pd.DataFrame) -> dict[str, np.ndarray]:
         """Raw predictions by task: probabilities, values, or scores over the catalogue."""
         for column in ("user_id", "item_id"):
             if column not in pairs:
                 raise KeyError(
-                    f"pairs: column '{column}' is missing (found: {', '.join(pairs.columns)}). "
+                    f"pairs: column '{column}' is missing (found: {', '.join(map(str, pairs))}). "
                     "Add it; its values may be missing."
                 )
+        if pairs.empty:
+            one = self.predict(pd.DataFrame({"user_id": [None], "item_id": [None]}))
+            return {name: found[:0] for name, found in one.items()}
         inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
         inputs |= self.head_inputs(inputs["user"], inputs["item"])
         logits = predict(self.model, inputs, forward=self._forward)
@@ -101,15 +129,57 @@ class Recommender:
             the same score are in the order of the catalogue.
 
         Raises:
-            ValueError: the domain has no task that ranks items.
+            ValueError: the domain has no task that ranks items, or ``k`` is below 1.
         """
-        ids, scores = self.catalogue.recommend(str(user_id), k)
-        return pd.DataFrame({"item_id": ids, "score": scores})
+        if k < 1:
+            raise ValueError(f"k is {k}; ask for one item or more.")
+        asked = self._ids(pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object"))
+        ids, scores = self.catalogue.recommend(asked["user_id"].iloc[0], k)
+        answer = pd.DataFrame({"item_id": ids, "score": scores})
+        answer.attrs["unknown"] = self._unknown(asked)
+        return answer
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The items of the first task that ranks items, ready for requests."""
         return open_catalogue(self)
+
+    @cached_property
+    def _known(self) -> dict[str, pd.Index]:
+        """Ids that training knows, by side."""
+        return {side: pd.Index(getattr(self.assembly.encoder, side).ids) for side in SIDES}
+
+    @cached_property
+    def _bare(self) -> dict[str, dict[str, str]]:
+        """Ids that begin with a zero, by what is left of them without it, by side."""
+        return {
+            side: {name.lstrip("0"): name for name in known if name[:1] == "0"}
+            for side, known in self._known.items()
+        }
+
+    def _ids(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """The ids of a request as training has them."""
+        columns = {f"{side}_id": known for side, known in self._known.items()}
+        return pd.DataFrame({c: identifiers.asked(pairs[c], known) for c, known in columns.items()})
+
+    def _unknown(self, rows: pd.DataFrame) -> dict[str, int]:
+        """How many ids of a request are unknown, by column; a warning says so."""
+        counts = {}
+        for side, known in self._known.items():
+            ids = rows[f"{side}_id"].dropna()
+            strange = ids[known.get_indexer(ids) < 0]
+            counts[f"{side}_id"] = len(strange)
+            if len(strange):
+                bare = self._bare[side]
+                lost = next((name for name in strange if name in bare), None)
+                hint = f"; is {lost!r} the {bare[lost]!r} that lost its zeros?" if lost else ""
+                warnings.warn(
+                    f"{len(strange):,} of {len(ids):,} {side} ids are unknown (for example "
+                    f"{strange.iloc[0]!r}) and are answered as new{hint}",
+                    RequestWarning,
+                    stacklevel=3,
+                )
+        return counts
 
     @cached_property
     def _forward(self) -> Forward:
@@ -133,8 +203,7 @@ class Recommender:
 
     def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Pairs with the time of the request and their context columns, the latest if not given."""
-        rows = pairs[["user_id", "item_id"]].astype("object")
-        rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
+        rows = self._ids(pairs).assign(timestamp=self.now)
         for side, scaler in self.assembly.encoder.contexts.items():
             for column in scaler.columns:
                 if column in pairs:

@@ -44,6 +44,13 @@ def check_tables(tables: Any, domain: Any) -> Iterator[Finding]:
         yield from _texts(getattr(tables, table), table)
 
 
+def untrainable(tables: Any, domain: Any) -> dict[str, str]:
+    """Tasks that these tables cannot train, each with the first reason."""
+    found = {name: _task(tables, domain, name) for name in domain.tasks}
+    errors = {name: [f.what for f in of if f.level == "error"] for name, of in found.items()}
+    return {name: reasons[0] for name, reasons in errors.items() if reasons}
+
+
 def _features(tables: Any, features: Any) -> Iterator[Finding]:
     places = [("events", tables.events, features.event, "event")]
     for side, table in (("user", tables.users), ("item", tables.items)):
@@ -105,10 +112,23 @@ def _task(tables: Any, domain: Any, name: str) -> Iterator[Finding]:
         yield Finding("error", "examples", task.label,
                       f"task '{name}' has one class in the training split{only}",
                       f"Drop tasks.{name} in {YAML}, or change how its label is made.")  # fmt: skip
-    elif TASK_TYPES.forms[task.type] is Form.BIT and not RARE <= training.mean() <= 1 - RARE:
+    elif (
+        TASK_TYPES.forms[task.type] is Form.BIT
+        and len(training)
+        and not RARE <= training.mean() <= 1 - RARE
+    ):
         yield Finding("warning", "examples", task.label,
                       f"task '{name}': {training.mean():.2%} of its labels are 1",
                       "With so few of one class, expect wide intervals.")  # fmt: skip
+    if task.type == "binary" and len(training):
+        for split in ("validation", "test"):
+            known = labels[examples_table["split"] == split].dropna()
+            if len(known) and known.nunique() < 2:
+                yield Finding("warning", "examples", task.label,
+                              f"task '{name}': all labels of the {split} split are "
+                              f"{known.iloc[0]:g}",
+                              "What is learnt cannot be judged there: change the split, or drop "
+                              f"tasks.{name} in {YAML}.")  # fmt: skip
     yield from _leaks(tables, domain, name)
 
 

@@ -6,40 +6,46 @@ import keyword
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from mtrec.config import read_params
-from mtrec.domains.own import block, files
-from mtrec.domains.own.inspect import Inspection, inspect
-from mtrec.domains.own.propose import Proposal, propose
+from mtrec.domains.own import block, files, jsonlines
+from mtrec.domains.own.draft import Answers, Draft, Source, draft
+from mtrec.domains.own.findings import Finding, as_lines, lines
+from mtrec.domains.own.inspect import Inspection
+from mtrec.domains.own.propose import Proposal
+from mtrec.domains.own.summary import keep_out_of_git
 from mtrec.paths import ConfigError, Paths, find_root
 from mtrec.registry import DOMAINS
 
+Talk = Callable[[Callable[[Answers], Draft], Answers], Draft]
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was made: the folder of the copies, and why the proposal is as it is."""
+    """What was made: the folder of the copies, why the proposal is as it is, and what it leaves."""
 
     domain: str
     folder: Path
     inspection: Inspection
     proposal: Proposal
     notes: pd.DataFrame
+    findings: tuple[Finding, ...]
 
     def report(self) -> str:
         """Everything a reader should see in a terminal."""
         parts = [
-            "Columns\n" + _lines(self.inspection.frame()),
-            "Tasks\n" + _lines(self.proposal.tasks),
+            "Columns\n" + lines(self.inspection.frame()),
+            "Tasks\n" + lines(self.proposal.tasks),
         ]
         if len(self.notes):
-            parts.append("Notes\n" + _lines(self.notes))
+            parts.append("Notes\n" + lines(self.notes))
+        parts.append(as_lines("files", self.findings))
         parts.append(
             f"Copied to {self.folder.parent.name}/{self.domain}/ and written to params.yaml: read "
             f"domains.{self.domain} there and change what is wrong.\n"
@@ -51,7 +57,8 @@ class Made:
 
 def new(
     domain: str, paths: Mapping[str, Path | None], roles: Mapping[str, str | None],
-    force: bool = False, start: Path | None = None,
+    force: bool = False, start: Path | None = None, time_unit: str | None = None,
+    repeats: str | None = None, talk: Talk | None = None,
 ) -> Made:  # fmt: skip
     """Inspect files, copy them to ``own/<domain>/`` and write a block into ``params.yaml``.
 
@@ -60,9 +67,13 @@ def new(
     Args:
         domain: name of the new domain.
         paths: ``events``, and perhaps ``items`` and ``users``.
-        roles: columns of events named for ``user_id``, ``item_id``, ``timestamp``, ``rating``.
+        roles: columns of events named for ``user_id``, ``item_id``, ``timestamp``, ``rating``;
+            ``-`` for none.
         force: replace a domain of that name that was made this way.
         start: a folder in the repository (default: the working folder).
+        time_unit: how times are to be read, if it is not to be found out.
+        repeats: ``keep`` (the default) those of user and item (and time), or ``collapse`` them.
+        talk: makes the draft in a conversation.
 
     Raises:
         ConfigError: the name cannot be used, or ``params.yaml`` is wrong.
@@ -71,21 +82,29 @@ def new(
     root = find_root(start)
     folder = root / "own" / domain
     _check_name(domain, root, folder, force)
-    given = {table: path for table, path in paths.items() if path is not None}
-    contents = {table: files.raw_bytes(path) for table, path in given.items()}
-    tables = {table: files.parse(given[table].name, content) for table, content in contents.items()}
-    frames = {table: found.frame for table, found in tables.items()}
-    inspection = inspect(frames, dict(roles))
-    proposal = propose(domain, frames, inspection)
+    source = Source.read(paths)
+    seed = read_params(root / "params.yaml").seed
+
+    def make(answers: Answers) -> Draft:
+        return draft(domain, source, answers, seed)
+
+    answers = Answers(roles, time_unit, repeats)
+    found = talk(make, answers) if talk else make(answers)
     params = root / "params.yaml"
     text = params.read_bytes().decode("utf-8")
     if force:
         text = block.remove(text, domain)
-    with _Copies(folder, contents), _Reference(Paths(root, domain).reference):
-        block.replace(params, block.insert(text, proposal.block))
-    notes = [(table, note) for table, found in tables.items() for note in found.notes]
-    notes += [("proposal", note) for note in proposal.notes]
-    return Made(domain, folder, inspection, proposal, pd.DataFrame(notes, columns=["file", "note"]))
+    locations = Paths(root, domain)
+    with _Copies(folder, source.contents), _Reference(locations.reference):
+        block.replace(params, block.insert(text, found.proposal.block))
+    keep_out_of_git(root / "reports" / domain)
+    notes = [(table, note) for table, read in source.tables.items() for note in read.notes]
+    notes += [("proposal", note) for note in found.proposal.notes]
+    if locations.trained.exists():
+        notes.append(("model", f"models/{domain} was trained on the old files and still answers; "
+                      f"`make repro DOMAIN={domain}` trains it anew"))  # fmt: skip
+    table = pd.DataFrame(notes, columns=["file", "note"])
+    return Made(domain, folder, found.inspection, found.proposal, table, found.findings)
 
 
 def _check_name(domain: str, root: Path, folder: Path, force: bool) -> None:
@@ -156,21 +175,12 @@ class _Copies:
 
 
 def _suffix(content: bytes) -> str:
-    """``csv`` or ``parquet``, perhaps with ``.gz``, by what the bytes are."""
+    """``csv``, ``jsonl`` or ``parquet``, perhaps with ``.gz``, by what the bytes are."""
     packed = content.startswith(files.GZIP)
     inner = content
     if packed:
         inner = files.unpack_start(content, len(files.PARQUET))
     kind = "parquet" if inner.startswith(files.PARQUET) else "csv"
+    if kind == "csv" and jsonlines.is_json(files.unpack_start(content, 1_000) if packed else inner):
+        kind = "jsonl"
     return f"{kind}.gz" if packed else kind
-
-
-def _lines(frame: pd.DataFrame) -> str:
-    """A table for a terminal, columns aligned to the left."""
-    cells = [list(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    widths = [max(len(row[n]) for row in cells) for n in range(len(frame.columns))]
-    rows = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    )
-    return "\n".join(f"  {row}".rstrip() for row in rows)
