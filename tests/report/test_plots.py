@@ -159,7 +159,9 @@ def test_domains_say_whether_their_times_are_real():
 def test_bars_over_time_are_as_wide_as_the_time_allows(seconds, unit):
     times = pd.to_datetime(1_600_000_000 + np.linspace(0, seconds, 30), unit="s")
     splits = np.repeat(["train", "validation", "test"], 10)
-    figure = plots.split_timeline(pd.DataFrame({"timestamp": times, "split": splits}), "rows", True)
+    figure = data_plots.split_timeline(
+        pd.DataFrame({"timestamp": times, "split": splits}), "rows", True
+    )
     if unit is None:
         assert repr(figure) == "Not drawn: all rows lie within 4 minutes."
     else:

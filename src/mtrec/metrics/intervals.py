@@ -241,4 +241,4 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
 def as_numbers(found: Mapping[str, float | None]) -> dict[str, float]:
     """A value with its bounds, NaN where JSON, which has none, says null."""
     known = ((name, found.get(name)) for name in ("value", "low", "high"))
-    return {name: nan if value is None else value for name, value in known}
+    return {name: np.nan if value is None else value for name, value in known}

@@ -20,6 +20,7 @@ from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
 from mtrec.serving.catalogue import Catalogue, open_catalogue
+from mtrec.tables import identifiers
 
 SIDES = ("user", "item")
 
