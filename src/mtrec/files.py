@@ -1,4 +1,4 @@
-"""``.npz`` files whose bytes depend on their arrays alone."""
+"""Files that are written whole, whose bytes depend on their content alone."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
             target.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
     os.replace(temporary, path)
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """Make ``folder`` if it is not there, and a rule in it that git ignores all that it holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from mtrec.config import experiment
-from mtrec.domains.own import summary
 from mtrec.domains.own.new import new
+from mtrec.report import own_summary as summary
 from mtrec.report import readme as report
 from mtrec.tables import schema
 

@@ -13,7 +13,7 @@ from mtrec.studies import controls_plan
 from mtrec.studies.controls_plan import PLAN
 from mtrec.studies.plan import Trainings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCORE = {"rmse": {"value": 1.0, "low": 0.9, "high": 1.1}}
 SYSTEMS = {name: SCORE for name in ("joint", "single", "baseline", "difference")}
 TASK = {"type": "regression", "peers": [], **SYSTEMS}

@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from mtrec.config import experiment, read_params
-from mtrec.domains.own import summary
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
 from mtrec.report import controls, tables
+from mtrec.report import own_summary as summary
 from mtrec.studies import comparison_plan, controls_plan
 
 # What figures that are cut off or edited may raise.

@@ -18,7 +18,7 @@ from mtrec.domains.own.draft import Answers, Draft, Source, draft
 from mtrec.domains.own.findings import Finding, as_lines, lines
 from mtrec.domains.own.inspect import Inspection
 from mtrec.domains.own.propose import Proposal
-from mtrec.domains.own.summary import keep_out_of_git
+from mtrec.files import keep_out_of_git
 from mtrec.paths import ConfigError, Paths, find_root
 from mtrec.registry import DOMAINS
 

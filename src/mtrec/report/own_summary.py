@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtrec.files import keep_out_of_git
 from mtrec.report.findings import verdicts
 from mtrec.report.tables import difference_table, results_table
 from mtrec.tables import schema
@@ -57,9 +58,3 @@ def write(run: Any, metrics: Mapping[str, Any]) -> Path:
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     os.replace(temporary, folder / "summary.md")
     return folder / "summary.md"
-
-
-def keep_out_of_git(folder: Path) -> None:
-    """Make ``folder`` if it is not there, and a rule in it that git ignores all that it holds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
