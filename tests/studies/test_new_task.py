@@ -197,6 +197,7 @@ def verdicts(seeds):
 def test_less_error_is_better_and_an_interval_with_zero_is_unclear():
     found = report.differences(report.combined(results()))
     assert found["gain in rmse"].iloc[0] == "+4.000 [+3.900, +4.100]"
+    assert list(found["seeds with a gain"]) == ["3 of 3", "0 of 3", "3 of 3", "0 of 3"]
     assert verdicts(seeds=3) == {
         ("the text alone", "the baseline"): "better",
         ("the text alone", "the donor's answers"): "unclear",

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.report import controls
 from mtrec.report.plots import COLOURS, NotDrawn
 from mtrec.report.tables import arrow, show_interval
@@ -36,12 +37,16 @@ QUESTIONS = {  # difference -> what is judged, against what
 def combined(results: pd.DataFrame) -> pd.DataFrame:
     """Over seeds: ``task``, ``metric``, ``system``, ``labels``, ``value``, ``low``, ``high``.
 
-    Differences are signed so that positive is better, see :func:`mtrec.report.controls.combined`.
+    Differences are signed so that positive is better, see :func:`mtrec.report.controls.combined`;
+    ``wins`` are the seeds of ``seeds`` where they are.
     """
     parts = [
         controls.combined(part).assign(labels=labels) for labels, part in results.groupby("labels")
     ]
-    return pd.concat(parts, ignore_index=True)
+    sign = results["metric"].map(HIGHER_IS_BETTER).map({True: 1, False: -1})
+    keys = ["task", "metric", "system", "labels"]
+    wins = results.assign(wins=sign * results["value"] > 0).groupby(keys, as_index=False)["wins"]
+    return pd.concat(parts, ignore_index=True).merge(wins.sum(), on=keys)
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +73,8 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"new task": row["task"], "what": subject, "against": other, "labels": row["labels"],
-             f"gain in {row['metric']}": show_interval(row, signed=True), "verdict": _verdict(row)}
+             f"gain in {row['metric']}": show_interval(row, signed=True),
+             "seeds with a gain": f"{row['wins']} of {row['seeds']}", "verdict": _verdict(row)}
             for name, (subject, other) in QUESTIONS.items()
             for row in found[found["system"] == name].to_dict("records")
         ]
@@ -81,7 +87,10 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
-    """The main metric by number of labels, a panel per new task; bars are 95 % intervals."""
+    """The main metric by number of labels, a panel per new task; bars are 95 % intervals.
+
+    The axes end beyond the values: the interval of a few draws of ten labels would hide the rest.
+    """
     tasks = list(dict.fromkeys(found["task"]))
     if not tasks:
         return NotDrawn("no result is known yet; run `make study`.")
@@ -91,8 +100,11 @@ def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
     for axes, task in zip(panels[:, 0], tasks, strict=True):
         own = found[found["task"] == task]
         _panel(axes, own)
-        axes.set(ylabel=f"{task}: {arrow(own['metric'].iloc[0])}")
-    panels[-1, 0].set_xlabel("labels of the new task")
+        values = own.loc[own["system"].isin([*SYSTEMS]), "value"]
+        margin = 0.1 * (values.max() - values.min())
+        axes.set(ylabel=f"{task}: {arrow(own['metric'].iloc[0])}",
+                 ylim=(values.min() - margin, values.max() + margin))  # fmt: skip
+    panels[-1, 0].set_xlabel("labels of the new task\n95 % intervals; wide ones leave the frame")
     drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=2,
                  fontsize=9, frameon=False)  # fmt: skip
     drawn.suptitle(title)
