@@ -74,7 +74,7 @@ def test_a_task_is_given_to_by_an_earlier_one_of_its_kind_and_by_no_other():
 
 
 def test_a_domain_without_a_donor_is_refused_with_a_sentence(few_run, monkeypatch):
-    monkeypatch.setattr(new_task, "experiment", lambda domain: few_run)
+    monkeypatch.setattr(new_task.runner, "begin", lambda domain: few_run)
     with pytest.raises(ValueError, match="'tiny': no two tasks have the same type, view"):
         new_task.main("tiny")
 

@@ -201,7 +201,7 @@ def _fits(kind: TaskType, task: Task) -> bool:
     loss = TASK_TYPES.choose_loss(task.type, task.loss, task.head)
     asked = TASK_TYPES[loss if loss in TASK_TYPES else task.type]  # lognormal is a type of its own
     same_loss = getattr(kind, "loss_name", loss) == loss
-    same_candidates = getattr(kind, "candidates", task.candidates) == task.candidates
+    same_candidates = kind.candidates in (None, task.candidates)
     same_head = kind.head == TASK_TYPES.choose_head(task.type, task.head)
     return type(kind) is asked and same_head and same_loss and same_candidates
 
