@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -105,3 +107,14 @@ def test_damaged_file_is_refused_with_a_sentence_and_left_alone(tmp_path, conten
     with pytest.raises(ValueError, match="results.csv: damaged, .* Restore it from git or delete"):
         ledger.add(file, rows("a"))
     assert file.read_bytes() == content
+
+
+def test_what_notebooks_read_of_studies_loads_no_tensorflow():
+    names = ["controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost"]
+    plans = ", ".join(f"mtrec.studies.{name}_plan" for name in names)
+    more = "mtrec.studies.dependency, mtrec.studies.grouping, mtrec.studies.transfer"
+    code = (
+        f"import sys, {plans}, {more}; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"

@@ -240,7 +240,7 @@ def test_committed_results_differ_from_the_present_in_texts_a_label_and_the_grap
         changes = {"tasks": tasks, "features": features}
         domain_then = present.domain.model_copy(update=changes)
         earlier = replace(present, task_embedding=texts, domain=domain_then)
-        done = set(ledger.read(present.paths.study)["key"])
+        done = set(ledger.read(PLAN.file(present))["key"])
         alone = [Setting("alone", present.study.layer, "static", (), (task,), 1)
                  for task in present.domain.tasks]  # fmt: skip
-        assert {fingerprint(earlier, setting, 0) for setting in alone} <= done
+        assert {fingerprint(earlier, setting, present.seed) for setting in alone} <= done
