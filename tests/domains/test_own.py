@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from mtrec.data import leaks, schema
 from mtrec.domains import own
-from mtrec.own.files import FileError
+from mtrec.own.table import FileError
 
 LABELS = {"next_item": "ranking", "rating": "regression", "like": "binary", "gift": "binary",
           "next_kind": "multiclass", "next_tags": "multilabel"}  # fmt: skip

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mtrec.own import files
-from mtrec.own.files import FileError, Limits
+from mtrec.own.table import FileError, Limits
 
 SMALL = Limits(bytes=100_000, rows=1_000, columns=20, field=1_000)
 TAME = settings(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mtrec import cli
 from mtrec.config import ConfigError, experiment, read_params
 from mtrec.own import block
-from mtrec.own.files import FileError
 from mtrec.own.new import new
+from mtrec.own.table import FileError
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = b"user,item,time,rating\n" + b"".join(

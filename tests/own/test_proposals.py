@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mtrec.own import values
 from mtrec.own.cells import as_text
 from mtrec.own.columns import describe
-from mtrec.own.files import FileError
 from mtrec.own.inspect import inspect
 from mtrec.own.propose import propose
+from mtrec.own.table import FileError
 from mtrec.settings import Domain
 
 

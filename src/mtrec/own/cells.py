@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mtrec.own.files import FileError, Limits
+from mtrec.own.table import FileError, Limits
 
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N")
 FORMULA = r"^[=+\-@\t\r]."  # what spreadsheets evaluate

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mtrec.own import cells
-from mtrec.own.files import FileError, Limits, Table
+from mtrec.own.table import FileError, Limits, Table
 
 BATCH = 8192  # rows read at a time
 LIST_SEPARATOR = "|"

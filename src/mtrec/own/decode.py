@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from mtrec.own.files import FileError
+from mtrec.own.table import FileError
 
 BOMS = {  # the four-byte marks first: UTF-16's is the beginning of UTF-32's
     codecs.BOM_UTF32_LE: "utf-32-le",

@@ -10,7 +10,7 @@ from pyarrow import csv as arrow_csv
 
 from mtrec.own import cells
 from mtrec.own.decode import to_utf8
-from mtrec.own.files import FileError, Limits, Table
+from mtrec.own.table import FileError, Limits, Table
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE = 1 << 16  # bytes looked at to find the delimiter

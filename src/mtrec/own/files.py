@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+from mtrec.own import columnar, delimited
+from mtrec.own.table import LIMITS, FileError, Limits, Table
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz")
 PACKED = (".gz", ".xz", ".bz2", ".zip", ".zst")
@@ -37,43 +37,6 @@ OTHER_FORMATS = {
 }
 
 
-class FileError(ValueError):
-    """A file cannot be used; one sentence says which, why, and the mend."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one file may hold.
-
-    Attributes:
-        bytes: of the file, and of what it unpacks to.
-        rows: data rows.
-        columns: columns.
-        field: characters of one cell.
-    """
-
-    bytes: int = 1 << 30
-    rows: int = 20_000_000
-    columns: int = 1_000
-    field: int = 100_000
-
-
-LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a file holds.
-
-    Attributes:
-        frame: one ``str`` column per column of the file, missing where a cell is empty.
-        notes: what was unusual and how it was taken, for the reader.
-    """
-
-    frame: pd.DataFrame
-    notes: tuple[str, ...]
-
-
 def read(path: Path, limits: Limits = LIMITS) -> Table:
     """Read a CSV or Parquet file, plain or gzipped.
 
@@ -89,8 +52,6 @@ def parse(name: str, content: bytes, limits: Limits = LIMITS) -> Table:
     Raises:
         FileError: see :func:`read`.
     """
-    from mtrec.own import columnar, delimited
-
     content = _unpacked(name, content, limits)
     reader = columnar if content.startswith(PARQUET) else delimited
     return reader.parse(name, content, limits)

@@ -11,7 +11,7 @@ import pandas as pd
 from mtrec.own import values
 from mtrec.own.cells import quote
 from mtrec.own.columns import Column, sample
-from mtrec.own.files import FileError
+from mtrec.own.table import FileError
 
 # fmt: off
 NAMES: dict[str, tuple[str, ...]] = {  # compared without case and punctuation, the likeliest first
