@@ -43,12 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reference.add_argument("domain")
     new = commands.add_parser("new", help="make a domain of your own files")
     new.add_argument("domain")
-    new.add_argument("--events", type=Path, required=True, help="CSV or Parquet, perhaps gzipped")
+    new.add_argument(
+        "--events", type=Path, required=True, help="CSV, JSON lines or Parquet, maybe gzipped"
+    )
     new.add_argument("--items", type=Path)
     new.add_argument("--users", type=Path)
     for role in ROLES:
         option = f"--{role.replace('_', '-')}"
-        new.add_argument(option, metavar="COLUMN", help="of events, if it is not found by itself")
+        new.add_argument(option, metavar="COLUMN", help="of events, if not found by itself; - none")
+    new.add_argument("--time-unit", help='iso, s, ms, us, ns or a format such as "%%d/%%m/%%Y"')
     new.add_argument("--force", action="store_true", help="replace a domain made this way before")
     check = commands.add_parser("check", help="say everything that is wrong with a domain")
     check.add_argument("domain")
@@ -91,7 +94,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
         paths = {table: getattr(chosen, table) for table in ("events", "items", "users")}
         roles = {role: getattr(chosen, role) for role in ROLES}
-        print(new(chosen.domain, paths, roles, chosen.force).report())
+        made = new(chosen.domain, paths, roles, chosen.force, time_unit=chosen.time_unit)
+        print(made.report())
     elif chosen.command == "check":
         from mtrec.own.check import check
         from mtrec.own.findings import as_lines, status

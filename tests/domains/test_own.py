@@ -108,7 +108,7 @@ def test_the_account_is_complete():
     assert account["events", "no user id"] == 1
     assert account["events", "no item id"] == 1
     assert account["events", "no time"] == 2
-    assert account["events", "duplicate"] >= 2
+    assert account["events", "repeats"] >= 2
     assert account["items", "duplicate id"] == 1
     assert account["items", "not in the file"] == 3
     assert account["items", "w: not a number"] == 10 + 1 - 1
@@ -130,8 +130,9 @@ def test_settings_that_do_not_go_together_and_missing_files_are_named(tmp_path):
         ({"events": {"user_id": "a", "item_id": "b"}, "like_from": None}, "set split: random"),
         ({"items": None}, "columns of items"),
         ({"events": {"user_id": "a", "item_id": "b", "timestamp": "t"}}, "needs events.rating"),
-        ({"events": {"user_id": "a", "item_id": "b", "timestamp": "t", "rating": "r",
-                     "numeric": ["split"]}}, "'split' of events has a meaning"),
+        ({"types": {"buy": ["buy"]}}, "types needs events.type"),
+        ({"events": {"user_id": "a", "item_id": "b", "timestamp": "t", "time_unit": "days",
+                     "rating": "r"}}, "time_unit is iso, s, ms, us, ns or a format"),
     ):  # fmt: skip
         with pytest.raises(ValidationError, match=message):
             settings(**changes)

@@ -113,10 +113,17 @@ def test_what_a_csv_writer_wrote_is_read_back_cell_by_cell(
     writer.writerows([("user", "item", "note"), *rows])
     content = out.getvalue().encode(encoding)
     path = write(tmp_path, gzip.compress(content) if pack else content)
-    found = files.read(path).frame
-    assert list(found) == ["user", "item", "note"]
     missing = {"", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N"}
     expected = [[None if cell in missing else cell for cell in row] for row in rows]
+    expected = [
+        row for row, cells in zip(expected, rows, strict=True) if any(set(cells) - {"", "\\N"})
+    ]
+    if not expected:
+        with pytest.raises(FileError, match="no rows"):
+            files.read(path)
+        return
+    found = files.read(path).frame
+    assert list(found) == ["user", "item", "note"]
     assert [[None if pd.isna(c) else c for c in row] for row in found.to_numpy()] == expected
 
 
@@ -199,7 +206,6 @@ def test_lines_may_end_in_any_of_three_ways(tmp_path, end):
         (b",".join(b"c%d" % n for n in range(21)) + b"\n", "21 columns .limit 20."),
         (b"a,b\n" + b"1,2\n" * 30_000, "larger than 100,000 bytes"),
         (b"a,A ,a\n1,2,3\n", "two columns are called 'a'"),
-        (b"196,242,3\n186,302,3\n", "the first line holds values"),
         (packed(b"a,b\n1,2\n")[:-9], "gzip file that ends early"),
         (packed(b"a,b\n1,2\n") + b"more", "other bytes follow"),
         (packed(packed(b"a,b\n1,2\n")), "gzip within gzip"),
@@ -216,7 +222,7 @@ def test_what_is_wrong_is_named_in_one_sentence(tmp_path, content, reason):
 
 
 def test_an_unclosed_quote_over_megabytes_is_named_and_not_read_as_a_cell(tmp_path):
-    path = write(tmp_path, b'a,b\n"' + b"x,y\n" * 5_000_000)
+    path = write(tmp_path, b'a,b\n"' + b"x,y\nx\n" * 3_000_000)
     with pytest.raises(FileError, match="quote|line 2"):
         files.read(path)
 

@@ -16,13 +16,14 @@ import pandas as pd
 from mtrec.data import split as splits
 from mtrec.data.past import running
 from mtrec.data.schema import Account, Tables, require_columns
-from mtrec.own import files, values
+from mtrec.own import files, times, values
 from mtrec.own.cells import as_text
 from mtrec.own.settings import Settings as Settings  # what config looks for
 from mtrec.own.sides import number_column, side_table
 
-FILES = ("csv", "csv.gz", "parquet", "parquet.gz")
+FILES = ("csv", "csv.gz", "parquet", "parquet.gz", "jsonl", "jsonl.gz")
 OTHER = "OTHER"
+CHOSEN = "_chosen"  # a column while tables are made: the item was not only shown
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Part(Raw):
 
 
 def load_raw(folder: Path) -> Raw:
-    """Read ``events``, ``items`` and ``users`` in ``folder``, each CSV or Parquet, perhaps gzipped.
+    """Read ``events``, ``items`` and ``users`` in ``folder``: CSV, Parquet or JSON lines.
 
     Raises:
         FileError: there are no events, or a file cannot be used.
@@ -78,8 +79,9 @@ def sample_raw(raw: Raw, users: int, seed: int) -> Part:
 def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     """Make the four tables; every event is an example.
 
-    Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns by their name, and
-    ``next_<column>``; context columns count and average what came strictly before.
+    Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns and the amounts by their
+    name, types of events, and ``next_<column>``; context columns count and average what came
+    strictly before. What was only shown is an example, but no event of a history, and no next item.
 
     Raises:
         SchemaError: a column that the settings name is missing.
@@ -88,14 +90,17 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     account = Account()
     events = _in_time(_events(raw, settings, account), settings, seed, account)
     sides = {
-        name: side_table(getattr(raw, f"{name}s"), getattr(settings, f"{name}s"), name,
+        name: side_table(_side_cells(raw, settings, name), getattr(settings, f"{name}s"), name,
                          events[f"{name}_id"], account)
         for name in ("item", "user")
     }  # fmt: skip
     if isinstance(raw, Part) and raw.before is not None:
         events = events[events["timestamp"] < raw.before]
-    examples = events.drop(columns=list(settings.events.numeric)).assign(
-        next_item=events["item_id"], **_context(events, settings)
+    numeric = [settings.called(name) for name in settings.events.numeric]
+    examples = events.drop(columns=[*numeric, CHOSEN]).assign(
+        next_item=events["item_id"].where(events[CHOSEN]),
+        **_context(events, settings),
+        **_amounts(events, settings),
     )
     if settings.like_from is not None:
         like = (events["rating"] >= settings.like_from).astype("float64")
@@ -104,9 +109,13 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     for column in settings.next_of:
         require_columns(items, [column], "items")
         label = frequent(items[column], training["item_id"], settings.classes)
-        examples[f"next_{column}"] = examples["item_id"].map(label)
-    columns = [name for name in events if name not in ("split", *settings.events.binary)]
-    past = events.sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
+        examples[f"next_{column}"] = examples["next_item"].map(label)
+    labels = {settings.called(name) for name in (*settings.events.binary, *settings.types)}
+    unread = {settings.called(name) for name in settings.events.amounts} - set(numeric)
+    columns = [name for name in events if name not in {"split", CHOSEN, *labels, *unread}]
+    past = events[events[CHOSEN]].sort_values(
+        ["user_id", "timestamp"], kind="stable", ignore_index=True
+    )
     return Tables(
         sides["user"],
         sides["item"],
@@ -119,11 +128,7 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
 def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
     """Clean events with their split, in the order of time."""
     named = settings.events
-    optional = [c for c in (named.timestamp, named.rating) if c is not None]
-    require_columns(
-        raw.events, [named.user_id, named.item_id, *optional, *named.numeric, *named.binary],
-        "events",
-    )  # fmt: skip
+    require_columns(raw.events, list(named.named), "events")
     events = pd.DataFrame(
         {key: values.ids(raw.events[getattr(named, key)]) for key in ("user_id", "item_id")}
     )
@@ -133,14 +138,21 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
         events = events[events["user_id"].isin(chosen)]
     cells = raw.events.loc[events.index]
     if named.timestamp is not None:
-        events["timestamp"] = values.times(cells[named.timestamp], named.time_unit)
+        events["timestamp"] = times.times(cells[named.timestamp], named.time_unit)
     if named.rating is not None:
-        events["rating"] = number_column(cells, named.rating, "events", account)
-    for column in named.numeric:
-        events[column] = number_column(cells, column, "events", account)
+        events["rating"] = values.ratings(cells[named.rating])
+        unread = events["rating"].isna() & cells[named.rating].notna()
+        account.add("events", f"{named.rating}: not a number", "repaired", unread.sum(),
+                    len(events), "kept as missing")  # fmt: skip
+    for column in dict.fromkeys((*named.numeric, *named.amounts)):
+        events[settings.called(column)] = number_column(cells, column, "events", account)
     for column in named.binary:
-        events[column] = values.yes_or_no(cells[column])
-    events = _without_broken(events, account)
+        events[settings.called(column)] = values.yes_or_no(cells[column])
+    for label, types in settings.types.items():
+        events[label] = _is_one_of(cells[named.type], types)
+    chosen = True if named.chosen is None else values.yes_or_no(cells[named.chosen]) == 1
+    events[CHOSEN] = pd.Series(chosen, index=events.index)
+    events = _without_broken(events, settings, account)
     if events.empty:
         raise ValueError(
             "events: no row has a user, an item and a time that can be read; check the columns "
@@ -149,8 +161,26 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
     return events
 
 
-def _without_broken(events: pd.DataFrame, account: Account) -> pd.DataFrame:
-    """Events with both ids and, if they have times at all, with a time; each once."""
+def _is_one_of(cells: pd.Series, types: tuple[str, ...]) -> pd.Series:
+    """1.0 where the type of an event is one of ``types``, missing where it is not known."""
+    return cells.str.strip().isin(types).astype("float64").where(cells.notna())
+
+
+def _side_cells(raw: Raw, settings: Settings, side: str) -> pd.DataFrame:
+    """The file of items or users, or the events where these tell about them."""
+    named = getattr(settings, f"{side}s")
+    from_events = named is not None and named.of_events
+    return raw.events if from_events else getattr(raw, f"{side}s")
+
+
+def _amounts(events: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
+    """Labels log(1 + x) of amounts; what is below 0 is 0."""
+    names = [settings.called(name) for name in settings.events.amounts]
+    return {name: np.log1p(events[name].clip(lower=0)) for name in names}
+
+
+def _without_broken(events: pd.DataFrame, settings: Settings, account: Account) -> pd.DataFrame:
+    """Events with both ids and, if they have times at all, with a time."""
     for key, what in (("user_id", "no user id"), ("item_id", "no item id")):
         events = account.drop(events, events[key].isna(), "events", what, "cannot be learnt from")
     if "timestamp" in events:
@@ -158,16 +188,13 @@ def _without_broken(events: pd.DataFrame, account: Account) -> pd.DataFrame:
             events, events["timestamp"].isna(), "events", "no time",
             "missing, not readable in the unit of params.yaml, or outside 1900 to 2100",
         )  # fmt: skip
-        twice, why = (
-            ["user_id", "item_id", "timestamp"],
-            "same user, item and time: the first stays",
-        )
-    else:
-        twice, why = (
-            ["user_id", "item_id"],
-            "without times a repetition would be known: one stays",
-        )
-    return account.drop(events, events.duplicated(twice), "events", "duplicate", why)
+    same = [name for name in ("user_id", "item_id", "timestamp") if name in events]
+    twice = events.duplicated(same)
+    if settings.repeats == "collapse":
+        return account.drop(events, twice, "events", "repeats", "data.repeats: collapse")
+    account.add("events", "repeats", "kept", twice.sum(), len(events),
+                "same user, item and time (if there are times): each is an event")  # fmt: skip
+    return events
 
 
 def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Account) -> pd.DataFrame:
@@ -186,9 +213,9 @@ def _context(events: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
 
     Where the split is not in time, only training rows are counted.
     """
-    known = pd.Series(True, index=events.index)
+    known = events[CHOSEN]
     if settings.split != "temporal":
-        known = events["split"] == "train"
+        known = known & (events["split"] == "train")
     columns = {}
     for side in ("user", "item"):
         keys = events[["timestamp"]].assign(key=pd.factorize(events[f"{side}_id"])[0], one=1.0)

@@ -10,53 +10,129 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mtrec.own.table import FileError, Limits
+from mtrec.own.table import FileError, Limits, Table
 
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "\\N")
+EMPTY = ("", "\\N")  # never a value
+MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None")  # values only among codes
 FORMULA = r"^[=+\-@\t\r]."  # what spreadsheets evaluate
 NUMBER = r"^[+\-]?[0-9 .,:/]+([eE][+\-]?[0-9]+)?%?$"
+RECBOLE = re.compile(r":(token|float|token_seq|float_seq)$")
+PLAIN = str.maketrans({"ß": "ss", "ø": "o", "æ": "ae", "ł": "l", "đ": "d", "œ": "oe", "ı": "i"})
 
 
-def column_names(name: str, header: Sequence[str | None]) -> tuple[list[str], list[str]]:
-    """Plain names for a header's cells, and notes on those that changed.
+def column_names(
+    name: str, header: Sequence[str | None]
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """Plain names for a header's cells, notes on those that changed, and headers that were lost.
 
     Names are letters, digits and underscores, because they become names of layers, files and keys.
+    A name in another script is a number here; what the file calls it is kept for messages.
 
     Raises:
-        FileError: no names at all, or two columns of the same name.
+        FileError: two columns of the same name.
 
     Example:
-        >>> column_names("items.csv", ["id", "Prix (€)", None])
+        >>> column_names("items.csv", ["id", "Prix (€)", None])[:2]
         (['id', 'Prix', 'column_3'], ["column 'Prix (€)' is called Prix", 'column 3 without a name is called column_3'])
+        >>> column_names("items.csv", ["user_id:token", "标题"])[0::2]
+        (['user_id', 'column_2'], {'column_2': '标题'})
     """  # noqa: E501
-    cells = [(cell or "").strip() for cell in header]
-    if all(re.fullmatch(NUMBER, cell) for cell in cells if cell):
-        raise FileError(
-            f"{name}: the first line holds values, not column names; add a header line."
-        )
-    names, notes = [], []
+    cells = [RECBOLE.sub("", (cell or "").strip()) for cell in header]
+    twice = sorted({cell for cell in cells if cell and cells.count(cell) > 1})
+    if twice:
+        raise FileError(f"{name}: two columns are called {quote(twice[0])}; rename one.")
+    names: list[str] = []
+    notes, headers = [], {}
     for number, cell in enumerate(cells, start=1):
-        plain = unicodedata.normalize("NFKD", cell).encode("ascii", "ignore").decode()
-        plain = re.sub(r"\W+", "_", plain).strip("_")[:60]
-        if not plain or plain[0].isdigit():
-            plain = f"column_{plain or number}"
+        plain, whole = _plain(cell)
+        if not whole or not plain or plain[0].isdigit():
+            plain = f"column_{plain if whole and plain else number}"
+        if plain in names:
+            plain = f"{plain}_{number}"
         if not cell:
             notes.append(f"column {number} without a name is called {plain}")
         elif plain != cell:
             notes.append(f"column {quote(cell)} is called {plain}")
+        if not whole:
+            headers[plain] = cell
         names.append(plain)
-    twice = sorted({found for found in names if names.count(found) > 1})
-    if twice:
-        raise FileError(
-            f"{name}: two columns are called {quote(twice[0])} (letters, digits and _ count); "
-            "rename one."
+    return names, notes, headers
+
+
+def _plain(cell: str) -> tuple[str, bool]:
+    """Letters, digits and underscores of a name, and whether no letter was lost."""
+    spread = unicodedata.normalize("NFKD", cell.translate(PLAIN))
+    lost = [c for c in spread if c.isalpha() and not c.isascii()]
+    plain = spread.encode("ascii", "ignore").decode()
+    return re.sub(r"\W+", "_", plain).strip("_")[:60], not lost
+
+
+def without_words(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Cells such as ``NA`` as missing, with a note for each column that says how many.
+
+    Among codes of two letters ``NA`` is one (Namibia).
+    """
+    notes = []
+    for at, column in enumerate(table.column_names):
+        cells = table[column]
+        said = pc.fill_null(pc.is_in(cells, pa.array(MISSING)), False)
+        count = pc.sum(said).as_py() or 0
+        if not count:
+            continue
+        words = ", ".join(map(quote, pc.unique(cells.filter(said)).to_pylist()))
+        others = pc.unique(cells.filter(pc.invert(said)).drop_null()).slice(0, 1_000)
+        codes = pc.match_substring_regex(others, r"^[A-Z]{2}$")
+        if words == "'NA'" and len(others) >= 3 and pc.mean(codes).as_py() > 0.9:
+            notes.append(f"{count:,} cells of column {column} are 'NA', kept as a code like others")
+            continue
+        notes.append(
+            f"{count:,} cells of column {column} are {words}, taken as missing; write another word "
+            "if it is a value"
         )
-    return names, notes
+        table = table.set_column(at, column, pc.if_else(said, pa.scalar(None, pa.string()), cells))
+    return table, notes
 
 
 def quote(text: str) -> str:
     """A stranger's text as part of a sentence: printable, short, in quotes."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def headers(frame: pd.DataFrame) -> dict[str, str]:
+    """What columns were called in the file, where that could not be kept."""
+    found: dict[str, str] = frame.attrs.get("headers", {})
+    return found
+
+
+def shown(frame: pd.DataFrame, name: str) -> str:
+    """A column's name for a sentence, with what the file calls it.
+
+    Example:
+        >>> frame = pd.DataFrame({"column_1": ["x"]})
+        >>> frame.attrs["headers"] = {"column_1": "用户"}
+        >>> shown(frame, "column_1")
+        'column_1 (用户)'
+    """
+    real = headers(frame).get(name)
+    return f"{name} ({real})" if real else name
+
+
+def listed(frame: pd.DataFrame) -> str:
+    """The names of all columns, for a sentence."""
+    return ", ".join(shown(frame, name) for name in frame.columns)
+
+
+def samples(column: pd.Series, count: int = 3) -> str:
+    """A few distinct cells, as part of a sentence.
+
+    Example:
+        >>> samples(pd.Series(["a", None, "b", "a"]))
+        "'a', 'b'"
+    """
+    distinct = column.iloc[:1_000].dropna().unique()
+    if not len(distinct):
+        distinct = column.dropna().unique()
+    return ", ".join(quote(str(cell)) for cell in distinct[:count]) or "only empty cells"
 
 
 def check_limits(name: str, table: pa.Table, limits: Limits) -> None:
@@ -100,6 +176,18 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.where(~risky, "'" + column)
 
 
-def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Text columns as pandas ``str`` columns."""
-    return table.to_pandas(ignore_metadata=True).astype("str")
+def finish(
+    name: str, table: pa.Table, header: Sequence[str | None], notes: Sequence[str], limits: Limits
+) -> Table:
+    """What every reader does last with text columns: names, limits, words for nothing, notes.
+
+    Raises:
+        FileError: two columns of the same name, or a limit is exceeded.
+    """
+    names, renamed, lost = column_names(name, header)
+    table = table.rename_columns(names)
+    check_limits(name, table, limits)
+    table, words = without_words(table)
+    frame = table.to_pandas(ignore_metadata=True).astype("str")
+    frame.attrs["headers"] = lost
+    return Table(frame, tuple([*notes, *renamed, *words, *formula_note(table)]))

@@ -10,6 +10,7 @@ import pandas as pd
 from mtrec.config import ConfigError, experiment
 from mtrec.own.check_files import check_files, read_all
 from mtrec.own.check_tables import check_tables
+from mtrec.own.check_unused import check_unused
 from mtrec.own.findings import Finding
 
 
@@ -31,6 +32,7 @@ def check(domain: str, start: Path | None = None, now: pd.Timestamp | None = Non
     if run.domain.module == "own":
         frames, names, findings = read_all(run.raw)
         findings += check_files(frames, names, run.domain.data, now)
+        findings += check_unused(frames, names, run.domain.data, run.domain.features)
         if len(frames) < len(names) or "events" not in frames:
             return findings
     try:

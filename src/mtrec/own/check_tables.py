@@ -104,10 +104,19 @@ def _task(tables: Any, domain: Any, name: str) -> Iterator[Finding]:
         yield Finding("error", "examples", task.label,
                       f"task '{name}' has one class in the training split{only}",
                       f"Drop tasks.{name} in {YAML}, or change how its label is made.")  # fmt: skip
-    elif task.type == "binary" and not RARE <= training.mean() <= 1 - RARE:
+    elif task.type == "binary" and len(training) and not RARE <= training.mean() <= 1 - RARE:
         yield Finding("warning", "examples", task.label,
                       f"task '{name}': {training.mean():.2%} of its labels are 1",
                       "With so few of one class, expect wide intervals.")  # fmt: skip
+    if task.type == "binary" and len(training):
+        for split in ("validation", "test"):
+            known = labels[examples_table["split"] == split].dropna()
+            if len(known) and known.nunique() < 2:
+                yield Finding("warning", "examples", task.label,
+                              f"task '{name}': all labels of the {split} split are "
+                              f"{known.iloc[0]:g}",
+                              "What is learnt cannot be judged there: change the split, or drop "
+                              f"tasks.{name} in {YAML}.")  # fmt: skip
     yield from _leaks(tables, domain, name)
 
 

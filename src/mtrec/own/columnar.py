@@ -13,6 +13,7 @@ from mtrec.own.table import FileError, Limits, Table
 
 BATCH = 8192  # rows read at a time
 LIST_SEPARATOR = "|"
+EXACT = 2.0**53  # from here on neighbouring whole numbers are one float
 
 
 def parse(name: str, content: bytes, limits: Limits) -> Table:
@@ -31,10 +32,7 @@ def parse(name: str, content: bytes, limits: Limits) -> Table:
         ) from None
     if not table.num_rows:
         raise FileError(f"{name}: no rows; add rows.")
-    names, renamed = cells.column_names(name, table.column_names)
-    table = table.rename_columns(names)
-    cells.check_limits(name, table, limits)
-    return Table(cells.to_frame(table), tuple([*notes, *renamed, *cells.formula_note(table)]))
+    return cells.finish(name, table, table.column_names, notes, limits)
 
 
 def _read(name: str, content: bytes, limits: Limits) -> tuple[pa.Table, list[str]]:
@@ -94,4 +92,14 @@ def _text(column: pa.Array) -> pa.Array:
         inner = column.cast(pa.list_(pa.string()))
         return pc.binary_join(inner, LIST_SEPARATOR)
     found = column.cast(pa.string())
-    return pc.if_else(pc.is_in(found, pa.array(cells.MISSING)), None, found)
+    if pa.types.is_floating(column.type):
+        found = _whole(column, found)
+    return pc.if_else(pc.is_in(found, pa.array([*cells.EMPTY, "nan"])), None, found)
+
+
+def _whole(column: pa.Array, found: pa.Array) -> pa.Array:
+    """Whole numbers without point or exponent, as far as a float keeps them apart."""
+    exact = pc.and_(pc.less(pc.abs(column), EXACT), pc.equal(pc.floor(column), column))
+    exact = pc.fill_null(exact, False)
+    whole = pc.if_else(exact, column, 0).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(exact, whole, found)

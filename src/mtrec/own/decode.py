@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
+from itertools import islice
+
+from charset_normalizer import from_bytes
 
 from mtrec.own.table import FileError
 
@@ -13,6 +17,12 @@ BOMS = {  # the four-byte marks first: UTF-16's is the beginning of UTF-32's
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+CALLED = {
+    "cp1252": "Windows-1252", "gb18030": "GBK (GB 18030)", "big5": "Big5",
+    "shift_jis": "Shift JIS", "euc_kr": "EUC-KR", "cp1251": "Windows-1251",
+}  # fmt: skip
+LOOKED = 1 << 22  # bytes in which lines are looked for
+LINES = 300  # lines from which the encoding is guessed
 CONTROLS = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
 SPACES = bytes.maketrans(CONTROLS, b" " * len(CONTROLS))
 BINARY_SHARE = 0.01  # of control characters: a text has fewer
@@ -21,8 +31,8 @@ BINARY_SHARE = 0.01  # of control characters: a text has fewer
 def to_utf8(name: str, content: bytes) -> tuple[bytes, list[str]]:
     """UTF-8 bytes of a text, and notes on what was not plain.
 
-    UTF-8 with or without a byte-order mark, UTF-16 and UTF-32 with one; anything else is read as
-    Windows-1252, which a note says.
+    UTF-8 with or without a byte-order mark, UTF-16 and UTF-32 with one; anything else is read in
+    the frequent encoding that it seems to be in, which a note says.
 
     Raises:
         FileError: binary content.
@@ -61,10 +71,24 @@ def _transcode(name: str, content: bytes) -> tuple[bytes, list[str]]:
         return content, []
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-    try:
-        text = content.decode("cp1252").encode("utf-8")
-    except UnicodeDecodeError:
-        raise FileError(
-            f"{name}: line {line} is neither UTF-8 nor Windows-1252; save the file as UTF-8."
-        ) from None
-    return text, [f"not UTF-8 (line {line}), read as Windows-1252; look at accented letters"]
+    for encoding in [*_guessed(content), "cp1252"]:
+        try:
+            text = content.decode(encoding).encode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        called = CALLED.get(encoding, encoding)
+        return text, [f"not UTF-8 (line {line}), read as {called}; look at letters beyond a to z"]
+    raise FileError(
+        f"{name}: line {line} is neither UTF-8 nor Windows-1252; save the file as UTF-8."
+    )
+
+
+def _guessed(content: bytes) -> list[str]:
+    """The encoding that lines beyond ASCII seem to be in, if it is one of the frequent ones."""
+    lines = (line for line in content[:LOOKED].split(b"\n") if not line.isascii())
+    some = b"\n".join(islice(lines, LINES))
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", some)]
+    if runs.count(1) > len(runs) / 2:  # accents among plain letters
+        return []
+    best = from_bytes(some, cp_isolation=list(CALLED)).best()
+    return [best.encoding] if best is not None and best.encoding in CALLED else []

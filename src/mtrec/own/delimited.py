@@ -2,79 +2,157 @@
 
 from __future__ import annotations
 
-import csv
+import re
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from mtrec.own import cells
+from mtrec.own import cells, dialect
 from mtrec.own.decode import to_utf8
+from mtrec.own.dialect import COMMENT, DELIMITERS, ONE, TOTAL, Dialect
 from mtrec.own.table import FileError, Limits, Table
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-SAMPLE = 1 << 16  # bytes looked at to find the delimiter
 BLOCK = 1 << 23  # bytes that a row may not exceed
 REPORTED = 5  # ragged rows, then reading stops
+LOOKED = 200  # rows looked at for a header
+LAST = 3  # rows at the end that may be totals
 NEWLINE = b"\n"
 
 
 def parse(name: str, content: bytes, limits: Limits) -> Table:
-    """Read delimited text with a header line.
+    """Read delimited text, with a header line or without.
 
     Raises:
         FileError: binary content, one column, ragged rows, or a limit exceeded.
     """
     text, notes = to_utf8(name, content)
     text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    delimiter, width = sniff(name, text)
-    if width > limits.columns:
-        raise FileError(f"{name}: {width:,} columns (limit {limits.columns:,}); drop some.")
-    if delimiter != ",":
-        notes.append(f"delimiter: {DELIMITERS[delimiter]}")
-    table = _rows(name, text, delimiter, limits)
-    header = [table[n][0].as_py() for n in range(table.num_columns)]
-    names, renamed = cells.column_names(name, header)
-    table = table.slice(1).rename_columns(names)
+    text, delimiter, comments = _beginning(text, notes)
+    way = dialect.sniff(name, text, delimiter)
+    if way.width > limits.columns:
+        raise FileError(f"{name}: {way.width:,} columns (limit {limits.columns:,}); drop some.")
+    if way.delimiter != ",":
+        notes.append(f"delimiter: {DELIMITERS.get(way.delimiter, 'spaces')}")
+    if way.delimiter == dialect.SPACES:
+        text = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", text))
+    elif len(way.delimiter) > 1:
+        text = text.replace(way.delimiter.encode(), ONE.encode())
+    one = {dialect.SPACES: "\t", "::": ONE}.get(way.delimiter, way.delimiter)
+    way = replace(way, delimiter=one)
+    text, header = _header(name, text, way, comments, notes)
+    table = _rows(name, text, way, limits, notes)
+    if header is None:
+        header = [table[n][0].as_py() for n in range(table.num_columns)]
+        table = table.slice(1)
+    table = _without_ends(table, notes)
     if not table.num_rows:
         raise FileError(f"{name}: a header line and no rows; add rows.")
-    cells.check_limits(name, table, limits)
-    notes += [*renamed, *cells.formula_note(table)]
-    return Table(cells.to_frame(table), tuple(notes))
+    return cells.finish(name, table, header, notes, limits)
 
 
-def sniff(name: str, text: bytes) -> tuple[str, int]:
-    """The delimiter that divides the first lines most evenly, and the header's columns.
+def _beginning(text: bytes, notes: list[str]) -> tuple[bytes, str | None, list[bytes]]:
+    """Text without a line ``sep=;`` and comments at its top; the separator, and the comments."""
+    text = text.lstrip(b"\n")
+    delimiter = None
+    found = re.match(rb"\"?sep=(.)\"?\n", text, re.IGNORECASE)
+    if found:
+        delimiter = found.group(1).decode("ascii", "ignore") or None
+        text = text[found.end() :]
+    comments = []
+    while COMMENT.match(text[:100].decode("utf-8", "ignore")) and NEWLINE in text:
+        line, _, text = text.partition(NEWLINE)
+        comments.append(line)
+    return text, delimiter, comments
 
-    Raises:
-        FileError: none gives two columns.
-    """
-    lines = text[:SAMPLE].decode("utf-8", "ignore").split("\n")
-    if len(text) > SAMPLE and len(lines) > 1:
-        lines = lines[:-1]
-    best: tuple[float, int, str] = (0.0, 1, "")
-    for delimiter in DELIMITERS:
+
+def _header(
+    name: str, text: bytes, way: Dialect, comments: list[bytes], notes: list[str]
+) -> tuple[bytes, list[str | None] | None]:
+    """Text that begins with its first row or header, and the header if it is not the first row."""
+    for _ in range(way.first):
+        line, _, text = text.partition(NEWLINE)
+        while not line.strip() and NEWLINE in text:
+            line, _, text = text.partition(NEWLINE)
+        if not way.quoted or line.count(way.delimiter.encode()) != way.width - 2:
+            notes.append(f"a line above the table was left out: {_shown(line)}")
+            continue
+        short = next(iter(dialect.rows([line.decode("utf-8")], way.delimiter, True)), [])
+        row = next(iter(dialect.rows(_lines(text, 1), way.delimiter, True)), [""])
+        notes.append("the header has one name less than there are columns")
+        header: list[str | None] = [*short, None] if not row[-1] else [None, *short]
+        return text, header
+    found = dialect.rows(_lines(text, LOOKED), way.delimiter, way.quoted)
+    if comments:
+        last = comments[-1].decode("utf-8").lstrip("#% \t")
+        named = next(iter(dialect.rows([last], way.delimiter, way.quoted)), [])
+        if len(named) != way.width and way.delimiter in "\t ":
+            named = last.split()
+        if len(named) == way.width and dialect.has_header(named, found):
+            comments = comments[:-1]
+        else:
+            named = []
+        if comments:
+            notes.append(f"{len(comments)} comment lines at the top: {_shown(comments[0])}")
+        if named:
+            return text, list(named)
+    if found and len(found) > 1 and not dialect.has_header(found[0], found[1:]):
+        names: list[str | None] = [f"column_{n}" for n in range(1, way.width + 1)]
+        notes.append(f"no header line: columns are called column_1 to column_{way.width}")
+        return text, names
+    return text, None
+
+
+def _lines(text: bytes, count: int) -> list[str]:
+    return text[: dialect.SAMPLE].decode("utf-8", "ignore").split("\n", count + 1)[:count]
+
+
+def _rows(name: str, text: bytes, way: Dialect, limits: Limits, notes: list[str]) -> pa.Table:
+    """All rows as text, by the first reading of quotes that gives even rows."""
+    styles = {"": (True, False), "quotes in cells have a backslash before them": (True, True),
+              "quotes are part of cells": (False, False)}  # fmt: skip
+    if way.delimiter == ONE:
+        styles = {"": (False, False)}
+    elif way.escaped:
+        styles = dict(sorted(styles.items(), key=lambda style: not style[1][1]))
+    lines = text.count(NEWLINE) + (not text.endswith(NEWLINE))
+    failed: FileError | None = None
+    chosen: tuple[int, str, pa.Table, list[str]] | None = None
+    for note, (quoted, escaped) in styles.items():
         try:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
-        except csv.Error:
+            table, left = _read(name, text, way.delimiter, quoted, escaped, limits)
+        except FileError as error:
+            failed = failed or error
             continue
-        if not rows or len(rows[0]) < 2:
-            continue
-        even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-        best = max(best, (even, len(rows[0]), delimiter))
-    if not best[2]:
-        raise FileError(
-            f"{name}: the first line has one column; separate columns by comma, semicolon, tab or "
-            "bar."
-        )
-    return best[2], best[1]
+        if chosen is None or table.num_rows > chosen[0]:
+            chosen = (table.num_rows, note, table, left)
+        if table.num_rows + len(left) + text.count(b"\n\n") >= lines:  # no cell has a line end
+            break
+    if chosen is None:
+        assert failed is not None
+        raise failed
+    _, note, table, left = chosen
+    if note.startswith("quotes are"):
+        table = _unquoted(table)
+    notes += [note] if note else []
+    if left:
+        notes.append(f"{len(left)} lines are comments or totals and were left out: {left[0]}")
+    return table
 
 
-def _rows(name: str, text: bytes, delimiter: str, limits: Limits) -> pa.Table:
-    """All rows as text, the header among them; columns are called f0, f1, …"""
+def _read(
+    name: str, text: bytes, delimiter: str, quoted: bool, escaped: bool, limits: Limits
+) -> tuple[pa.Table, list[str]]:
+    """All rows as text, the first among them, and comments or totals that were left out."""
     ragged: list[Any] = []
+    left: list[str] = []
 
     def note(row: Any) -> str:
+        if COMMENT.match(row.text) or TOTAL.match(row.text):
+            left.append(cells.quote(row.text))
+            return "skip"
         ragged.append(row)
         return "skip" if len(ragged) < REPORTED else "error"
 
@@ -86,11 +164,16 @@ def _rows(name: str, text: bytes, delimiter: str, limits: Limits) -> pa.Table:
                 use_threads=False, block_size=BLOCK, autogenerate_column_names=True
             ),
             arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                double_quote=not escaped,
+                escape_char="\\" if escaped else False,
+                newlines_in_values=quoted,
+                invalid_row_handler=note,
             ),
             arrow_csv.ConvertOptions(
                 column_types={f"f{n}": pa.string() for n in range(limits.columns)},
-                null_values=list(cells.MISSING),
+                null_values=list(cells.EMPTY),
                 strings_can_be_null=True,
             ),
         )
@@ -99,7 +182,41 @@ def _rows(name: str, text: bytes, delimiter: str, limits: Limits) -> pa.Table:
             raise FileError(f"{name}: {_reason(str(error))}") from None
     if ragged:
         raise _ragged(name, text, delimiter, ragged)
+    return table, left
+
+
+def _without_ends(table: pa.Table, notes: list[str]) -> pa.Table:
+    """Rows without empty ones, and without totals at the end."""
+    if not table.num_rows:
+        return table
+    empty = pc.is_null(table[0])
+    for column in table.columns[1:]:
+        empty = pc.and_(empty, pc.is_null(column))
+    count = pc.sum(empty).as_py()
+    if count:
+        notes.append(f"{count:,} rows are empty and were left out")
+        table = table.filter(pc.invert(empty))
+    for _ in range(LAST):
+        last = table.slice(max(table.num_rows - 1, 0)).to_pylist()
+        first = next((str(cell) for cell in last[0].values() if cell), "") if last else ""
+        if not TOTAL.match(first) or table.num_rows < 2:
+            break
+        shown = ", ".join(cells.quote(cell) for cell in last[0].values() if cell)
+        notes.append(f"a last row of totals was left out: {shown}")
+        table = table.slice(0, table.num_rows - 1)
     return table
+
+
+def _unquoted(table: pa.Table) -> pa.Table:
+    """Cells that are whole in quotes without them."""
+    for at, column in enumerate(table.column_names):
+        bare = pc.replace_substring_regex(table[column], r'^"(.*)"$', r"\1")
+        table = table.set_column(at, column, bare)
+    return table
+
+
+def _shown(line: bytes) -> str:
+    return cells.quote(line.decode("utf-8", "ignore"))
 
 
 def _ragged(name: str, text: bytes, delimiter: str, rows: list[Any]) -> FileError:
@@ -110,10 +227,11 @@ def _ragged(name: str, text: bytes, delimiter: str, rows: list[Any]) -> FileErro
     if at >= 0:
         place = f"line {text[: at + 1].count(NEWLINE) + 1}"
     more = " or more" if len(rows) == REPORTED else ""
+    mark = {ONE: "double colon"}.get(delimiter) or DELIMITERS.get(delimiter, "space")
     return FileError(
         f"{name}: {place} has {first.actual_columns} fields, but the header has "
         f"{first.expected_columns} ({len(rows)}{more} such lines); put quotes around cells that "
-        f"hold a {DELIMITERS[delimiter]}, or mend the line."
+        f"hold a {mark}, or mend the line."
     )
 
 

@@ -11,7 +11,7 @@ import stat
 import zlib
 from pathlib import Path
 
-from mtrec.own import columnar, delimited
+from mtrec.own import columnar, delimited, jsonlines
 from mtrec.own.table import LIMITS, FileError, Limits, Table
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz")
@@ -38,7 +38,7 @@ OTHER_FORMATS = {
 
 
 def read(path: Path, limits: Limits = LIMITS) -> Table:
-    """Read a CSV or Parquet file, plain or gzipped.
+    """Read CSV in any of its dialects, JSON lines or Parquet, plain or gzipped.
 
     Raises:
         FileError: the file is not one, is not readable as a table, or exceeds a limit.
@@ -53,8 +53,11 @@ def parse(name: str, content: bytes, limits: Limits = LIMITS) -> Table:
         FileError: see :func:`read`.
     """
     content = _unpacked(name, content, limits)
-    reader = columnar if content.startswith(PARQUET) else delimited
-    return reader.parse(name, content, limits)
+    if content.startswith(PARQUET):
+        return columnar.parse(name, content, limits)
+    if jsonlines.is_json(content):
+        return jsonlines.parse(name, content, limits)
+    return delimited.parse(name, content, limits)
 
 
 def _unpacked(name: str, content: bytes, limits: Limits) -> bytes:

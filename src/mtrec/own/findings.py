@@ -11,6 +11,7 @@ import pandas as pd
 from mtrec.own.cells import quote
 
 EXAMPLES = 3  # shown per finding
+LEVELS = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        level: an ``error`` must be mended; a ``warning`` should be looked at.
+        level: an ``error`` must be mended; a ``warning`` should be looked at; a ``note`` says what
+            is not used, or how.
         file: where: a file, a table or ``params.yaml``.
         column: the column, setting or task; empty if it is the whole file.
         what: what was found and expected.
@@ -26,7 +28,7 @@ class Finding:
         mend: what to do.
     """
 
-    level: Literal["error", "warning"]
+    level: Literal["error", "warning", "note"]
     file: str
     column: str
     what: str
@@ -50,15 +52,17 @@ def examples(cells: pd.Series, bad: pd.Series | None = None) -> tuple[str, ...]:
 
 
 def as_lines(domain: str, findings: Sequence[Finding]) -> str:
-    """Errors, then warnings, for a terminal."""
+    """Errors, then warnings, then notes, for a terminal."""
     parts = []
-    for level in ("error", "warning"):
+    for level in LEVELS:
         lines = [f"  {finding.line()}" for finding in findings if finding.level == level]
         if lines:
             parts.append(
                 f"{len(lines)} {level}{'s' if len(lines) > 1 else ''}\n" + "\n".join(lines)
             )
-    return "\n\n".join(parts) or f"{domain}: nothing is wrong"
+    if not any(finding.level != "note" for finding in findings):
+        parts.insert(0, f"{domain}: nothing is wrong")
+    return "\n\n".join(parts)
 
 
 def status(findings: Sequence[Finding]) -> int:
@@ -70,6 +74,6 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Findings as a table, errors first."""
     rows = [
         (f.level, f.file, f.column, f.what, "; ".join(f.rows), f.mend)
-        for f in sorted(findings, key=lambda finding: finding.level)
+        for f in sorted(findings, key=lambda finding: LEVELS.index(finding.level))
     ]
     return pd.DataFrame(rows, columns=["level", "file", "column", "found", "examples", "mend"])

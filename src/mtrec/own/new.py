@@ -8,29 +8,37 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from mtrec.config import ConfigError, find_root, read_params
 from mtrec.domains import DOMAINS
-from mtrec.own import block, files
+from mtrec.own import block, files, jsonlines
+from mtrec.own.check_files import check_files
+from mtrec.own.check_unused import check_unused
+from mtrec.own.findings import Finding, as_lines
 from mtrec.own.inspect import Inspection, inspect
 from mtrec.own.propose import Proposal, propose
+from mtrec.own.settings import Settings
 from mtrec.paths import Paths
+from mtrec.settings import Domain
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was made: the folder of the copies, and why the proposal is as it is."""
+    """What was made: the folder of the copies, why the proposal is as it is, and what it leaves."""
 
     domain: str
     folder: Path
     inspection: Inspection
     proposal: Proposal
     notes: pd.DataFrame
+    findings: tuple[Finding, ...]
 
     def report(self) -> str:
         """Everything a reader should see in a terminal."""
@@ -40,6 +48,7 @@ class Made:
         ]
         if len(self.notes):
             parts.append("Notes\n" + _lines(self.notes))
+        parts.append(as_lines("files", self.findings))
         parts.append(
             f"Copied to {self.folder.parent.name}/{self.domain}/ and written to params.yaml: read "
             f"domains.{self.domain} there and change what is wrong.\n"
@@ -51,7 +60,7 @@ class Made:
 
 def new(
     domain: str, paths: Mapping[str, Path | None], roles: Mapping[str, str | None],
-    force: bool = False, start: Path | None = None,
+    force: bool = False, start: Path | None = None, time_unit: str | None = None,
 ) -> Made:  # fmt: skip
     """Inspect files, copy them to ``own/<domain>/`` and write a block into ``params.yaml``.
 
@@ -60,9 +69,11 @@ def new(
     Args:
         domain: name of the new domain.
         paths: ``events``, and perhaps ``items`` and ``users``.
-        roles: columns of events named for ``user_id``, ``item_id``, ``timestamp``, ``rating``.
+        roles: columns of events named for ``user_id``, ``item_id``, ``timestamp``, ``rating``;
+            ``-`` for none.
         force: replace a domain of that name that was made this way.
         start: a folder in the repository (default: the working folder).
+        time_unit: how times are to be read, if it is not to be found out.
 
     Raises:
         ConfigError: the name cannot be used, or ``params.yaml`` is wrong.
@@ -75,8 +86,11 @@ def new(
     contents = {table: files.raw_bytes(path) for table, path in given.items()}
     tables = {table: files.parse(given[table].name, content) for table, content in contents.items()}
     frames = {table: found.frame for table, found in tables.items()}
-    inspection = inspect(frames, dict(roles))
+    inspection = inspect(frames, dict(roles), time_unit)
     proposal = propose(domain, frames, inspection)
+    findings = _findings(
+        domain, proposal, frames, {name: path.name for name, path in given.items()}
+    )
     params = root / "params.yaml"
     text = params.read_bytes().decode("utf-8")
     if force:
@@ -85,7 +99,20 @@ def new(
         block.replace(params, block.insert(text, proposal.block))
     notes = [(table, note) for table, found in tables.items() for note in found.notes]
     notes += [("proposal", note) for note in proposal.notes]
-    return Made(domain, folder, inspection, proposal, pd.DataFrame(notes, columns=["file", "note"]))
+    table = pd.DataFrame(notes, columns=["file", "note"])
+    return Made(domain, folder, inspection, proposal, table, findings)
+
+
+def _findings(
+    domain: str, proposal: Proposal, frames: Mapping[str, pd.DataFrame], names: Mapping[str, str]
+) -> tuple[Finding, ...]:
+    """What ``mtrec check`` will say about the files."""
+    block = yaml.safe_load("domains:\n" + proposal.block)["domains"][domain]
+    made = Domain.model_validate(block)
+    data = Settings.model_validate(block["data"])
+    now = pd.Timestamp(datetime.now(UTC).replace(tzinfo=None))
+    found = [*check_files(frames, names, data, now)]
+    return (*found, *check_unused(frames, names, data, made.features))
 
 
 def _check_name(domain: str, root: Path, folder: Path, force: bool) -> None:
@@ -156,12 +183,14 @@ class _Copies:
 
 
 def _suffix(content: bytes) -> str:
-    """``csv`` or ``parquet``, perhaps with ``.gz``, by what the bytes are."""
+    """``csv``, ``jsonl`` or ``parquet``, perhaps with ``.gz``, by what the bytes are."""
     packed = content.startswith(files.GZIP)
     inner = content
     if packed:
         inner = files.unpack_start(content, len(files.PARQUET))
     kind = "parquet" if inner.startswith(files.PARQUET) else "csv"
+    if kind == "csv" and jsonlines.is_json(files.unpack_start(content, 1_000) if packed else inner):
+        kind = "jsonl"
     return f"{kind}.gz" if packed else kind
 
 

@@ -2,97 +2,110 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from mtrec.own import values
-from mtrec.own.cells import quote
+from mtrec.own import clock, field, unnamed, values
+from mtrec.own.cells import headers, listed, samples
 from mtrec.own.columns import Column, sample
 from mtrec.own.table import FileError
 
-# fmt: off
-NAMES: dict[str, tuple[str, ...]] = {  # compared without case and punctuation, the likeliest first
-    "user_id": (
-        "userid", "user", "uid", "customerid", "customer", "clientid", "client", "memberid",
-        "member", "visitorid", "visitor", "householdid", "household", "accountid",
-        "account", "reviewerid", "reviewer", "personid", "person", "playerid", "player",
-        "subscriberid", "studentid", "student", "usersid",
-    ),
-    "item_id": (
-        "itemid", "item", "productid", "product", "sku", "asin", "movieid", "movie",
-        "filmid", "film", "articleid", "article", "bookid", "book", "isbn", "trackid",
-        "track", "songid", "song", "courseid", "course", "gameid", "game", "videoid",
-        "video", "contentid", "content", "listingid", "businessid", "business", "newsid",
-        "restaurantid", "restaurant",
-    ),
-    "timestamp": (
-        "timestamp", "time", "datetime", "date", "ts", "createdat", "created", "eventtime",
-        "eventdate", "when", "purchasedat", "orderdate", "unixreviewtime", "ratedat",
-        "visitedat", "watchedat", "invoicedate",
-    ),
-    "rating": (
-        "rating", "stars", "star", "score", "ratings", "reviewscore", "overall", "value",
-        "grade",
-    ),
-}
-# fmt: on
-FLAGS = {role: "--" + role.replace("_", "-") for role in NAMES}
-TIME_NAME = re.compile(r"time|date|stamp|when|_at$|_on$|(^|_)ts$|(^|_)day$", re.IGNORECASE)
 OVERLAP = 0.5  # share of ids found in the other file's column
+NONE = "-"  # named instead of a column: there is none
 
 
 def event_roles(
-    events: pd.DataFrame, frames: Mapping[str, pd.DataFrame], named: Mapping[str, str]
-) -> list[Column]:
+    events: pd.DataFrame, frames: Mapping[str, pd.DataFrame], named: Mapping[str, str],
+    time_unit: str | None = None,
+) -> list[Column]:  # fmt: skip
     """Columns of events that play a role, user and item first.
 
     Args:
         events: text cells.
         frames: the other files, whose ids events refer to.
-        named: columns that the user named, by role.
+        named: columns that the user named, by role; ``-`` for a role that no column plays.
+        time_unit: how times are to be read, if the user said so.
 
     Raises:
-        FileError: a named column does not exist or cannot play its role, or there is no user or
-            no item.
+        FileError: a named column does not exist or cannot play its role, there is no user or no
+            item, or a column is called a time or a rating and cannot be read as one.
     """
-    for role, name in named.items():
-        if name not in events:
-            raise FileError(
-                f"events: {FLAGS[role]} names column '{name}', which does not exist (found: "
-                f"{', '.join(events.columns)}); name one of these."
-            )
-    twice = [name for name in named.values() if list(named.values()).count(name) > 1]
-    if twice:
-        raise FileError(f"events: column '{twice[0]}' is named for two roles; name two columns.")
+    wanted = _wanted(events, named)
+    usual = {
+        role: name
+        for role, name in unnamed.guess(events, frames).items()
+        if role not in named and name not in wanted.values()
+    }
     found: dict[str, Column] = {}
-    for role in NAMES:
+    for role in field.NAMES:
         free = [c for c in events if c not in {f.name for f in found.values()}]
-        free = [c for c in free if c not in named.values() or named.get(role) == c]
-        column = _find(role, events, free, frames, named)
+        kept = {*wanted.values(), *usual.values()}
+        free = [c for c in free if c not in kept]
+        column = None
+        if role in wanted:
+            column = _named(role, events[wanted[role]], time_unit)
+        elif named.get(role) == NONE:
+            continue
+        elif role in usual:
+            column = _usual(role, events[usual[role]])
+        elif role == "timestamp":
+            sides = {"user": found["user_id"].name, "item": found["item_id"].name}
+            column = clock.find(events, free, sides, time_unit)
+        elif role == "rating":
+            column = _rating(events, free)
+        else:
+            column = _side(role, events, free, frames)
         if column is not None:
             found[role] = column
-        elif role in ("user_id", "item_id"):
-            raise FileError(
-                f"events: no column looks like the {role.replace('_', ' ')} (found: "
-                f"{', '.join(events.columns)}); name it with {FLAGS[role]} COLUMN."
-            )
     return list(found.values())
 
 
-def _find(
-    role: str, events: pd.DataFrame, free: list[str], frames: Mapping[str, pd.DataFrame],
-    named: Mapping[str, str],
-) -> Column | None:  # fmt: skip
-    if role in named:
-        return _checked(role, events[named[role]], f"named with {FLAGS[role]}")
-    for name in _by_name(free, NAMES[role]):
-        if role not in ("timestamp", "rating") or _fits(role, events[name]):
-            return _checked(role, events[name], "by its name")
-    table = {"user_id": "users", "item_id": "items"}.get(role)
-    if table is not None and table in frames:
+def _wanted(events: pd.DataFrame, named: Mapping[str, str]) -> dict[str, str]:
+    """Columns by role that the user named."""
+    real = {name: column for column, name in headers(events).items()}
+    wanted = {role: real.get(name, name) for role, name in named.items() if name != NONE}
+    for role, name in wanted.items():
+        if name not in events:
+            raise FileError(
+                f"events: {field.FLAGS[role]} names column '{name}', which does not exist (found: "
+                f"{listed(events)}); name one of these."
+            )
+    twice = [name for name in wanted.values() if list(wanted.values()).count(name) > 1]
+    if twice:
+        raise FileError(f"events: column '{twice[0]}' is named for two roles; name two columns.")
+    return wanted
+
+
+def _named(role: str, cells: pd.Series, time_unit: str | None) -> Column:
+    reason = f"named with {field.FLAGS[role]}"
+    if role == "timestamp":
+        return clock.column(cells, reason, time_unit)
+    if role == "rating":
+        found = values.ratings(sample(cells))
+        if _share(found, cells) < values.MOSTLY:
+            raise _no_rating(cells)
+        return _rated(cells, found, reason)
+    return _ids(role, cells, reason)
+
+
+def _usual(role: str, cells: pd.Series) -> Column:
+    """A column of a file without header, by its place."""
+    reason = f"no header, by its place and cells; {field.FLAGS[role]} names another"
+    if role == "rating":
+        return _rated(cells, values.ratings(sample(cells)), reason)
+    return _ids(role, cells, reason)
+
+
+def _side(
+    role: str, events: pd.DataFrame, free: list[str], frames: Mapping[str, pd.DataFrame]
+) -> Column:
+    """The column of users or items: by its name, or because another file holds its ids."""
+    for name in field.known(_called(events, free), role):
+        return _ids(role, events[name], "by its name")
+    table = {"user_id": "users", "item_id": "items"}[role]
+    if table in frames:
         other_file = frames[table]
         keys = [c for c in other_file if other_file[c].nunique() >= values.MOSTLY * len(other_file)]
         share, name, other = max(
@@ -101,66 +114,98 @@ def _find(
             default=(0.0, "", ""),
         )
         if share >= OVERLAP:
-            return Column(name, role, f"{share:.0%} of its values are in {table}, column {other}")
-    if role == "timestamp":
-        for name in free:
-            unit = values.time_unit(events[name])
-            if unit == "iso" or (unit and TIME_NAME.search(name)):
-                return _checked(role, events[name], "its cells are times")
-    return None
-
-
-def _by_name(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in columns}
-    return [plain[name] for name in names if name in plain]
-
-
-def _fits(role: str, column: pd.Series) -> bool:
-    if role == "timestamp":
-        return values.time_unit(column) is not None
-    found = values.numbers(sample(column))
-    return bool(found.notna().mean() > 0 and _share(found, column) >= values.MOSTLY) and (
-        found.nunique() > 2
+            reason = f"{share:.0%} of its values are in {table}, column {other}"
+            return _ids(role, events[name], reason)
+    shown = "; ".join(f"{name}: {samples(events[name], 2)}" for name in events.columns[:12])
+    header = "there is no header line, and " if unnamed.is_unnamed(events) else ""
+    raise FileError(
+        f"events: {header}no column looks like the {role.replace('_', ' ')} (found: "
+        f"{listed(events)}; for example {shown}); name it with "
+        f"{field.FLAGS[role]} COLUMN."
     )
 
 
-def _checked(role: str, column: pd.Series, reason: str) -> Column:
-    name = str(column.name)
-    if role == "timestamp":
-        unit = values.time_unit(column)
-        if unit is None:
-            raise FileError(
-                f"events: column '{name}' does not hold times (for example "
-                f"{_examples(column)}); write ISO 8601 or epoch seconds, or name another with "
-                "--timestamp."
-            )
-        what = "ISO 8601" if unit == "iso" else f"epoch in {unit}"
-        return Column(name, role, f"{reason}; {what}, read as UTC", unit)
-    if role == "rating":
-        found = values.numbers(sample(column))
-        if _share(found, column) < values.MOSTLY:
-            raise FileError(
-                f"events: column '{name}' does not hold numbers (for example "
-                f"{_examples(column)}); write numbers, or name another with --rating."
-            )
-        reason += f"; {found.nunique():,} values from {found.min():g} to {found.max():g}"
-    else:
-        known = values.ids(column)
-        reason += f"; {known.nunique():,} distinct, {known.isna().mean():.1%} missing"
-    return Column(name, role, reason)
+def _called(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
+    """Columns, each with what the file calls it."""
+    real = headers(frame)
+    return {column: real.get(column, column) for column in columns}
+
+
+def _ids(role: str, cells: pd.Series, reason: str) -> Column:
+    known = values.ids(cells)
+    rounded = cells[values.rounded(cells)]
+    if len(rounded):
+        raise FileError(
+            f"events: column '{cells.name}' holds ids that were rounded (for example "
+            f"{samples(rounded)}), so that several became one; write the file again with ids as "
+            "text, not as numbers."
+        )
+    reason += f"; {known.nunique():,} distinct, {known.isna().mean():.1%} missing"
+    stored = int((known != cells.str.strip()).sum() - known.isna().sum())
+    if stored > 0:
+        reason += f", {stored:,} without the .0 that they are written with"
+    return Column(str(cells.name), role, reason, samples=samples(cells))
+
+
+def _rating(events: pd.DataFrame, free: list[str]) -> Column | None:
+    """The column that is called a rating and holds at least two numbers."""
+    for name in field.rated(_called(events, free)):
+        cells = events[name]
+        found = values.ratings(sample(cells))
+        if _share(found, cells) < values.MOSTLY:
+            if field.plain(name) in field.WEAK or not cells.notna().any():
+                continue
+            raise _no_rating(cells)
+        if found.nunique() > 1:
+            return _rated(cells, found, "by its name")
+    return None
+
+
+def _rated(cells: pd.Series, found: pd.Series, reason: str) -> Column:
+    reason += f"; {found.nunique():,} values from {found.min():g} to {found.max():g}"
+    return Column(str(cells.name), "rating", reason, samples=samples(cells))
+
+
+def _no_rating(cells: pd.Series) -> FileError:
+    unread = cells[values.ratings(cells).isna() & cells.notna()]
+    what = "does not hold numbers"
+    if values.thousands(unread):
+        what = "holds numbers that may have decimals or thousands after the comma"
+    return FileError(
+        f"events: column '{cells.name}' {what} (for example {samples(unread)}); write plain "
+        "numbers such as 4.25, name another with --rating COLUMN, or take none with --rating -."
+    )
 
 
 def key_column(frame: pd.DataFrame, table: str, role: str, events: pd.Series, own: str) -> Column:
-    """The column of a side's file that events refer to: the one with most of their ids."""
-    preferred = [*_by_name(frame.columns, [own.lower(), *NAMES[role], "id"]), *frame.columns]
-    shares = {name: _overlap(events, frame[name]) for name in dict.fromkeys(preferred)}
+    """The column of a side's file that events refer to: the one with most of their ids.
+
+    Raises:
+        FileError: no column holds any of them.
+    """
+    usual = {field.plain(name): column for column, name in _called(frame, frame).items()}
+    preferred = [usual[n] for n in (field.plain(own), *field.NAMES[role], "id") if n in usual]
+    shares = {
+        name: _overlap(events, frame[name]) for name in dict.fromkeys([*preferred, *frame.columns])
+    }
     name = max(shares, key=lambda column: shares[column])
     if shares[name] == 0:
+        for other in shares:
+            pair = values.lost_zeros(frame[other], events) or values.lost_zeros(
+                events, frame[other]
+            )
+            if pair:
+                raise FileError(
+                    f"{table}: ids lost their leading zeros in column '{other}' or in events, "
+                    f"column '{own}' ({pair[0]!r} for {pair[1]!r}); save that file again with "
+                    "ids as text."
+                )
         raise FileError(
             f"{table}: no column holds the ids of events, column '{own}' (for example "
-            f"{_examples(events)}); check that the files belong together."
+            f"{samples(events)}); check that the files belong together."
         )
-    return Column(name, role, f"{shares[name]:.0%} of the ids in events, column {own}, are there")
+    reason = f"{shares[name]:.0%} of the ids in events, column {own}, are there"
+    return Column(name, role, reason, samples=samples(frame[name]))
 
 
 def _share(found: pd.Series, column: pd.Series) -> float:
@@ -172,7 +217,3 @@ def _overlap(events: pd.Series, other: pd.Series) -> float:
     """Share of the distinct ids of ``events`` that ``other`` holds."""
     mine, theirs = (pd.Index(values.ids(c).dropna().unique()) for c in (events, other))
     return float(np.mean(mine.isin(theirs))) if len(mine) else 0.0
-
-
-def _examples(column: pd.Series) -> str:
-    return ", ".join(quote(cell) for cell in column.dropna().unique()[:3]) or "only empty cells"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.data.schema import Account, require_columns
-from mtrec.own import values
+from mtrec.own import lists, values
 
 TAKEN = ("user_id", "item_id", "text")  # names that tables give a meaning of their own
 
@@ -19,7 +20,8 @@ def side_table(
     """One row per item or user that the file or the events name, in the order of ids.
 
     Args:
-        cells: the file's columns as text; no column at all if there is no file.
+        cells: the file's columns as text; no column at all if there is no file. Those of the
+            events, if the settings say that these tell about the side.
         settings: :class:`mtrec.domains.own.SideColumns`, or None if there is no file.
         side: ``item`` or ``user``.
         seen: ids that the events name.
@@ -35,6 +37,8 @@ def side_table(
         account.add(table, "from events", "derived", len(named), len(named),
                     "no file: known by their ids alone")  # fmt: skip
         return named.to_frame()
+    if settings.of_events:
+        cells = from_events(cells, settings.id, settings.of_events)
     require_columns(cells, [settings.id, *settings.numeric, *settings.multi], table)
     cells = cells.assign(**{settings.id: values.ids(cells[settings.id])})
     bad = cells[settings.id].isna()
@@ -45,21 +49,40 @@ def side_table(
     account.add(table, "not in the file", "derived", len(unknown), len(cells) + len(unknown),
                 "named by events alone: kept, with every feature missing")  # fmt: skip
     wanted = cells.columns.drop([settings.id, *settings.numeric, *settings.multi])
-    found = cells[wanted.drop([name for name in TAKEN if name in wanted])].copy()
+    found = cells[wanted].rename(columns=lambda name: side_name(name, side))
     found.insert(0, key, cells[settings.id])
     for column in settings.numeric:
-        found[column] = number_column(cells, column, table, account)
-    for column, separator in settings.multi.items():
-        found[column] = values.lists(cells[column], separator)
+        found[side_name(column, side)] = number_column(cells, column, table, account)
+    multi = [side_name(column, side) for column in settings.multi]
+    for column, (source, separator) in zip(multi, settings.multi.items(), strict=True):
+        found[column] = lists.lists(cells[source], separator)
     if settings.text:
         found["text"] = values.fill(settings.text, cells)
         empty = found["text"].isna()
         account.add(table, "no text", "kept", empty.sum(), len(found),
                     "the language model says nothing about them")  # fmt: skip
     whole = pd.concat([found, unknown.to_frame()], ignore_index=True).sort_values(key)
-    for column in settings.multi:
+    for column in multi:
         whole[column] = whole[column].map(lambda v: v if isinstance(v, list) else [])
     return whole.reset_index(drop=True)
+
+
+def side_name(name: str, side: str) -> str:
+    """What a column of items or users is called in the tables; some names mean something there."""
+    return f"{name}_of_{side}" if name in TAKEN else name
+
+
+def from_events(events: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """One row per id with its first known cells, from events that repeat them.
+
+    Example:
+        >>> wide = pd.DataFrame({"film": ["a", "b", "a"], "title": [None, "B", "A"]}, dtype="str")
+        >>> from_events(wide, "film", ["title"]).to_dict("list")
+        {'film': ['a', 'b'], 'title': ['A', 'B']}
+    """
+    require_columns(events, [key, *columns], "events")
+    ids = values.ids(events[key]).rename(key)
+    return events[list(columns)].groupby(ids, sort=True).first().reset_index()
 
 
 def number_column(cells: pd.DataFrame, column: str, table: str, account: Account) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Text cells -> ids, numbers, yes or no, lists and times; what does not fit is missing."""
+"""Text cells -> ids, numbers, yes or no, and texts; what does not fit is missing."""
 
 from __future__ import annotations
 
@@ -7,45 +7,136 @@ import re
 import numpy as np
 import pandas as pd
 
-UNITS = {"s": 1_000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}  # milliseconds per unit
-EARLIEST, LATEST = pd.Timestamp(1900, 1, 1), pd.Timestamp(2100, 1, 1)
 YES, NO = ("1", "1.0", "true", "t", "yes", "y"), ("0", "0.0", "false", "f", "no", "n")
+STORED = r"^-?[0-9]+\.0+$"  # a whole number that was a float in between
+DECIMALS = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
+ROUNDED = r"[0-9](?:\.[0-9]+)?[eE]\+[0-9]{1,3}"
+SIGNS = r"^[€$£¥₹]\s*|\s*[€$£¥₹%]$"
+THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?"
+RATED = (  # "4 stars", "4/5", "4 out of 5"
+    r"^(?P<number>[+-]?[0-9]+(?:[.,][0-9]+)?)\s*(?:stars?|★|points?|pts?|"
+    r"(?:/|out of|of|von|sur|de)\s*(?P<scale>[0-9]+)(?:\s*stars?)?)$"
+)
 MOSTLY = 0.95  # share of known cells that must fit for a column to be of a kind
 
 
 def ids(column: pd.Series) -> pd.Series:
-    """Ids without surrounding spaces; whole numbers lose a trailing ``.0``, all or none.
+    """Ids without surrounding spaces; a whole number loses a trailing ``.0``, cell by cell.
+
+    Where some cell has other decimals (versions such as ``1.5``), ``1.0`` is left as it is.
 
     Example:
-        >>> ids(pd.Series(["12.0", " 7", None])).tolist()
-        ['12', '7', nan]
-        >>> ids(pd.Series(["12.0", "a"])).tolist()
-        ['12.0', 'a']
+        >>> ids(pd.Series(["12.0", " 7", "G2", None])).tolist()
+        ['12', '7', 'G2', nan]
+        >>> ids(pd.Series(["1.0", "1.5"])).tolist()
+        ['1.0', '1.5']
     """
     found = column.astype("str").str.strip()
     found = found.where(found != "")
-    if found.str.fullmatch(r"-?[0-9]+(\.0+)?", na=True).all():
-        found = found.str.replace(r"\.0+$", "", regex=True)
+    stored = found.str.contains(STORED, regex=True, na=False)
+    if stored.any() and not found.str.contains(DECIMALS, regex=True, na=False).any():
+        found = found.where(~stored, found.str.replace(r"\.0+$", "", regex=True))
     return found
 
 
+def rounded(column: pd.Series) -> pd.Series:
+    """Which ids were stored as numbers too long to be kept whole, so that several became one.
+
+    Example:
+        >>> rounded(pd.Series(["9.78E+12", "978", "12e4"])).tolist()
+        [True, False, False]
+    """
+    return column.astype("str").str.strip().str.fullmatch(ROUNDED, na=False)
+
+
+def lost_zeros(short: pd.Series, full: pd.Series) -> tuple[str, str] | None:
+    """An id of ``short`` and the one of ``full`` that it was before it lost its leading zeros.
+
+    Example:
+        >>> lost_zeros(pd.Series(["66", "7"]), pd.Series(["066", "8"]))
+        ('66', '066')
+    """
+    padded = ids(full).dropna().drop_duplicates()
+    padded = padded[padded.str.match(r"0[0-9]")]
+    bare = dict(zip(padded.str.lstrip("0"), padded, strict=True))
+    known = ids(short).dropna().drop_duplicates()
+    lost = known[known.isin(list(bare)) & ~known.isin(padded)]
+    return (lost.iloc[0], bare[lost.iloc[0]]) if len(lost) else None
+
+
 def numbers(column: pd.Series) -> pd.Series:
-    """Numbers as float64; decimal commas are understood if no cell has a point.
+    """Numbers as float64; a currency or percent sign is left out.
+
+    Decimal commas are understood if no cell has a point, commas between thousands if a cell has a
+    point or several commas. ``4,250`` may be either, so it is no number.
 
     Example:
         >>> numbers(pd.Series(["1.5", "x", None])).tolist()
         [1.5, nan, nan]
         >>> numbers(pd.Series(["1,5", "20,25"])).tolist()
         [1.5, 20.25]
+        >>> numbers(pd.Series(["$1,250.50", "$3"])).tolist(), numbers(pd.Series(["4,250"])).tolist()
+        ([1250.5, 3.0], [nan])
     """
     cells = column.astype("str").str.strip()
+    if cells.str.contains(SIGNS, regex=True, na=False).any():
+        cells = cells.str.replace(SIGNS, "", regex=True)
     commas = cells.str.contains(",", regex=False, na=False)
     if commas.any():
-        decimal = cells.str.fullmatch(r"[+-]?[0-9]+(,[0-9]+)?", na=True).mean() >= MOSTLY
-        thousands = cells[commas].str.fullmatch(r"[+-]?[0-9]{1,3}(,[0-9]{3})+").all()
-        if decimal and not thousands:
-            cells = cells.str.replace(",", ".", regex=False)
+        cells = _with_points(cells, cells[commas])
     return pd.to_numeric(cells.astype("object"), errors="coerce").astype("float64")
+
+
+def _with_points(cells: pd.Series, marked: pd.Series) -> pd.Series:
+    """Cells with a decimal point if it is clear what commas (in those ``marked``) stand for."""
+    points = cells.str.contains(".", regex=False, na=False).any()
+    if marked.str.fullmatch(THOUSANDS).all():
+        clear = points or (marked.str.count(",") > 1).any()
+        return cells.str.replace(",", "", regex=False) if clear else cells
+    if points and marked.str.fullmatch(r"[+-]?[0-9]{1,3}(\.[0-9]{3})*,[0-9]+").all():
+        if not cells.drop(marked.index).str.contains(r"\.[0-9]{0,2}$", regex=True).any():
+            return cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    elif cells.str.fullmatch(r"[+-]?[0-9]+(,[0-9]+)?", na=True).mean() >= MOSTLY:
+        return cells.str.replace(",", ".", regex=False)
+    return cells
+
+
+def thousands(column: pd.Series) -> bool:
+    """Whether numbers have a comma that may stand before decimals or before thousands.
+
+    Example:
+        >>> thousands(pd.Series(["4,250", "3"])), thousands(pd.Series(["4,25"]))
+        (True, False)
+    """
+    cells = column.dropna().str.strip()
+    marked = cells[cells.str.contains(",", regex=False)]
+    return (
+        len(marked) > 0
+        and bool(marked.str.fullmatch(r"[+-]?[0-9]{1,3},[0-9]{3}").all())
+        and bool(cells.str.fullmatch(r"[+-]?[0-9,.]+").mean() >= MOSTLY)
+    )
+
+
+def ratings(column: pd.Series) -> pd.Series:
+    """Ratings as float64: numbers, or numbers followed by one and the same unit or scale.
+
+    Example:
+        >>> ratings(pd.Series(["4 stars", "1 star", "bad"])).tolist()
+        [4.0, 1.0, nan]
+        >>> ratings(pd.Series(["4/5", "2.5/5"])).tolist()
+        [4.0, 2.5]
+    """
+    found = numbers(column)
+    if found.notna().sum() >= MOSTLY * column.notna().sum():
+        return found
+    said = yes_or_no(column)
+    if said.notna().sum() >= MOSTLY * column.notna().sum():
+        return said
+    parts = column.astype("str").str.strip().str.lower().str.extract(RATED)
+    scales = parts["scale"].dropna()
+    if scales.nunique() > 1 or len(scales) not in (0, parts["number"].notna().sum()):
+        return found
+    return numbers(parts["number"])
 
 
 def yes_or_no(column: pd.Series) -> pd.Series:
@@ -54,66 +145,6 @@ def yes_or_no(column: pd.Series) -> pd.Series:
     return pd.Series(
         np.select([cells.isin(YES), cells.isin(NO)], [1.0, 0.0], np.nan), index=column.index
     )
-
-
-def lists(column: pd.Series, separator: str) -> pd.Series:
-    """Sorted distinct parts of each cell; a missing cell is an empty list.
-
-    Each distinct cell is divided once and rows share the result.
-    """
-    distinct = column.dropna().unique()
-    parts = {cell: sorted({p for p in map(str.strip, cell.split(separator)) if p})
-             for cell in distinct}  # fmt: skip
-    empty: list[str] = []
-    return column.astype("object").map(lambda cell: parts.get(cell, empty)).astype("object")
-
-
-def times(column: pd.Series, unit: str) -> pd.Series:
-    """Times in UTC as ``datetime64[ms]``, missing outside 1900 to 2100.
-
-    Args:
-        column: text cells.
-        unit: ``iso`` (a time without a zone is in UTC) or what an epoch number counts: ``s``,
-            ``ms``, ``us``, ``ns``.
-    """
-    if unit == "iso":
-        digits = column.where(column.str.contains(r"^\s*[0-9]{4}", na=False))  # not "now"
-        found = pd.to_datetime(digits, format="ISO8601", utc=True, errors="coerce")
-        found = found.dt.tz_localize(None)
-    else:
-        epoch = pd.Timestamp(0)
-        low, high = ((end - epoch) / pd.Timedelta("1ms") for end in (EARLIEST, LATEST))
-        milliseconds = np.floor(numbers(column) * UNITS[unit] + 1e-6)
-        found = pd.to_datetime(milliseconds.where(milliseconds.between(low, high)), unit="ms")
-    return found.where((found >= EARLIEST) & (found < LATEST)).astype("datetime64[ms]")
-
-
-def time_unit(column: pd.Series) -> str | None:
-    """What the cells of a time column count, or None if they are no times.
-
-    Example:
-        >>> time_unit(pd.Series(["881250949", "891717742"]))
-        's'
-        >>> time_unit(pd.Series(["2024-05-01T10:00:00+02:00", "2024-05-02"]))
-        'iso'
-        >>> time_unit(pd.Series(["5", "3"])) is None
-        True
-    """
-    known = column.dropna()
-    if known.empty:
-        return None
-    if len(known) > 10_000:
-        known = known.iloc[:: len(known) // 10_000]
-    if known.str.contains(r"[-T:]", regex=True).mean() >= MOSTLY:
-        return "iso" if times(known, "iso").notna().mean() >= MOSTLY else None
-    found = numbers(known)
-    if found.notna().mean() < MOSTLY:
-        return None
-    size = float(found.abs().median())
-    for unit, low in (("s", 1e8), ("ms", 1e11), ("us", 1e14), ("ns", 1e17)):
-        if low <= size < low * 1e3:
-            return unit
-    return None
 
 
 def fill(template: str, frame: pd.DataFrame) -> pd.Series:
