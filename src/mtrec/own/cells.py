@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mtrec.own import impressions
 from mtrec.own.table import FileError, Limits, Table
 
 EMPTY = ("", "\\N")  # never a value
@@ -188,6 +189,7 @@ def finish(
     table = table.rename_columns(names)
     check_limits(name, table, limits)
     table, words = without_words(table)
+    table, spread = impressions.spread(name, table, limits)
     frame = table.to_pandas(ignore_metadata=True).astype("str")
     frame.attrs["headers"] = lost
-    return Table(frame, tuple([*notes, *renamed, *words, *formula_note(table)]))
+    return Table(frame, tuple([*notes, *renamed, *words, *spread, *formula_note(table)]))

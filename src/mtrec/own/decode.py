@@ -24,7 +24,7 @@ CALLED = {
 LOOKED = 1 << 22  # bytes in which lines are looked for
 LINES = 300  # lines from which the encoding is guessed
 CONTROLS = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
-SPACES = bytes.maketrans(CONTROLS, b" " * len(CONTROLS))
+MARK = b"\x01"
 BINARY_SHARE = 0.01  # of control characters: a text has fewer
 
 
@@ -44,12 +44,15 @@ def to_utf8(name: str, content: bytes) -> tuple[bytes, list[str]]:
             f"{name}: line {line} holds a NUL byte; it is binary or UTF-16 without a byte-order "
             "mark: save it as UTF-8."
         )
-    controls = len(text) - len(text.translate(None, CONTROLS))
+    marks = CONTROLS
+    if text.count(MARK) > text.count(b"\n"):  # it divides columns
+        marks = marks.replace(MARK, b"")
+    controls = len(text) - len(text.translate(None, marks))
     if controls > BINARY_SHARE * len(text):
         raise FileError(f"{name}: a binary file; save the table as CSV or Parquet.")
     if controls:
         notes.append(f"{controls} control characters were replaced by spaces")
-        text = text.translate(SPACES)
+        text = text.translate(bytes.maketrans(marks, b" " * len(marks)))
     return text, notes
 
 

@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from mtrec.own import cells, dialect
+from mtrec.own import cells, dialect, header
 from mtrec.own.decode import to_utf8
 from mtrec.own.dialect import COMMENT, DELIMITERS, ONE, TOTAL, Dialect
 from mtrec.own.table import FileError, Limits, Table
 
 BLOCK = 1 << 23  # bytes that a row may not exceed
 REPORTED = 5  # ragged rows, then reading stops
-LOOKED = 200  # rows looked at for a header
 LAST = 3  # rows at the end that may be totals
 NEWLINE = b"\n"
 
@@ -42,15 +41,15 @@ def parse(name: str, content: bytes, limits: Limits) -> Table:
         text = text.replace(way.delimiter.encode(), ONE.encode())
     one = {dialect.SPACES: "\t", "::": ONE}.get(way.delimiter, way.delimiter)
     way = replace(way, delimiter=one)
-    text, header = _header(name, text, way, comments, notes)
+    text, named = header.find(text, way, comments, notes)
     table = _rows(name, text, way, limits, notes)
-    if header is None:
-        header = [table[n][0].as_py() for n in range(table.num_columns)]
+    if named is None:
+        named = [table[n][0].as_py() for n in range(table.num_columns)]
         table = table.slice(1)
     table = _without_ends(table, notes)
     if not table.num_rows:
         raise FileError(f"{name}: a header line and no rows; add rows.")
-    return cells.finish(name, table, header, notes, limits)
+    return cells.finish(name, table, named, notes, limits)
 
 
 def _beginning(text: bytes, notes: list[str]) -> tuple[bytes, str | None, list[bytes]]:
@@ -66,47 +65,6 @@ def _beginning(text: bytes, notes: list[str]) -> tuple[bytes, str | None, list[b
         line, _, text = text.partition(NEWLINE)
         comments.append(line)
     return text, delimiter, comments
-
-
-def _header(
-    name: str, text: bytes, way: Dialect, comments: list[bytes], notes: list[str]
-) -> tuple[bytes, list[str | None] | None]:
-    """Text that begins with its first row or header, and the header if it is not the first row."""
-    for _ in range(way.first):
-        line, _, text = text.partition(NEWLINE)
-        while not line.strip() and NEWLINE in text:
-            line, _, text = text.partition(NEWLINE)
-        if not way.quoted or line.count(way.delimiter.encode()) != way.width - 2:
-            notes.append(f"a line above the table was left out: {_shown(line)}")
-            continue
-        short = next(iter(dialect.rows([line.decode("utf-8")], way.delimiter, True)), [])
-        row = next(iter(dialect.rows(_lines(text, 1), way.delimiter, True)), [""])
-        notes.append("the header has one name less than there are columns")
-        header: list[str | None] = [*short, None] if not row[-1] else [None, *short]
-        return text, header
-    found = dialect.rows(_lines(text, LOOKED), way.delimiter, way.quoted)
-    if comments:
-        last = comments[-1].decode("utf-8").lstrip("#% \t")
-        named = next(iter(dialect.rows([last], way.delimiter, way.quoted)), [])
-        if len(named) != way.width and way.delimiter in "\t ":
-            named = last.split()
-        if len(named) == way.width and dialect.has_header(named, found):
-            comments = comments[:-1]
-        else:
-            named = []
-        if comments:
-            notes.append(f"{len(comments)} comment lines at the top: {_shown(comments[0])}")
-        if named:
-            return text, list(named)
-    if found and len(found) > 1 and not dialect.has_header(found[0], found[1:]):
-        names: list[str | None] = [f"column_{n}" for n in range(1, way.width + 1)]
-        notes.append(f"no header line: columns are called column_1 to column_{way.width}")
-        return text, names
-    return text, None
-
-
-def _lines(text: bytes, count: int) -> list[str]:
-    return text[: dialect.SAMPLE].decode("utf-8", "ignore").split("\n", count + 1)[:count]
 
 
 def _rows(name: str, text: bytes, way: Dialect, limits: Limits, notes: list[str]) -> pa.Table:
@@ -213,10 +171,6 @@ def _unquoted(table: pa.Table) -> pa.Table:
         bare = pc.replace_substring_regex(table[column], r'^"(.*)"$', r"\1")
         table = table.set_column(at, column, bare)
     return table
-
-
-def _shown(line: bytes) -> str:
-    return cells.quote(line.decode("utf-8", "ignore"))
 
 
 def _ragged(name: str, text: bytes, delimiter: str, rows: list[Any]) -> FileError:

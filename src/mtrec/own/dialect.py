@@ -1,4 +1,4 @@
-"""How a text file divides its columns, whether it has a header, and what is no row of it."""
+"""How a text file divides its columns, and what is no row of it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtrec.own import field
 from mtrec.own.table import FileError
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "::": "::"}
+DELIMITERS = {
+    ",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "::": "::", "^": "caret",
+    "\x01": "control A",
+}  # fmt: skip
 SPACES = " "  # runs of spaces, if nothing else divides
 ONE = "\x1f"  # stands for a delimiter of two characters; cleaned text never holds it
 SAMPLE = 1 << 16  # bytes looked at
 ABOVE = 10  # lines above the header, at most
-VALUE = re.compile(r"[+-]?[$€£]?[0-9][0-9 .,:/TZ+%-]*([eE][+-]?[0-9]+)?( UTC| GMT)?")
 TOTAL = re.compile(
     r"[\s\"']*(?:(?:grand |sub)?totals?\b|sum\b|summe\b|gesamt\b|合计|总计|[(]?[0-9]+ rows?\b)",
     re.IGNORECASE,
 )
-COMMENT = re.compile(r"\s*[#%]")
-NAMES = {name for names in field.NAMES.values() for name in names} | set(field.KINDS)
+COMMENT = re.compile(r"\s*[#%]|\s*[-+|=:]{3}[-+|=:\s]*$")  # or a rule below a header
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def sniff(name: str, text: bytes, delimiter: str | None = None) -> Dialect:
     if not best[3] or best[0] < 0.5:
         widths = [len(line.split()) for line in lines if line.strip()]
         width, count = _usual(widths) if widths else (0, 0)
+        count += bool(widths) and widths[0] == width - 1  # a header without one for row numbers
         if width > 1 and count / len(widths) > max(0.9, best[0]) and len(widths) > 1:
             return Dialect(SPACES, width, False, False, widths.index(width))
     if not best[3]:
@@ -97,48 +98,6 @@ def rows(lines: Sequence[str], delimiter: str, quoted: bool) -> list[list[str]]:
         return [row for row in csv.reader(given, delimiter=one, quoting=csv.QUOTE_NONE) if row]
     except csv.Error:
         return []
-
-
-def has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names columns: it differs from the rows below, column by column.
-
-    Example:
-        >>> has_header(["A044XZQ", "0007", "3.0"], [["A010XZQ", "0008", "2.0"]])
-        False
-        >>> has_header(["who", "what"], [["u1", "i1"], ["u2", "i1"]])
-        True
-        >>> has_header(["u9", "i3"], [["u1", "i1"], ["u2", "i1"], ["u1", "i3"]])
-        False
-    """
-    cells = [cell.strip(" \"'") for cell in first]
-    known = sum(field.plain(cell.partition(":")[0]) in NAMES for cell in cells if cell)
-    columns = [[row[n].strip(" \"'") for row in rest if n < len(row)] for n in range(len(cells))]
-    counted = [n for n, column in enumerate(columns) if cells[n] and _values(column)]
-    alike = sum(VALUE.fullmatch(cells[n]) is not None for n in counted)
-    if all(VALUE.fullmatch(cell) for cell in cells if cell):
-        return False
-    if counted and (alike or not known):
-        return alike <= len(counted) / 2 or known >= 2
-    if known:
-        return True
-    for cell, column in zip(cells, columns, strict=True):
-        shapes = Counter(map(_shape, column))
-        if cell and (
-            cell in column or (shapes[_shape(cell)] > 0.8 * len(column) and "9" in _shape(cell))
-        ):
-            return False
-    return True
-
-
-def _values(column: Sequence[str]) -> bool:
-    """Whether cells are numbers or times."""
-    known = [cell for cell in column if cell]
-    return bool(known) and sum(VALUE.fullmatch(c) is not None for c in known) >= 0.9 * len(known)
-
-
-def _shape(cell: str) -> str:
-    """Letters and digits of a cell in their order, runs as one: ``A044XZQ`` is ``a9a``."""
-    return re.sub(r"9+", "9", re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "9", cell)))
 
 
 def _usual(widths: Sequence[int]) -> tuple[int, int]:
