@@ -77,6 +77,6 @@ def _way(column: Column, table: str) -> str:
     if column.reason.startswith("another time"):
         return f"--timestamp {column.name}, or data.events.timestamp in {YAML}, takes it instead."
     return (
-        f"Name it in data.events.type if it says what happened, or in data.items.of_events if it "
-        f"tells about the item in {YAML}."
+        f"In {YAML}, data.events.type takes it if it says what happened, data.items.of_events if "
+        "it tells about the item."
     )

@@ -54,6 +54,7 @@ def find(
     )
     if chosen is not None:
         reason = {3: "by its name", 2: "its name and cells are times"}.get(chosen.said)
+        unit = unit or ("d" if chosen.units == ("d",) else None)
         return column(events[chosen.name], reason or "its cells are times", unit)
     called = [candidate for candidate in candidates if candidate.said >= 2]
     if unit and called:
@@ -103,6 +104,8 @@ def _candidate(events: pd.DataFrame, name: str, sides: dict[str, str]) -> Candid
     said = field.moment(headers(events).get(name, name))
     few = cells.iloc[:: max(1, len(cells) // 1_000)]
     found = times.units(few)
+    if not found and said and field.tokens(name)[-1:] == ["day"] and times.days(cells):
+        found = ("d",)
     if not found or (not said and _number(found)):
         return Candidate(name, said, found, "", 0)
     return Candidate(name, said, found, _owner(events, name, sides), int(cells.nunique()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -64,7 +65,7 @@ def _kind(
     distinct = known.nunique()
     if distinct < 2:
         return "unused", "empty" if known.empty else "the same value everywhere"
-    if _row_numbers(name, column):
+    if _row_numbers(name, column, event):
         return "unused", "row numbers"
     if values.yes_or_no(known).notna().all():
         return ("binary" if event else "categorical"), "yes or no"
@@ -88,10 +89,11 @@ def _kind(
     return _words(name, known, distinct)
 
 
-def _row_numbers(name: str, column: pd.Series) -> bool:
-    """Whether cells are 0, 1, 2, … from the first row on."""
+def _row_numbers(name: str, column: pd.Series, event: bool) -> bool:
+    """Whether cells are 0, 1, 2, … from the first row on, and the name does not say otherwise."""
     called = name.lower().startswith("unnamed") or name.lower() in ("index", "row", "rownum")
-    if len(column) < COUNTED and not called:
+    nameless = re.fullmatch("column_[0-9]+", name) or set(field.tokens(name)) & field.CODES
+    if not called and (len(column) < COUNTED or not (event or nameless)):
         return False
     few = values.numbers(column.iloc[:1_000])
     return bool(few.iloc[0] in (0, 1) and (few.diff().iloc[1:] == 1).all()) or (
@@ -102,7 +104,12 @@ def _row_numbers(name: str, column: pd.Series) -> bool:
 def _number(name: str, numbers: pd.Series, distinct: int, event: bool) -> tuple[str, ...]:
     words = field.tokens(name)
     whole = (numbers.dropna() % 1 == 0).all()
-    if words and whole and (words[-1] in field.CODES or words[0] == "invoice"):
+    if (
+        words
+        and whole
+        and (words[-1] in field.CODES or words[0] == "invoice")
+        and not (set(words) & field.LASTING)
+    ):
         if distinct > CATEGORIES:
             return "unused", f"{distinct:,} different ids"
         return ("unused" if event else "categorical"), CODED
@@ -128,7 +135,8 @@ def _words(name: str, known: pd.Series, distinct: int) -> tuple[str, ...]:
         if divided < 0.1 or (separator == "," and words > 2 * WORDS):
             continue
         parts = known.str.split(separator, regex=False).explode().str.strip()
-        if parts.nunique() <= min(LABELS, max(distinct, 2)) and parts.str.len().mean() <= 30:
+        most = LABELS if set(field.tokens(name)) & field.LISTS else min(LABELS, max(distinct, 2))
+        if parts.nunique() <= most and parts.str.len().mean() <= 30:
             return _list(known, separator, False)
     if set(field.tokens(name)) & field.LISTS and known.str.contains(" ").mean() >= 0.1:
         parts = known.str.split().explode()

@@ -57,7 +57,7 @@ MOMENT = {"time", "date", "datetime", "timestamp", "ts", "dt", "dat", "at", "on"
           "when", "created"}  # fmt: skip
 LASTING = {"play", "playing", "watch", "watching", "dwell", "stay", "duration", "spent", "run",
            "reading", "listening", "session", "length", "total", "of", "per", "num", "count",
-           "times", "n", "zone", "timezone"}  # fmt: skip
+           "times", "n", "zone", "timezone", "since", "prior", "to"}  # fmt: skip
 ANOTHER = {"birth", "birthday", "dob", "born", "shipping", "ship", "limit", "delivered",
            "delivery", "estimated", "expiry", "expires", "expiration", "updated", "update",
            "release", "released", "publish", "published", "publication", "upload", "uploaded",

@@ -125,8 +125,13 @@ def like_from(ratings: pd.Series) -> float | None:
 
 
 def words(name: str) -> str:
-    """A name as part of a sentence."""
-    return name.replace("_", " ").lower()
+    """A name as part of a sentence.
+
+    Example:
+        >>> words("isRead"), words("next_item")
+        ('is read', 'next item')
+    """
+    return " ".join(field.tokens(name))
 
 
 def _shows(name: str, cells: pd.Series) -> bool:

@@ -142,7 +142,7 @@ def _events(found: Inspection, plan: Plan) -> list[str]:
     for time in found.named("events", "timestamp"):
         lines += [
             _line(8, "timestamp", time.name),
-            _line(8, "time_unit", time.detail, 'iso | s | ms | us | ns | "%d/%m/%Y"'),
+            _line(8, "time_unit", time.detail, 'iso | s | ms | us | ns | d (days) | "%d/%m/%Y"'),
         ]
     named: tuple[tuple[str, object, str], ...] = (
         ("rating", plan.rating and plan.rating.name, "number that says how the event went"),

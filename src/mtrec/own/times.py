@@ -10,7 +10,7 @@ import pandas as pd
 
 from mtrec.own import values
 
-EPOCHS = {"s": 1_000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}  # milliseconds per unit
+EPOCHS = {"s": 1_000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6, "d": 86_400_000.0}  # milliseconds
 EARLIEST, LATEST = pd.Timestamp(1900, 1, 1), pd.Timestamp(2100, 1, 1)
 SINCE = 6.3e11  # milliseconds until 1990: smaller numbers are hardly times
 SAMPLE = 10_000  # cells looked at to find a unit
@@ -37,8 +37,9 @@ def times(column: pd.Series, unit: str) -> pd.Series:
 
     Args:
         column: text cells.
-        unit: ``iso`` (a time without a zone is in UTC), what an epoch number counts (``s``,
-            ``ms``, ``us``, ``ns``), or a format such as ``%d/%m/%Y %H:%M``.
+        unit: ``iso`` (a time without a zone is in UTC), what a number counts (``s``, ``ms``,
+            ``us`` or ``ns`` since 1970, ``d``: days from any start), or a format such as
+            ``%d/%m/%Y %H:%M``.
 
     Example:
         >>> times(pd.Series(["31/12/2020", "12/31/2020"]), "%d/%m/%Y").dt.day.tolist()
@@ -95,13 +96,25 @@ def units(column: pd.Series) -> tuple[str, ...]:
     return _epoch(few)
 
 
+def days(column: pd.Series) -> bool:
+    """Whether cells are numbers of days from some start: whole, many, and not those of a month.
+
+    Example:
+        >>> days(pd.Series([str(day) for day in range(1, 700)])), days(pd.Series(["1", "31"]))
+        (True, False)
+    """
+    found = values.numbers(column.iloc[:: max(1, len(column) // SAMPLE)]).dropna()
+    whole = len(found) > 0 and bool((found % 1 == 0).all())
+    return whole and bool(found.min() >= 0 and 31 < found.max() < 40_000 and found.nunique() >= 10)
+
+
 def _epoch(cells: pd.Series) -> tuple[str, ...]:
     found = values.numbers(cells)
     if found.notna().mean() < MOSTLY:
         return ()
     size = float(found.abs().median())
     for unit, milliseconds in EPOCHS.items():
-        if size * milliseconds >= SINCE and _share(cells, unit):
+        if unit != "d" and size * milliseconds >= SINCE and _share(cells, unit):
             return (unit,)
     return ()
 

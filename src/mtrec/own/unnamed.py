@@ -50,7 +50,7 @@ def guess(events: pd.DataFrame, frames: Mapping[str, pd.DataFrame]) -> dict[str,
 
 def is_unnamed(frame: pd.DataFrame) -> bool:
     """Whether the file names no column."""
-    named = (name for name in frame if not re.fullmatch(r"column_[0-9]+", name))
+    named = (name for name in frame if not re.fullmatch(r"column_[0-9]+(_clicked)?", name))
     return not headers(frame) and next(named, None) is None
 
 
