@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mtrec.own import field, times
+from mtrec.own import field, times, wide
 from mtrec.own.cells import headers, samples
 from mtrec.own.columns import Column
 from mtrec.own.table import FileError
 
 ASK = "--time-unit"
-ROWS = 200_000  # looked at to see whether a time belongs to the user or the item
 
 
 @dataclass(frozen=True)
@@ -113,16 +112,7 @@ def _candidate(events: pd.DataFrame, name: str, sides: dict[str, str]) -> Candid
 
 def _owner(events: pd.DataFrame, name: str, sides: dict[str, str]) -> str:
     """The side that determines a column: it is the same in all events of each user or item."""
-    part = events.iloc[:ROWS]
-    if part[name].nunique() < 2:
-        return ""
-    for side, key in sides.items():
-        sizes = part.groupby(key)[name].agg(["size", "nunique"])
-        several = sizes[sizes["size"] > 1]
-        many = len(several) > 1 and several["size"].sum() > 0.3 * len(part)
-        if many and (several["nunique"] <= 1).mean() > times.MOSTLY:
-            return side
-    return ""
+    return next((side for side, key in sides.items() if wide.owned(events, [name], key)), "")
 
 
 def _number(units: tuple[str, ...]) -> bool:

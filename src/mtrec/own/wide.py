@@ -10,6 +10,7 @@ from mtrec.own.columns import sample
 ROWS = 200_000  # looked at
 GROUPS = 5  # users or items with several events, from which this can be told
 SHARE = 0.5  # of the rows that belong to such
+EXPLAINED = 0.9  # of a column, by the id that owns it
 
 
 def owned(events: pd.DataFrame, columns: list[str], key: str) -> list[str]:
@@ -32,16 +33,26 @@ def owned(events: pd.DataFrame, columns: list[str], key: str) -> list[str]:
     several = sizes > 1
     if ids[several].nunique() < GROUPS or several.sum() < SHARE * ids.notna().sum():
         return []
-    found = []
-    for name in columns:
-        cells = part.loc[several, name]
-        if cells.nunique() < 2 or feedback(name):
-            continue
-        distinct = cells.groupby(ids[several]).nunique()
-        distinct = distinct[distinct > 0]
-        if len(distinct) >= GROUPS and (distinct <= 1).mean() >= values.MOSTLY:
-            found.append(name)
-    return found
+    return [
+        name
+        for name in columns
+        if not feedback(name) and _explained(part.loc[several, name], ids[several]) >= EXPLAINED
+    ]
+
+
+def _explained(cells: pd.Series, ids: pd.Series) -> float:
+    """Share of what the most frequent value leaves open that the id's most frequent one tells.
+
+    A column that is nearly always 0 is the same within each id, too, and belongs to none.
+    """
+    known = cells.notna() & ids.notna()
+    total = int(known.sum())
+    pairs = pd.DataFrame({"id": ids[known], "cell": cells[known]}).value_counts(sort=False)
+    if total == 0 or pairs.groupby("id").size().size < GROUPS:
+        return 0.0
+    left = 1 - cells[known].value_counts().iloc[0] / total
+    told = pairs.groupby("id").max().sum() / total
+    return float((told - (1 - left)) / left) if left > 0 else 0.0
 
 
 def feedback(name: str) -> bool:
