@@ -132,7 +132,7 @@ def test_settings_that_do_not_go_together_and_missing_files_are_named(tmp_path):
         ({"events": {"user_id": "a", "item_id": "b", "timestamp": "t"}}, "needs events.rating"),
         ({"types": {"buy": ["buy"]}}, "types needs events.type"),
         ({"events": {"user_id": "a", "item_id": "b", "timestamp": "t", "time_unit": "days",
-                     "rating": "r"}}, "time_unit is iso, s, ms, us, ns or a format"),
+                     "rating": "r"}}, "time_unit is iso, s, ms, us, ns, d or a format"),
     ):  # fmt: skip
         with pytest.raises(ValidationError, match=message):
             settings(**changes)
