@@ -49,6 +49,8 @@ FEW = {
     "mood": TASKS["mood"].model_copy(update={"features": ("user_id", "age")}),
     "kind": TASKS["kind"],
 }
+# Two of them, one with text, for tests that train the joint model, its ablations and all twins.
+PAIR = {name: FEW[name] for name in ("like", "kind")}
 SIZES = ModelBuilding(
     width=8, min_count=1, history=History(length=4, units=8), shared=Shared(experts=3, units=8),
     tower_units=8,
@@ -178,6 +180,11 @@ def everything(assembly, vectors, data, world) -> Ready:
     return halves(assembly, vectors, data, world)
 
 
+def of(tasks: dict[str, Task]) -> Domain:
+    """The tiny world's domain with some of its tasks."""
+    return DOMAIN.model_copy(update={"tasks": tasks})
+
+
 @pytest.fixture(scope="session")
 def few_data(few_assembly, world):
     from mtrec.models.assemble import dataset
@@ -189,13 +196,28 @@ def few_data(few_assembly, world):
 def few_assembly(world, vectors):
     from mtrec.models.assemble import assemble
 
-    return assemble(world, vectors, DOMAIN.model_copy(update={"tasks": FEW}), SIZES)
+    return assemble(world, vectors, of(FEW), SIZES)
+
+
+@pytest.fixture(scope="session")
+def pair(world, vectors) -> tuple[Any, Any]:
+    """Assembly and all examples of the tasks of ``PAIR``."""
+    from mtrec.models.assemble import assemble, dataset
+
+    assembly = assemble(world, vectors, of(PAIR), SIZES)
+    return assembly, dataset(assembly, world, PAIR)
 
 
 @pytest.fixture(scope="session")
 def few(few_assembly, vectors, few_data, world) -> Ready:
     """The tasks of ``FEW``, for tests that hold whatever the tasks and the features."""
     return halves(few_assembly, vectors, few_data, world)
+
+
+@pytest.fixture(scope="session")
+def two(pair, vectors, world) -> Ready:
+    """The tasks of ``PAIR``, half of ``few`` to trace, for tests of what a run leaves behind."""
+    return halves(pair[0], vectors, pair[1], world)
 
 
 @pytest.fixture
@@ -206,6 +228,16 @@ def eagerly():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def unoptimised():
+    """Graphs that run as they were traced: rewriting one costs more than a short training saves."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 SHORT = Short(share=1.0, history=4, batch_size=64, epochs=1, seeds=2)
@@ -236,9 +268,19 @@ def run(world, vectors, tmp_path_factory):
 @pytest.fixture(scope="session")
 def few_run(world, vectors, tmp_path_factory):
     """What ``run`` is, of the tasks of ``FEW``."""
-    own = {**vectors, "tasks": vectors["tasks"][: len(FEW)]}
-    domain = DOMAIN.model_copy(update={"tasks": FEW})
-    return make_run(tmp_path_factory.mktemp("few"), world, own, domain)
+    return run_of(FEW, world, vectors, tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="session")
+def pair_run(world, vectors, tmp_path_factory):
+    """What ``run`` is, of the tasks of ``PAIR``."""
+    return run_of(PAIR, world, vectors, tmp_path_factory.mktemp("pair"))
+
+
+def run_of(tasks: dict[str, Task], tables: Tables, vectors: dict, root: Path) -> Experiment:
+    """The settings of an experiment of some tasks."""
+    own = {**vectors, "tasks": vectors["tasks"][: len(tasks)]}
+    return make_run(root, tables, own, of(tasks))
 
 
 @pytest.fixture(scope="session")
@@ -249,7 +291,24 @@ def bench(run):
 
 
 @pytest.fixture(scope="session")
+def few_bench(few_run):
+    from mtrec.training import workbench
+
+    return workbench.prepare(few_run, SHORT)
+
+
+@pytest.fixture(scope="session")
 def raw_data() -> Path:
     folder = ROOT / "data"
     assert folder.is_dir(), "data/ is missing: run `mtrec fetch` (or `make test`, which does) first"
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_raw(tmp_path_factory) -> Path:
+    """Raw data with a tiny language model under the name of the real one."""
+    from tests import language_model
+
+    root = tmp_path_factory.mktemp("raw")
+    language_model.write(root)
+    return root

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.bench.models import synthetic
+from benchmarks.models import synthetic
 from mtrec.data.encoder import usable_events
 from mtrec.serving import Recommender, met_pairs
 

@@ -119,7 +119,7 @@ def test_ordered_levels_are_evaluated_by_position_beside_a_baseline(levels):
     assert p.type == "ordinal"
     test = world.examples[(world.examples["split"] == "test") & world.examples["rating"].notna()]
     np.testing.assert_array_equal(np.array(list(STARS.values()))[p.labels], test["rating"])
-    for system in ("joint", "without_text", "single", "baseline"):
+    for system in ("joint", "single", "baseline"):
         assert p.systems[system].shape == (len(test), 5)
         np.testing.assert_allclose(p.systems[system].sum(axis=1), 1.0, rtol=1e-5)
     metrics = experiment.score({"rating": p}, resamples=20, seed=0)["rating"]

@@ -1,4 +1,4 @@
-"""Our next-basket recommender; see ``mtrec.bench.models.next_basket``.
+"""Our next-basket recommender; see ``benchmarks.models.next_basket``.
 
 Given lines of known baskets (``household``, ``basket``, ``item``, ``day``), the day of the basket
 asked for (``next_day``), the product type of each item (``group``), ``households`` and ``items``
@@ -15,9 +15,9 @@ import time
 import numpy as np
 from exchange import answer, given
 
-from mtrec.bench.models import listwise, next_basket, topk
-from mtrec.bench.models.basket_features import candidates
-from mtrec.bench.models.baskets import Baskets
+from benchmarks.models import listwise, next_basket, topk
+from benchmarks.models.basket_features import candidates
+from benchmarks.models.baskets import Baskets
 
 
 def worth(

@@ -1,4 +1,4 @@
-"""Published next-basket methods; see ``mtrec.bench.models.baskets``.
+"""Published next-basket methods; see ``benchmarks.models.baskets``.
 
 Given lines of known baskets (``household``, ``basket``, ``item``, ``day``), ``households`` and
 ``items`` (sizes), and jobs, each a method's name and settings: answers ``all_K``, ``repeat_K`` and
@@ -13,8 +13,8 @@ import time
 import numpy as np
 from exchange import answer, given
 
-from mtrec.bench.models.baskets import PEERS, Baskets
-from mtrec.bench.models.topk import best
+from benchmarks.models.baskets import PEERS, Baskets
+from benchmarks.models.topk import best
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Our top-N recommender; see ``mtrec.bench.models.topn``.
+"""Our top-N recommender; see ``benchmarks.models.topn``.
 
 Given ``user``, ``item``, ``rating`` and ``time`` of training and validation events (the latter
 marked by ``validation``), ``users`` and ``items`` (sizes), the kind of protocol, the settings to
@@ -13,8 +13,8 @@ import time
 import numpy as np
 from exchange import answer, given
 
-from mtrec.bench.models import listwise, topk, topn
-from mtrec.bench.models.sequence import Events, ordered
+from benchmarks.models import listwise, topk, topn
+from benchmarks.models.sequence import Events, ordered
 
 
 def worth(folds: list[topn.Lists], validation: Events, settings: listwise.Settings) -> float:

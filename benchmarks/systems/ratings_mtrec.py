@@ -11,8 +11,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # small products: threads would wait for ea
 import numpy as np  # noqa: E402
 from exchange import answer, given  # noqa: E402
 
-from mtrec.bench.models import rating_bayes, rating_joint, rating_sides  # noqa: E402
-from mtrec.bench.models.rating_network import Settings  # noqa: E402
+from benchmarks.models import rating_bayes, rating_joint, rating_sides  # noqa: E402
+from benchmarks.models.rating_network import Settings  # noqa: E402
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ def main() -> None:
     _, options = exchange.given()
     for kind in ("INTRAOP", "INTEROP"):  # read when TensorFlow loads
         os.environ[f"TF_NUM_{kind}_THREADS"] = str(options["threads"])
-    from mtrec.bench.models import synthetic
+    from benchmarks.models import synthetic
     from mtrec.settings import Training
     from mtrec.training.loop import make_deterministic
 

@@ -35,7 +35,7 @@ def recommender(options: dict):
     """An untrained model of the pipeline's sizes; weights do not matter to the clock."""
     import pandas as pd
 
-    from mtrec.bench.models import synthetic
+    from benchmarks.models import synthetic
     from mtrec.data.encoder import usable_events
     from mtrec.serving import Recommender, met_pairs
 

@@ -15,7 +15,7 @@ def main() -> None:
     # Read when TensorFlow loads: experts and tables are independent, so an operation per core.
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     os.environ["TF_NUM_INTEROP_THREADS"] = str(options["threads"])
-    from mtrec.bench.models.stacked import trainer
+    from benchmarks.models.stacked import trainer
 
     run = trainer(arrays["fields"], arrays["labels"], options)
     few = np.resize(np.arange(run.rows), (options["warm_up"] // options["batch"], run.batch))

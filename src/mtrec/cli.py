@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 STUDIES: dict[str, tuple[str, ...]] = {  # part of `make study` -> its domains; none for all
+    "controls": (),
     "task_analysis": ("video", "ecommerce"),
     "comparison": ("video", "ecommerce"),
     "cold_start": (),
@@ -33,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
-    study = commands.add_parser("study", help="train what notebooks 06 to 10 lack of a domain")
+    study = commands.add_parser(
+        "study", help="train what notebooks 06 to 10 and 12 lack of a domain"
+    )
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
-    bench = commands.add_parser("bench", help="run the benchmarks and write reports/benchmarks")
-    bench.add_argument("--only", help="a part, a protocol, or a pattern such as rating_*")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
     new = commands.add_parser("new", help="make a domain of your own files")
@@ -84,11 +86,6 @@ def _run(chosen: argparse.Namespace) -> int:
         report(chosen.domain)
     elif chosen.command == "study":
         return _studies(chosen.domain, chosen.part, chosen.minutes)
-    elif chosen.command == "bench":
-        from mtrec.bench.main import main as bench
-        from mtrec.config import find_root
-
-        bench(find_root(), chosen.only)
     elif chosen.command == "new":
         from mtrec.own.new import new
 
@@ -125,15 +122,25 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
             continue
         if status := repro((domain,), until="task_embedding"):
             return status
-        setup()
-        for part in [only] if only else parts:
-            _study(part, domain, minutes)
+        if not only:  # TensorFlow is told once per process how many cores an operation may take
+            limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
+            for part in parts:
+                command = ["-m", "mtrec.cli", "study", domain, "--part", part, *limit]
+                if status := subprocess.run([sys.executable, *command], check=False).returncode:
+                    return status
+            continue
+        setup(side_by_side=only == "controls")
+        _study(only, domain, minutes)
     return 0
 
 
 def _study(part: str, domain: str, minutes: float | None) -> None:
     """Add to ``reports/study`` what a study lacks."""
-    if part == "task_analysis":
+    if part == "controls":
+        from mtrec.study.controls import main as controls
+
+        controls(domain, minutes)
+    elif part == "task_analysis":
         from mtrec.analysis.run import main as analysis
 
         analysis(domain, minutes)

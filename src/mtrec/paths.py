@@ -76,6 +76,11 @@ class Paths:
         return self.study.with_name(f"{self.domain}_cost.csv")
 
     @property
+    def controls(self) -> Path:
+        """Trainings of several seeds with their controls, committed."""
+        return self.study.with_name(f"{self.domain}_controls.csv")
+
+    @property
     def study(self) -> Path:
         """Results of ``make study``, committed."""
         return self.root / "reports" / "study" / f"{self.domain}.csv"

@@ -15,15 +15,21 @@ import pandas as pd
 
 from mtrec.config import experiment, find_root, read_params
 from mtrec.data import schema
-from mtrec.evaluation import findings, tables
+from mtrec.evaluation import tables
 from mtrec.paths import Paths
+from mtrec.study import controls_report as controls
 from mtrec.study import report as study
 from mtrec.study import run as comparison
 
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
-    "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
+    "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
 )  # fmt: skip
+
+NO_VERDICT = (
+    "One training of each model allows no verdict on joint training or the language model: "
+    "{command} trains three, with controls."
+)
 
 
 def main(shown: Collection[str] = (), root: Path | None = None) -> None:
@@ -40,7 +46,7 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     metrics = read_metrics(root)
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")
-    new = insert(old, "results", results_section(metrics))
+    new = insert(old, "results", results_section(metrics, root))
     new = insert(new, "study", study_section(root))
     new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
     if new != old:
@@ -65,29 +71,37 @@ def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def results_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table per domain with the verdicts that its intervals allow."""
+def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+    """A table per domain, and the verdicts that several trainings with controls allow."""
     parts = []
     for domain, found in metrics.items():
-        verdicts = [
-            findings.verdicts(table, subject)
-            for name, subject in (
-                ("difference", "Joint training"),
-                ("text_difference", "The language model"),
-                ("graph_difference", "The graph"),
-                ("baseline_difference", "The joint model, against the baseline,"),
-            )
-            if len(table := tables.difference_table(found, name))
-        ]
-        peers = tables.peer_table(found)
-        if len(peers):
-            verdicts.append(findings.verdicts(peers, "The joint model, against its peers,"))
+        table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
         parts.append(
             f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
-            f"{found['device']}, {found['precision']})\n\n"
-            f"{markdown(tables.results_table(found))}\n\n{' '.join(verdicts)}"
+            f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
         )
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
+    """The table with what joint training gains over several trainings, if known, and verdicts."""
+    command = f"`make study DOMAIN={run.name} PART=controls`"
+    nothing = table, NO_VERDICT.format(command=command)
+    if not run.paths.controls.is_file():
+        return nothing
+    results = controls.results(run)
+    known = controls.combined(results)
+    if (seeds := known["seeds"].min()) < 2:
+        return nothing
+    gains = controls.difference(known, "difference").set_index("task")
+    shown = [  # blank for a task that came after the study
+        tables.show_interval(gains.loc[task], signed=True) if task in gains.index else ""
+        for task in table["task"]
+    ]
+    verdicts = controls.sentences(known)
+    if not results["key"].isin(controls.keys(run).values()).all():
+        verdicts.append(f"These trainings had other settings: {command} trains anew.")
+    return table.assign(**{f"joint training, {seeds} seeds": shown}), " ".join(verdicts)
 
 
 def study_section(root: Path) -> str:

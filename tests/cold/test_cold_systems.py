@@ -96,9 +96,9 @@ def test_model_of_ids_says_the_same_whatever_tables_and_text_say(cold_benches):
     for name, values in predict(model, other).items():
         np.testing.assert_array_equal(values, logits[name])
     full = restrict(cold.bench, SYSTEMS["both"], "item")
-    ((_, model, _),) = workbench.fit(full, tuple(full.assembly.types), [3])
-    before, after = predict(model, full.data.take(cold.test[:50]).inputs), None
+    ((_, model, _),) = workbench.fit(full, ("rating",), [3])
     inputs = full.data.take(cold.test[:50]).inputs
+    before = predict(model, inputs)
     after = predict(model, {**inputs, "item": np.roll(inputs["item"], 1)})
     assert np.abs(after["rating"] - before["rating"]).max() > 1e-4
 

@@ -9,6 +9,7 @@ from mtrec.llm.settings import EmbedSettings
 from mtrec.settings import Task
 from mtrec.tasks import Binary
 from tests.conftest import TASKS
+from tests.language_model import WIDTH
 
 CHAIN = {
     "saw": Task(type="binary", view="joint", label="saw"),
@@ -90,18 +91,18 @@ def test_missing_label_column_and_empty_training_labels_are_named(world):
         fit_types(empty, {"like": TASKS["like"]}, {})
 
 
-def test_texts_of_tables_become_vectors_in_the_tables_order(world, raw_data, tmp_path):
+def test_texts_of_tables_become_vectors_in_the_tables_order(world, tiny_raw, tmp_path):
     settings = EmbedSettings(layer=1, precision="float32", components=4)
-    found = texts.embed_tables(world, TASKS, settings, raw_data, tmp_path)
+    found = texts.embed_tables(world, TASKS, settings, tiny_raw, tmp_path)
     assert found["items"].shape == (len(world.items), 4)
-    assert found["tasks"].shape == (len(TASKS), 576)
+    assert found["tasks"].shape == (len(TASKS), WIDTH)
     assert pd.isna(found["users"]).all()  # users of the tiny world have no text
     texts.save(found, tmp_path / "vectors")
     again = texts.load(tmp_path / "vectors")
     names = {"users", "items", "tasks", "tasks_mean", "labels_genres", "labels_kind"}
     assert set(again) == names
-    new = texts.embed_task(TASKS["like"].text, again, settings, raw_data, tmp_path)
+    new = texts.embed_task(TASKS["like"].text, again, settings, tiny_raw, tmp_path)
     np.testing.assert_allclose(new, again["tasks"][list(TASKS).index("like")], atol=1e-4)
-    assert found["labels_genres"].shape == (3, 576)
+    assert found["labels_genres"].shape == (3, WIDTH)
     with pytest.raises(FileNotFoundError, match="run notebook 02"):
         texts.load(tmp_path / "none")

@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from mtrec.evaluation import intervals
-from mtrec.evaluation.intervals import evaluate, interval, weightings
+from mtrec.evaluation.intervals import (
+    evaluate,
+    interval,
+    mean_interval,
+    over_trainings,
+    weightings,
+)
 
 NAN = pytest.approx({"low": np.nan, "high": np.nan}, nan_ok=True)
 
@@ -145,3 +151,31 @@ def test_no_bound_of_a_share_leaves_it_though_resamples_are_moved():
     found = interval(0.98, draws, 20)
     assert 0 <= found["low"] <= 0.98 <= found["high"] <= 1
     assert interval(1.8, draws + 0.8, 20)["high"] > 1.8
+
+
+@pytest.mark.parametrize("users, trainings", [(1.0, 0.01), (1.0, 1.0), (0.1, 1.0)])
+def test_interval_over_trainings_covers_the_truth_whatever_varies_more(users, trainings):
+    rng, hits, repeats = np.random.default_rng(0), 0, 2000
+    for _ in range(repeats):
+        values = users * rng.normal() + trainings * rng.normal(size=3)
+        found = over_trainings(values, values - 1.96 * users, values + 1.96 * users)
+        hits += found["low"] <= 0 <= found["high"]
+    assert 0.915 < hits / repeats < 0.965
+
+
+def test_trainings_that_agree_leave_the_interval_over_users():
+    values = np.array([0.2, 0.2, 0.2])
+    found = over_trainings(values, values - 0.1, values + 0.1)
+    np.testing.assert_allclose([found["low"], found["high"]], [0.1, 0.3])
+
+
+def test_trainings_alone_have_students_interval():
+    values = np.array([0.1, 0.2, 0.4])
+    found, (mean, low, high) = over_trainings(values, values, values), mean_interval(values)
+    np.testing.assert_allclose([found["value"], found["low"], found["high"]], [mean, low, high])
+
+
+def test_a_single_training_has_no_interval_over_trainings():
+    found = over_trainings(np.array([0.2]), np.array([0.1]), np.array([0.3]))
+    assert found["value"] == 0.2
+    assert np.isnan([found["low"], found["high"]]).all()

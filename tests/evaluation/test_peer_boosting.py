@@ -31,8 +31,8 @@ def world() -> Tables:
     return with_examples(tables, examples.assign(clue=clue, stars=examples["rating"]))
 
 
-def ask(tables, task, seed=0):
-    encoder = fit_encoder(tables, FEATURES, SIZES, {})
+def ask(tables, task, seed=0, vectors=None):
+    encoder = fit_encoder(tables, FEATURES, SIZES, vectors or {})
     training = tables.examples[tables.examples["split"] == "train"]
     kind = TASK_TYPES[task.type].fit(training[task.label].dropna(), ())
     labels, mask = kind.encode(tables.examples[task.label])
@@ -164,3 +164,21 @@ def test_classes_are_those_of_scikit_learn(world, monkeypatch):
     order = [list(model.classes_).index(name) for name in asked.kind.classes]
     expected = model.predict_proba(table)[:, order]
     assert PEERS["boosting"](asked) == pytest.approx(expected, abs=1e-5)
+
+
+def test_leading_components_of_texts_are_columns_and_missing_where_there_is_no_text(world):
+    items = world.items
+    vectors = np.random.default_rng(0).normal(size=(len(items), 20)).astype("float32")
+    vectors[(items["item_id"] == "i3").to_numpy()] = np.nan  # no text
+    asked = ask(world, Task(type="regression", view="joint", label="rating", features=("text",)),
+                vectors={"items": vectors})  # fmt: skip
+    table = features(asked)
+    assert list(table) == [f"item text {k}" for k in range(16)]
+    items_of = world.examples["item_id"].to_numpy()
+    assert table[items_of == "i3"].isna().all(axis=None)
+    at = items.index[items["item_id"] == "i5"][0]
+    scale = table[items_of == "i5"].to_numpy()[0] / vectors[at, :16]
+    np.testing.assert_allclose(scale, scale[0], rtol=1e-5)
+    whole = features(ask(world, Task(type="regression", view="joint", label="rating"),
+                         vectors={"items": vectors}))  # fmt: skip
+    assert "item text 0" in whole and not any("last item text" in name for name in whole)

@@ -1,9 +1,8 @@
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
-from mtrec.evaluation import findings, peers, tables
+from mtrec.evaluation import peers, tables
 
 INTERVAL = {"value": 0.8, "low": 0.7, "high": 0.9}
 TASK = {
@@ -28,9 +27,3 @@ def test_difference_from_a_peer_is_named_after_it():
     found = tables.peer_table({"tasks": {"like": TASK}})
     assert found[["task", "low"]].to_numpy().tolist() == [["like (svdpp)", -0.1]]
     assert tables.peer_table({"tasks": {}}).empty
-
-
-def test_nothing_to_compare_is_said():
-    assert findings.verdicts(pd.DataFrame(), "The graph") == (
-        "The graph has nothing to be compared with."
-    )

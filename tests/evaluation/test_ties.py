@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtrec.bench.models import topk
+from benchmarks.models import topk
 from mtrec.evaluation.metrics import ranking, ranking_rows
 from mtrec.evaluation.ranks import ranks
 from mtrec.evaluation.resampled import RESAMPLED

@@ -8,9 +8,10 @@ from mtrec.llm import backbone
 from mtrec.llm.embed import count_tokens, embed, pool, reduce
 from mtrec.llm.settings import EmbedSettings
 from mtrec.llm.weights import WeightsError, read_gguf
+from tests.language_model import LAYERS, PRESET
 
-PRESET = "smollm2-135m"
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+ANSWER = "The capital of France is Paris."
 SETTINGS = EmbedSettings(layer=2, precision="float32", batch_tokens=256, max_tokens=16)
 
 
@@ -62,14 +63,14 @@ def numpy_states(file, tokens, layers):
 
 
 def test_capital_of_france_is_paris(model):
-    tokens = list(model.tokenizer([CHAT.format("What is the capital of France?")])[0])
-    for _ in range(8):
-        batch = np.array([tokens], dtype="int32")
-        states = backbone.hidden_states(model, batch, np.ones_like(batch, dtype=bool), model.layers)
-        states = model.backbone.layer_norm(states)
-        logits = model.backbone.token_embedding(states, reverse=True)
-        tokens.append(int(np.argmax(logits[0, -1])))
-    assert "Paris" in model.tokenizer.detokenize(tokens)
+    """Each token of the answer is the likeliest after those before it: greedy decoding, at once."""
+    question, answer = CHAT.format("What is the capital of France?"), ANSWER
+    asked = len(model.tokenizer([question])[0])
+    batch = np.array(model.tokenizer([question + answer]), dtype="int32")
+    states = backbone.hidden_states(model, batch, np.ones_like(batch, dtype=bool), model.layers)
+    states = model.backbone.layer_norm(states[:, asked - 1 : -1])
+    logits = np.asarray(model.backbone.token_embedding(states, reverse=True))
+    assert model.tokenizer.detokenize(logits[0].argmax(axis=-1)) == answer
 
 
 def test_hidden_states_of_three_layers_equal_a_numpy_forward_pass(model, file):
@@ -90,34 +91,34 @@ def test_digits_are_single_tokens_and_text_survives(model):
     assert model.tokenizer(["<|im_start|>"])[0] == [1]
 
 
-def test_padding_and_batch_do_not_change_a_vector(raw_data, tmp_path):
-    alone = embed(["Toy Story (1995)"], SETTINGS, raw_data, tmp_path / "a")
+def test_padding_and_batch_do_not_change_a_vector(tiny_raw, tmp_path):
+    alone = embed(["Toy Story (1995)"], SETTINGS, tiny_raw, tmp_path / "a")
     many = ["Toy Story (1995)", "Heat (1995)", "A long title of many words, The (1996)"]
-    together = embed(many, SETTINGS, raw_data, tmp_path / "b")
+    together = embed(many, SETTINGS, tiny_raw, tmp_path / "b")
     np.testing.assert_allclose(together[0], alone[0], atol=1e-4)
 
 
-def test_repeats_share_one_vector_and_order_is_kept(raw_data, tmp_path):
-    found = embed(["b", "a", "b"], SETTINGS, raw_data, tmp_path)
+def test_repeats_share_one_vector_and_order_is_kept(tiny_raw, tmp_path):
+    found = embed(["b", "a", "b"], SETTINGS, tiny_raw, tmp_path)
     np.testing.assert_array_equal(found[0], found[2])
     assert not np.allclose(found[0], found[1])
 
 
 def test_second_run_reads_the_cache_and_a_damaged_file_is_made_again(
-    raw_data, tmp_path, monkeypatch
+    tiny_raw, tmp_path, monkeypatch
 ):
-    first = embed(["a", "b"], SETTINGS, raw_data, tmp_path)
+    first = embed(["a", "b"], SETTINGS, tiny_raw, tmp_path)
     monkeypatch.setattr("mtrec.llm.backbone.load", None)  # the model is not needed
-    np.testing.assert_array_equal(embed(["a", "b"], SETTINGS, raw_data, tmp_path), first)
+    np.testing.assert_array_equal(embed(["a", "b"], SETTINGS, tiny_raw, tmp_path), first)
     monkeypatch.undo()
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:200])
-    np.testing.assert_array_equal(embed(["a", "b"], SETTINGS, raw_data, tmp_path), first)
+    np.testing.assert_array_equal(embed(["a", "b"], SETTINGS, tiny_raw, tmp_path), first)
 
 
-def test_settings_change_the_cache_key(raw_data, tmp_path):
-    embed(["a"], SETTINGS, raw_data, tmp_path)
-    embed(["a"], SETTINGS.model_copy(update={"layer": 1}), raw_data, tmp_path)
+def test_settings_change_the_cache_key(tiny_raw, tmp_path):
+    embed(["a"], SETTINGS, tiny_raw, tmp_path)
+    embed(["a"], SETTINGS.model_copy(update={"layer": 1}), tiny_raw, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -129,8 +130,8 @@ def test_pooling_equals_numpy():
     np.testing.assert_allclose(last, [states[0, 1], states[1, 2]])
 
 
-def test_long_texts_are_cut(raw_data):
-    assert count_tokens(["word " * 100, "word"], SETTINGS, raw_data) == 16 + 1
+def test_long_texts_are_cut(tiny_raw):
+    assert count_tokens(["word " * 100, "a"], SETTINGS, tiny_raw) == 16 + 1
 
 
 def test_reduction_learns_from_training_rows_alone_and_weighs_as_one_category():
@@ -182,10 +183,10 @@ def test_states_of_any_decoder_are_those_below_its_last_norm(family):
     np.testing.assert_allclose(found[padding], np.asarray(expected)[padding], atol=1e-5)
 
 
-def test_damaged_missing_and_unknown_weights_are_refused(raw_data, tmp_path):
-    source = raw_data / backbone.GGUF_PRESETS[PRESET]
+def test_damaged_missing_and_unknown_weights_are_refused(tiny_raw, tmp_path):
+    source = tiny_raw / backbone.GGUF_PRESETS[PRESET]
     broken = tmp_path / "broken.gguf"
-    broken.write_bytes(source.read_bytes()[:5_000_000])
+    broken.write_bytes(source.read_bytes()[:9_000])
     with pytest.raises(WeightsError, match="broken.gguf: not a readable GGUF file"):
         read_gguf(broken)
     with pytest.raises(WeightsError, match="none.gguf: no such file"):
@@ -194,17 +195,17 @@ def test_damaged_missing_and_unknown_weights_are_refused(raw_data, tmp_path):
         backbone.load("no-such-preset", tmp_path, "float32")
 
 
-def test_empty_text_and_missing_layer_are_refused(raw_data, tmp_path):
+def test_empty_text_and_missing_layer_are_refused(tiny_raw, tmp_path):
     with pytest.raises(ValueError, match="one of them is empty"):
-        embed(["a", " "], SETTINGS, raw_data, tmp_path)
-    with pytest.raises(ValueError, match="has 30 layers"):
-        embed(["a"], SETTINGS.model_copy(update={"layer": 31}), raw_data, tmp_path)
+        embed(["a", " "], SETTINGS, tiny_raw, tmp_path)
+    with pytest.raises(ValueError, match=f"has {LAYERS} layers"):
+        embed(["a"], SETTINGS.model_copy(update={"layer": LAYERS + 1}), tiny_raw, tmp_path)
 
 
-def test_another_weights_file_of_the_same_name_is_read_anew(raw_data, tmp_path):
+def test_another_weights_file_of_the_same_name_is_read_anew(tiny_raw, tmp_path):
     path = tmp_path / "model.gguf"
-    shutil.copyfile(raw_data / backbone.GGUF_PRESETS[PRESET], path)
-    assert read_gguf(path, tensors=False).layers == 30
+    shutil.copyfile(tiny_raw / backbone.GGUF_PRESETS[PRESET], path)
+    assert read_gguf(path, tensors=False).layers == LAYERS
     path.write_bytes(b"GGUF, but torn")
     with pytest.raises(WeightsError, match="not a readable GGUF file"):
         read_gguf(path, tensors=False)

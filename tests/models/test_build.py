@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from mtrec.models import assemble, build
+from mtrec.models import ablation, assemble, build
 from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
@@ -84,11 +84,6 @@ def test_twin_has_one_task_and_the_joint_models_parts(models):
     assert {"user_encoder", "item_encoder", "shared"} <= {x.name for x in models["rating"].layers}
 
 
-def test_model_without_text_has_no_text_table(models):
-    names = [v.path for v in models["without_text"].variables]
-    assert not any("text_vectors" in name or "task_text" in name for name in names)
-
-
 def test_saved_model_predicts_the_same_and_has_the_same_bytes(models, data, tmp_path):
     save_model(models["joint"], tmp_path / "a.keras")
     again = load_model(tmp_path / "a.keras")
@@ -96,6 +91,29 @@ def test_saved_model_predicts_the_same_and_has_the_same_bytes(models, data, tmp_
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     for name, value in outputs(models["joint"], data.inputs).items():
         np.testing.assert_array_equal(outputs(again, data.inputs)[name], value)
+
+
+@pytest.mark.parametrize("gates", [0.0, 0.5])
+def test_a_loaded_model_drops_the_same_units_as_the_built_one(assembly, vectors, data, tmp_path,
+                                                              gates):  # fmt: skip
+    shared = SIZES.shared.model_copy(update={"gate_dropout": gates})
+    sizes = SIZES.model_copy(update={"dropout": 0.5, "shared": shared})
+    model = assemble.build_some(assembly, ("like", "rating"), vectors["tasks"], sizes, seed=3)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.1)
+    save_model(model, tmp_path / "one.keras")
+    keras.utils.set_random_seed(99)  # whatever the process drew before
+    inputs = {name: values[:16] for name, values in data.inputs.items()}
+    state = [np.asarray(variable) for variable in model.variables]
+    built = [model(inputs, training=True) for _ in range(2)]
+    again = load_model(tmp_path / "one.keras")
+    for one, other in zip(state, again.variables, strict=True):  # or a checkpoint would not fit
+        np.testing.assert_array_equal(one, other)
+    loaded = [again(inputs, training=True) for _ in range(2)]
+    for name in built[0]:
+        assert not np.array_equal(built[0][name], built[1][name])
+        for one, other in zip(built, loaded, strict=True):
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_same_seed_builds_the_same_bytes(assembly, vectors, tmp_path):
@@ -207,7 +225,8 @@ def test_label_head_holds_the_text_vectors_of_its_labels(named):
 
 
 def test_label_head_without_text_knows_labels_apart_only(named):
-    head = named[2]["without_text"].get_layer("genres_head")
+    blind = ablation.ablated(named[1], ablation.WITHOUT_TEXT)
+    head = assemble.build_some(blind, ("genres",), None, SIZES, 3).get_layer("genres_head")
     np.testing.assert_array_equal(head.text, np.eye(3))
 
 

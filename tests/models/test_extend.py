@@ -14,6 +14,7 @@ from mtrec.training.loop import Trainer, predict
 from mtrec.training.parts import divide
 from tests.conftest import DOMAIN, SIZES, TASKS, TRAINING
 
+pytestmark = pytest.mark.usefixtures("eagerly")  # a new model per test, asked once or twice
 OLD = {
     **TASKS,
     "loved": Task(type="binary", view="joint", label="loved", text="Will the user love it?"),

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from mtrec.data import links
-from mtrec.models import assemble
+from mtrec.models import ablation, assemble
 from mtrec.models.store import load_model, save_model
 from mtrec.settings import Task
 from mtrec.training.loop import predict
@@ -88,9 +88,11 @@ def test_untrained_head_is_the_constant_and_its_weights_learn_from_links(models,
     assert np.abs(after - before).max() > 1
 
 
-def test_a_model_without_graph_knows_no_link(models):
-    for name, known in (("joint", True), ("without_text", True), ("without_graph", False)):
-        head = models[name].get_layer("trust_head")
+def test_a_model_without_graph_knows_no_link(models, assembly):
+    blind = ablation.ablated(assembly, ablation.WITHOUT_GRAPH)
+    without = assemble.build_some(blind, tuple(TASKS), VECTORS["tasks"], SIZES, seed=3)
+    for model, known in ((models["joint"], True), (without, False)):
+        head = model.get_layer("trust_head")
         assert np.asarray(head.tables["returned"].table).any() == known
 
 
@@ -110,11 +112,10 @@ def test_a_model_in_parts_gives_the_logits_of_the_whole(models, data):
     head.kinds.assign(np.full(head.kinds.shape, 0.1))
     inputs = {name: values[-40:] for name, values in data.inputs.items()}
     parts = cut(model)
-    assert set(parts.direct) == {"user", "trust_own_link"}
-    below = parts.below(inputs, training=False)
-    towers = parts.shared(below[0], training=False)
-    given = [*towers, *below[1:], *(inputs[name] for name in parts.direct)]
-    found, whole = parts.above(given, training=False), model(inputs, training=False)
+    assert parts.above["trust"].direct == ("user", "trust_own_link")
+    everywhere = {name: np.ones(40, "float32") for name in data.masks}
+    found, whole = parts.predict(inputs, everywhere), model(inputs, training=False)
+    found["trust"] = found["trust"].logits
     for name in whole:
         np.testing.assert_allclose(found[name], whole[name], rtol=1e-4, atol=1e-5)
 

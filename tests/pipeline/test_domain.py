@@ -37,8 +37,8 @@ def test_a_stage_says_what_it_does_about_how_long_and_how_long_it_took(say):
                     "'training@video':\n> papermill\nUpdating lock file 'dvc.lock'")  # fmt: skip
     assert said == [
         "[1/2] preprocessing video: unchanged",
-        "[2/2] training video: trains the joint model, its ablations and a model for each of "
-        "5 tasks, about 14 min",
+        "[2/2] training video: trains a model for each of 5 tasks and then the joint model, "
+        "about 14 min",
         "[2/2] training video: done in 0 s",
     ]
     assert not run.failed

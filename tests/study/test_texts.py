@@ -200,10 +200,10 @@ def test_quality_is_the_log_loss_and_its_paired_difference():
     assert found["constant_log_loss"] == pytest.approx(log_loss(labels, np.full(300, rate)), 1e-4)
 
 
-def test_batches_do_not_change_a_vector(raw_data):
+def test_batches_do_not_change_a_vector(tiny_raw):
     settings = EmbedSettings(layer=1, precision="float32", batch_tokens=64, max_tokens=16)
     words = ["A dress.", "It fits, and the colour is as lovely as in the picture.", "Too small"]
-    found = [runner(settings, raw_data, how)(words) for how in (bucketed, texts.unbucketed)]
+    found = [runner(settings, tiny_raw, how)(words) for how in (bucketed, texts.unbucketed)]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4)
 
 

@@ -13,7 +13,7 @@ from mtrec.training import checkpoint, distillation, experiment, together
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Trainer, predict
 from mtrec.training.objective import training_losses
-from tests.conftest import FEW, SIZES, TASKS, TRAINING
+from tests.conftest import PAIR, SIZES, TASKS, TRAINING
 
 LAMBDA = 0.3
 WEIGHTS = {name: 1.0 + 0.5 * number for number, name in enumerate(TASKS)}
@@ -117,11 +117,12 @@ def test_teacher_of_a_task_with_a_condition_is_heard_on_the_rows_of_the_task_its
     assert mixed == pytest.approx((1 - LAMBDA) * buy + LAMBDA * soft, rel=1e-4)
 
 
-def pupil(few, taught, settings):
+def pupil(ready, taught, settings):
     """A trainer of a taught model; it is judged on the rows it is trained on."""
-    rows = replace(few.training, taught=taught)
-    parts = (few.assembly.types, few.assembly.scales, dict.fromkeys(FEW, 1.0), rows, few.training)
-    return Trainer(few.model(), *parts, settings, 5)
+    rows = replace(ready.training, taught=taught)
+    types, scales = ready.assembly.types, ready.assembly.scales
+    ones = dict.fromkeys(types, 1.0)
+    return Trainer(ready.model(), types, scales, ones, rows, ready.training, settings, 5)
 
 
 def weights(trainer):
@@ -129,9 +130,9 @@ def weights(trainer):
 
 
 def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
-    few, tmp_path, monkeypatch
+    two, tmp_path, monkeypatch
 ):
-    taught = teachers(few.assembly, few.training)
+    taught = teachers(two.assembly, two.training)
     settings = TRAINING.model_copy(update={"epochs": 3, "patience": 3, "distillation": LAMBDA})
     save, calls = checkpoint.save, []
 
@@ -141,7 +142,7 @@ def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    trainer = pupil(few, taught, settings)
+    trainer = pupil(two, taught, settings)
     start = weights(trainer)
     trainer.run(0)
     expected = weights(trainer)
@@ -151,7 +152,7 @@ def test_interrupted_pupil_ends_with_the_weights_of_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         trainer.run(0, tmp_path / "joint.npz")
     monkeypatch.setattr(checkpoint, "save", save)
-    resumed = pupil(few, taught, settings)
+    resumed = pupil(two, taught, settings)
     resumed.run(0, tmp_path / "joint.npz")
     for one, other in zip(weights(resumed), expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -173,9 +174,12 @@ def test_what_a_teacher_says_of_a_masked_row_has_no_influence(few):
 
 
 def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side_by_side(
-    few, few_data, world, tmp_path, monkeypatch
+    pair, vectors, world, tmp_path, monkeypatch
 ):
-    models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
+    assembly, data = pair
+    own = vectors["tasks"][: len(PAIR)]
+    models = assemble.build_models(assembly, own, SIZES, seed=3)
+    training = data.take((world.examples["split"] == "train").to_numpy())
     heard = {}
 
     class Listener(Trainer):
@@ -192,19 +196,19 @@ def test_only_joint_models_are_taught_by_the_twins_which_end_alike_alone_or_side
         monkeypatch.setattr(
             together, "run", lambda train, names, bar, step=step: run(train, names[::step], bar)
         )
-        keras.utils.set_random_seed(0)
+        keras.utils.set_random_seed(int(cores))  # of which no model may take notice
         settings = TRAINING.model_copy(update={"epochs": 1, "distillation": share})
         outcomes = experiment.train_models(
-            few.assembly, few_data, world.examples["split"], FEW, settings, 0,
+            assembly, data, world.examples["split"], PAIR, settings, 0,
             tmp_path / "untrained", tmp_path / str(share), tmp_path / "checkpoints" / str(share),
         )  # fmt: skip
         found[share] = {n: load_model(tmp_path / str(share) / f"{n}.keras") for n in models}
     assert next(iter(outcomes)) == "joint"
     for name, model in found[0.5].items():
         pairs = zip(model.variables, found[0.0][name].variables, strict=True)
-        assert all(np.array_equal(one, other) for one, other in pairs) == (name in FEW)
+        assert all(np.array_equal(one, other) for one, other in pairs) == (name in PAIR)
     assert all(not taught for _, taught in list(heard.values())[: len(models)])
     for names, taught in list(heard.values())[len(models) :]:
-        assert set(taught) == (set() if len(names) == 1 else set(FEW))
+        assert set(taught) == (set() if len(names) == 1 else set(PAIR))
         for name, logits in taught.items():
-            np.testing.assert_array_equal(logits, teach(found[0.5][name], name, few.training)[name])
+            np.testing.assert_array_equal(logits, teach(found[0.5][name], name, training)[name])

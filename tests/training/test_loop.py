@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -5,12 +7,12 @@ import tensorflow as tf
 
 from mtrec.balancing import BALANCERS
 from mtrec.models import assemble
-from mtrec.training import checkpoint, loop
+from mtrec.training import checkpoint, experiment, loop
 from mtrec.training.experiment import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
 from mtrec.training.parts import divide
 from mtrec.training.step import compile_step
-from tests.conftest import FEW, SIZES, TRAINING
+from tests.conftest import FEW, PAIR, SIZES, TRAINING
 
 
 def make(model, ready, settings=TRAINING, **weights):
@@ -40,28 +42,29 @@ def few_losses(few):
 
 
 def test_training_lowers_the_loss_of_every_task_that_can_be_learnt(everything):
-    curve = fit(everything.model(), everything).curve.pivot(
+    settings = TRAINING.model_copy(update={"epochs": 12, "patience": 12})
+    curve = fit(everything.model(), everything, settings=settings).curve.pivot(
         index="epoch", columns="task", values="loss"
     )
     assert curve.iloc[0].between(0.9, 1.1).all()  # starts at the constant prediction
     assert (curve.iloc[-1] < curve.iloc[0]).all()
 
 
-def test_same_seed_gives_the_same_weights(few):
-    runs = [few.model() for _ in range(2)]
+def test_same_seed_gives_the_same_weights(two):
+    runs = [two.model() for _ in range(2)]
     for model in runs:
         keras.utils.set_random_seed(0)
-        fit(model, few)
+        fit(model, two)
     for a, b in zip(*(weights(model) for model in runs), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_steps_in_one_graph_are_single_steps_bit_by_bit(few, monkeypatch):
+def test_steps_in_one_graph_are_single_steps_bit_by_bit(two, monkeypatch):
     monkeypatch.setattr(loop, "UNBROKEN", 3)  # a graph that is called twice, the second time for 2
     found = []
     for together in (True, False):
-        model = few.model()
-        trainer = make(model, few)
+        model = two.model()
+        trainer = make(model, two)
         keras.utils.set_random_seed(0)
         order = np.random.default_rng(1).integers(0, trainer.rows, (5, trainer.batch), "int32")
         losses = trainer.take(order) if together else [trainer.step(rows) for rows in order]
@@ -72,11 +75,11 @@ def test_steps_in_one_graph_are_single_steps_bit_by_bit(few, monkeypatch):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    few, tmp_path, monkeypatch, momentum
+    two, tmp_path, monkeypatch, momentum
 ):
     settings = TRAINING.model_copy(update={"ema_momentum": momentum})
-    model = few.model()
-    trainer, start = make(model, few, settings), weights(model)
+    model = two.model()
+    trainer, start = make(model, two, settings), weights(model)
     expected, whole = trainer.run(0), weights(model)
     restart(model, start)
     save, saved = checkpoint.save, []
@@ -92,18 +95,18 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         trainer.run(0, file)
     monkeypatch.setattr(checkpoint, "save", save)
-    resumed = few.model()
-    found = fit(resumed, few, file, settings)
+    resumed = two.model()
+    found = fit(resumed, two, file, settings)
     assert found.curve.equals(expected.curve)
     for a, b in zip(weights(resumed), whole, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_checkpoint_of_another_run_is_not_used(few, tmp_path):
+def test_checkpoint_of_another_run_is_not_used(two, tmp_path):
     file = tmp_path / "joint.npz"
-    fit(few.model(), few, file)
+    fit(two.model(), two, file)
     other = TRAINING.model_copy(update={"learning_rate": 0.02, "epochs": 2})
-    assert fit(few.model(), few, file, other).curve["epoch"].max() == 2
+    assert fit(two.model(), two, file, other).curve["epoch"].max() == 2
 
 
 def test_fingerprints_tell_names_types_and_shapes_apart():
@@ -116,9 +119,9 @@ def test_fingerprints_tell_names_types_and_shapes_apart():
     assert len({checkpoint.fingerprint(*part) for part in parts}) == len(parts)
 
 
-def test_damaged_checkpoint_is_not_used(few, tmp_path):
-    file, model = tmp_path / "joint.npz", few.model()
-    trainer, start = make(model, few), weights(model)
+def test_damaged_checkpoint_is_not_used(two, tmp_path):
+    file, model = tmp_path / "joint.npz", two.model()
+    trainer, start = make(model, two), weights(model)
     trainer.run(0, file)
     restart(model, start)
     assert trainer.run(0, file).rows_per_second == 0
@@ -129,16 +132,16 @@ def test_damaged_checkpoint_is_not_used(few, tmp_path):
     assert outcome.rows_per_second > 0
 
 
-def test_checkpoint_of_other_weights_is_not_used(few, tmp_path):
+def test_checkpoint_of_other_weights_is_not_used(two, tmp_path):
     file, settings = tmp_path / "joint.npz", TRAINING.model_copy(update={"epochs": 2})
-    fit(few.model(), few, file, settings)
-    outcome = fit(few.model(), few, file, settings, like=5.0)
+    fit(two.model(), two, file, settings)
+    outcome = fit(two.model(), two, file, settings, like=5.0)
     assert outcome.rows_per_second > 0  # it was trained, not restored
 
 
-def test_best_epoch_is_kept_and_patience_stops(few):
+def test_best_epoch_is_kept_and_patience_stops(two):
     settings = TRAINING.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.05})
-    outcome = fit(few.model(), few, settings=settings)
+    outcome = fit(two.model(), two, settings=settings)
     mean = outcome.curve.groupby("epoch")["val_loss"].mean()
     assert outcome.best_epoch == mean.idxmin()
     assert mean.index.max() == min(30, outcome.best_epoch + 2)
@@ -180,6 +183,7 @@ def test_label_of_a_masked_row_has_no_influence(few):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("unoptimised")
 @pytest.mark.parametrize(
     ("balancing", "gradients_on"),
     [*((name, "representation") for name in BALANCERS), ("pcgrad", "weights"), ("mgda", "weights")],
@@ -193,10 +197,11 @@ def test_every_balancer_lowers_the_losses_of_the_joint_model(few, balancing, gra
     assert (curve.iloc[-1] < curve.iloc[0]).sum() >= len(FEW) - 1
 
 
+@pytest.mark.usefixtures("unoptimised")
 @pytest.mark.parametrize("optimizer", loop.OPTIMIZERS)
-def test_every_optimiser_trains_with_masked_tasks(few, optimizer):
+def test_every_optimiser_trains_with_masked_tasks(two, optimizer):
     settings = TRAINING.model_copy(update={"optimizer": optimizer, "balancing": "pcgrad"})
-    curve = fit(few.model(), few, settings=settings).curve
+    curve = fit(two.model(), two, settings=settings).curve
     assert np.isfinite(curve["loss"]).all()
 
 
@@ -286,11 +291,12 @@ def test_unknown_optimiser_and_balancer_are_named(few):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_all_models_are_trained_with_equal_steps_and_written(few, few_data, world, tmp_path):
-    models = assemble.build_models(few.assembly, few.vectors["tasks"], SIZES, seed=3)
+def test_all_models_are_trained_with_equal_steps_and_written(pair, vectors, world, tmp_path):
+    assembly, data = pair
+    models = assemble.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
     assemble.save_models(models, tmp_path / "untrained")
     outcomes = train_models(
-        few.assembly, few_data, world.examples["split"], FEW,
+        assembly, data, world.examples["split"], PAIR,
         TRAINING.model_copy(update={"epochs": 1}), 0, tmp_path / "untrained",
         tmp_path / "trained", tmp_path / "checkpoints",
     )  # fmt: skip
@@ -323,11 +329,11 @@ def test_penalty_adds_its_share_of_each_weight_to_the_gradient(few, eagerly, sca
         np.testing.assert_allclose(with_l2, pulled, rtol=1e-4, atol=1e-6)
 
 
-def test_kept_weights_are_their_average_over_the_steps(few):
+def test_kept_weights_are_their_average_over_the_steps(two):
     momentum, means, averages = 0.8, [], []
     keras.utils.set_random_seed(0)
-    model = few.model()
-    trainer = make(model, few)
+    model = two.model()
+    trainer = make(model, two)
     for epoch in (1, 2):  # steps go on from the last weights, not from their average
         for rows in loop._order(0, epoch, trainer.rows, (trainer.steps, trainer.batch)):
             trainer.step(rows)
@@ -336,11 +342,31 @@ def test_kept_weights_are_their_average_over_the_steps(few):
             pairs = zip(old, now, strict=True)
             means.append([momentum * a + (1 - momentum) * b for a, b in pairs])
     keras.utils.set_random_seed(0)
-    kept = few.model()
+    kept = two.model()
     settings = TRAINING.model_copy(update={"epochs": 10, "ema_momentum": momentum})
-    trainer = make(kept, few, settings)
+    trainer = make(kept, two, settings)
     trainer.settings = settings.model_copy(update={"epochs": 2})
     trainer.run(0, watch=lambda _: averages.append([np.array(v) for v in kept.trainable_variables]))
     for mean, average in zip(means[trainer.steps - 1 :: trainer.steps], averages, strict=True):
         for a, b in zip(mean, average, strict=True):
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+
+
+def test_the_only_task_of_a_domain_is_learnt_from_rows_with_its_label(few, monkeypatch, tmp_path):
+    seen = []
+
+    class Stub:
+        def __init__(self, model, tasks, scales, weights, training, validation, *others):
+            seen.append((training.masks["kind"], validation.masks["kind"]))
+
+        def run(self, *arguments):
+            return None
+
+    monkeypatch.setattr(experiment, "Trainer", Stub)
+    alone = replace(few.assembly, types={"kind": few.assembly.types["kind"]})
+    budget = experiment.Budget(
+        alone, FEW, TRAINING, 0, few.training, few.validation, tmp_path
+    )  # fmt: skip
+    budget.fit("joint", None, ("kind",), print)
+    assert not few.training.masks["kind"].all()
+    assert all(mask.all() and len(mask) for mask in seen[0])

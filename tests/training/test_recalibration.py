@@ -11,7 +11,7 @@ from mtrec.tasks.base import smoothed_rate
 from mtrec.training import experiment
 from mtrec.training.loop import predict
 from mtrec.training.recalibration import recalibrate, shift
-from tests.conftest import FEW, SIZES, TRAINING
+from tests.conftest import FEW, PAIR, SIZES, TRAINING
 
 
 @pytest.fixture
@@ -81,29 +81,27 @@ def test_task_without_validation_labels_is_left_alone(model, few_assembly, parts
     assert recalibrate(model, few_assembly.types, empty) == {}
 
 
+def train_pair(pair, vectors, world, settings, untrained, trained):
+    """Build the joint model, its ablations and the twins of two tasks, and train them."""
+    assembly, data = pair
+    models = assemble.build_models(assembly, vectors["tasks"][: len(PAIR)], SIZES, seed=3)
+    assemble.save_models(models, untrained)
+    experiment.train_models(
+        assembly, data, world.examples["split"], PAIR, settings, 0, untrained, trained, trained
+    )
+
+
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("asked", [False, True])
 def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
-    few_assembly, vectors, few_data, world, parts, tmp_path, asked
+    pair, vectors, world, tmp_path, asked
 ):
     settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": asked})
     untrained, trained = tmp_path / "untrained", tmp_path / "trained"
     for folder in (untrained, trained):
         folder.mkdir()
-    models = assemble.build_models(few_assembly, vectors["tasks"], SIZES, seed=3)
-    assemble.save_models(models, untrained)
-    experiment.train_models(
-        few_assembly,
-        few_data,
-        world.examples["split"],
-        FEW,
-        settings,
-        0,
-        untrained,
-        trained,
-        tmp_path,
-    )
-    held = parts["validation"]
+    train_pair(pair, vectors, world, settings, untrained, trained)
+    held = pair[1].take((world.examples["split"] == "validation").to_numpy())
     known = held.masks["like"]
     rate = smoothed_rate(held.labels["like"][known])
     for name in ("joint", "like"):
@@ -112,9 +110,7 @@ def test_pipeline_recalibrates_joint_model_and_twins_if_it_is_asked_to(
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_twin_teaches_what_it_said_before_the_shift(
-    few_assembly, vectors, few_data, world, tmp_path, monkeypatch
-):
+def test_twin_teaches_what_it_said_before_the_shift(pair, vectors, world, tmp_path, monkeypatch):
     heard, teach = {}, experiment.teach
 
     def listen(model, name, training):
@@ -123,17 +119,6 @@ def test_twin_teaches_what_it_said_before_the_shift(
 
     monkeypatch.setattr(experiment, "teach", listen)
     settings = TRAINING.model_copy(update={"epochs": 1, "recalibrate": True, "distillation": 0.5})
-    assemble.save_models(assemble.build_models(few_assembly, vectors["tasks"], SIZES, 3), tmp_path)
-    experiment.train_models(
-        few_assembly,
-        few_data,
-        world.examples["split"],
-        FEW,
-        settings,
-        0,
-        tmp_path,
-        tmp_path,
-        tmp_path,
-    )
+    train_pair(pair, vectors, world, settings, tmp_path, tmp_path)
     kept = load_model(tmp_path / "like.keras").get_layer("like_head").bias.numpy()
     assert abs(kept - heard["like"]) > 1e-3

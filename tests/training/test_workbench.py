@@ -66,8 +66,8 @@ def test_validation_rows_are_sampled_from_too_many(run, monkeypatch):
     assert set(bench.tables.examples["split"].iloc[bench.validation_rows]) == {"validation"}
 
 
-def test_trainings_in_a_row_are_those_that_each_seed_gives_by_itself(bench):
-    bench = with_layer(bench, "mmoe", "pcgrad")  # dropout and the balancer draw from the seed
+def test_trainings_in_a_row_are_those_that_each_seed_gives_by_itself(few_bench):
+    bench = with_layer(few_bench, "mmoe", "pcgrad")  # dropout and the balancer draw from the seed
     bench = replace(bench, settings=bench.settings.model_copy(update={"epochs": 2}))
     together = [(weights(model), outcome) for _, model, outcome in fit(bench, NAMES, [3, 4])]
     for seed, (expected, whole) in zip([3, 4], together, strict=True):

@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 Array = np.ndarray
 KINDS = ("returned", "out_out", "out_in", "in_out", "in_in", "chosen")
@@ -33,13 +34,24 @@ LARGEST = 4096  # users: evidence is a table of all pairs, 17 MB each
 HEAD = "linked_catalogue"  # that reads the evidence
 
 
-def adjacency(user: Array, other: Array, users: int) -> Array:
-    """Who chose whom, ``(users + 1, users)`` uint8; row 0, the unknown user, chose nobody.
+def links(user: Array, other: Array, users: int) -> csr_matrix:
+    """Who chose whom, ``(users, users)``: 1 where the row's user chose the column's.
 
     Args:
-        user: rows of users of the training links, ``(n,)``; 0 for unknown ones.
+        user: rows of users of the training links, ``(n,)``; 0, the unknown user, is left out.
         other: positions of those they chose, ``(n,)``.
         users: number of users.
+    """
+    known = user > 0
+    pairs = np.unique(np.stack([user[known] - 1, other[known]]), axis=1)
+    return csr_matrix((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(users, users))
+
+
+def adjacency(user: Array, other: Array, users: int) -> Array:
+    """The links as a table, ``(users + 1, users)`` uint8; row 0, the unknown user, chose nobody.
+
+    Args:
+        user, other, users: see :func:`links`.
 
     Raises:
         ValueError: there are more users than a table of all pairs can hold.
@@ -50,8 +62,7 @@ def adjacency(user: Array, other: Array, users: int) -> Array:
             f"{users:,}). Leave head: out in params.yaml."
         )
     found = np.zeros((users + 1, users), dtype="uint8")
-    found[user, other] = 1
-    found[0] = 0
+    found[1:] = links(user, other, users).toarray()
     return found
 
 

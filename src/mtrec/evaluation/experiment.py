@@ -5,61 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from keras import ops
 
 from mtrec.data.dataset import Dataset
-from mtrec.evaluation import baselines, peers
 from mtrec.evaluation.calibration import reliability_table
+from mtrec.evaluation.held_out import SINGLE, HeldOut, Predictions
 from mtrec.evaluation.intervals import evaluate
 from mtrec.evaluation.metrics import MAIN_METRIC
-from mtrec.evaluation.peers.base import PeerTask
-from mtrec.evaluation.ranks import left_out, ranks
-from mtrec.models.assemble import JOINT, WITHOUT_GRAPH, WITHOUT_TEXT, Assembly, ablations
+from mtrec.models.assemble import JOINT, Assembly
 from mtrec.models.store import load_model
-from mtrec.tasks import Binary, Multiclass, Ordinal, Ranking
-from mtrec.training.loop import predict
+from mtrec.tasks import Binary, Multiclass, Ordinal
 
 Array = np.ndarray
-DIFFERENCES = {
-    "difference": (JOINT, "single"),
-    "text_difference": (JOINT, WITHOUT_TEXT),
-    "graph_difference": (JOINT, WITHOUT_GRAPH),
-    "baseline_difference": (JOINT, "baseline"),
-}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Test rows of one task.
-
-    Attributes:
-        type: family of metrics of the task's type.
-        rows: positions in the examples table.
-        labels: encoded labels.
-        systems: predictions (ranks for ranking) by system: joint, its ablations, single, baseline
-            and the task's peers.
-        clusters: user of each row (item where there is no user).
-        peers: names of the peers among the systems.
-    """
-
-    type: str
-    rows: Array
-    labels: Array
-    systems: dict[str, Array]
-    clusters: Array
-    peers: tuple[str, ...] = ()
-
-    @property
-    def differences(self) -> dict[str, tuple[str, str]]:
-        """Paired differences to report: name -> (system, other)."""
-        peers = {f"{name}_difference": (JOINT, name) for name in self.peers}
-        return {n: pair for n, pair in (DIFFERENCES | peers).items() if pair[1] in self.systems}
 
 
 def predict_tasks(
@@ -70,38 +31,14 @@ def predict_tasks(
     trained: Path,
     seed: int,
 ) -> dict[str, Predictions]:
-    """Predict the test rows of every task with every system."""
-    test = (tables.examples["split"] == "test").to_numpy()
-    part = data.take(test)
-    shared = {
-        n: predict(load_model(trained / f"{n}.keras"), part.inputs)
-        for n in (JOINT, *ablations(assembly))
-    }
+    """Predict the test rows of every task with the joint model, its twin, baseline and peers."""
+    held = HeldOut(assembly, data, tables, tasks)
+    joint = held.answers(load_model(trained / f"{JOINT}.keras"), tuple(assembly.types))
     found = {}
-    for name, kind in assembly.types.items():
-        known = part.masks[name]
-        inputs = {key: values[known] for key, values in part.inputs.items()}
-        logits = {system: values[name][known] for system, values in shared.items()}
-        logits["single"] = predict(load_model(trained / f"{name}.keras"), inputs)[name]
-        systems = {s: ops.convert_to_numpy(kind.predict(values)) for s, values in logits.items()}
-        rows = np.flatnonzero(test)[known]
-        means = baselines.baseline(name, assembly.types, data, tables, tasks)
-        systems["baseline"] = means[rows]
-        for peer in tasks[name].peers:
-            asked = PeerTask(
-                name, tasks[name], kind, tables, assembly.encoder, data.labels[name],
-                data.masks[name], seed, means if tasks[name].offset else None,
-            )  # fmt: skip
-            systems[peer] = peers.predict(peer, asked)[rows]
-        labels = part.labels[name][known]
-        if isinstance(kind, Ranking):
-            out = left_out(kind, assembly.encoder, tables, tasks[name].label, rows)
-            systems = {system: ranks(scores, labels, out) for system, scores in systems.items()}
-        ids = tables.examples.iloc[rows]
-        clusters = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy()
-        found[name] = Predictions(
-            kind.metrics, rows, labels, systems, clusters.astype(str), tasks[name].peers
-        )
+    for name in assembly.types:
+        twin = held.answers(load_model(trained / f"{name}.keras"), (name,))
+        systems = {JOINT: joint[name], SINGLE: twin[name], **held.others(name, seed)}
+        found[name] = held.predictions(name, systems)
     return found
 
 

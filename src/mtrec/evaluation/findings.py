@@ -19,8 +19,6 @@ def verdicts(frame: pd.DataFrame, subject: str) -> str:
         >>> verdicts(frame, "Joint training")
         'Joint training helps a; hurts none; is unclear for b.'
     """
-    if frame.empty:
-        return f"{subject} has nothing to be compared with."
     helps = list(frame.loc[frame["low"] > 0, "task"])
     hurts = list(frame.loc[frame["high"] < 0, "task"])
     unclear = [task for task in frame["task"] if task not in (*helps, *hurts)]

@@ -182,6 +182,48 @@ def _draws(
     return {metric: np.concatenate([part[metric] for part in parts]) for metric in parts[0]}
 
 
+def over_trainings(values: Array, lows: Array, highs: Array) -> dict[str, float]:
+    r"""Mean over trainings with a 95 % interval over users *and* trainings.
+
+    Each of :math:`n` trainings (seeds) has a value and its interval over users, half as wide as
+    :math:`1.96\,u_s`. The mean varies with the users, hardly less than a single value since all
+    trainings are judged by the same ones, and with the trainings,
+
+    .. math:: \sigma^2 = \overline{u^2} + \frac{b^2}{n}, \qquad
+        b^2 = \frac{1}{n - 1} \sum_s (v_s - \bar v)^2,
+
+    and the interval is :math:`\bar v \pm t_\nu\, \sigma` with Welch and Satterthwaite's degrees
+    of freedom :math:`\nu = \sigma^4 (n - 1) / (b^2 / n)^2`.
+
+    Args:
+        values: of each training, ``(n,)``.
+        lows: lower bounds over users.
+        highs: upper bounds.
+
+    Returns:
+        ``value``, ``low`` and ``high``; NaN bounds for a single training or where one of them has
+        none.
+
+    Source: Satterthwaite 1946, https://doi.org/10.2307/3002019; Bouthillier et al. 2021,
+    "Accounting for Variance in Machine Learning Benchmarks", https://arxiv.org/abs/2103.03098.
+
+    Example:
+        >>> one = np.array([1.0, 1.0, 1.0])
+        >>> found = over_trainings(one, one - 0.5, one + 0.5)
+        >>> {name: round(bound, 6) for name, bound in found.items()}
+        {'value': 1.0, 'low': 0.5, 'high': 1.5}
+    """
+    count, mean = len(values), float(np.mean(values))
+    if count < 2:
+        return {"value": mean, "low": float("nan"), "high": float("nan")}
+    users = float(np.mean(((highs - lows) / 2 / stats.norm.ppf(1 - (1 - LEVEL) / 2)) ** 2))
+    trainings = float(np.var(values, ddof=1)) / count
+    spread = users + trainings
+    freedom = spread**2 * (count - 1) / trainings**2 if trainings > 0 else np.inf
+    half = float(stats.t.ppf(1 - (1 - LEVEL) / 2, freedom)) * spread**0.5
+    return {"value": mean, "low": mean - half, "high": mean + half}
+
+
 def mean_interval(values: Array) -> tuple[float, float, float]:
     """Mean and 95 % interval by Student's t; NaN bounds for a single value.
 

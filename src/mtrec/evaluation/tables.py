@@ -31,7 +31,7 @@ def arrow(metric: str) -> str:
 
 
 def results_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """The main metric of each task for every system, with 95 % intervals."""
+    """The main metric of each task for every system, with 95 % intervals over users."""
     rows = []
     for name, task in metrics["tasks"].items():
         metric = MAIN_METRIC[task["type"]]
@@ -39,11 +39,7 @@ def results_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
             title: show_interval(task[s][metric]) for s, title in SYSTEMS.items() if s in task
         }
         peers = [f"{p} {show_interval(task[p][metric])}" for p in task.get("peers", ())]
-        difference = show_interval(task["difference"][metric], signed=True)
-        rows.append(
-            {"task": name, "metric": arrow(metric), PEER: "; ".join(peers), **systems,
-             DIFFERENCE: difference}
-        )  # fmt: skip
+        rows.append({"task": name, "metric": arrow(metric), PEER: "; ".join(peers), **systems})
     table = pd.DataFrame(rows)
     return table if table[PEER].any() else table.drop(columns=PEER)
 
@@ -101,7 +97,6 @@ def cold_table(cold: pd.DataFrame) -> pd.DataFrame:
             {"task": task, "rows": group, "n": n, "metric": arrow(metric),
              "joint": show_interval(found.loc["joint"]),
              "baseline": show_interval(found.loc["baseline"]),
-             DIFFERENCE: show_interval(found.loc["difference"], signed=True),
-             "with − without text": show_interval(found.loc["text_difference"], signed=True)}
+             DIFFERENCE: show_interval(found.loc["difference"], signed=True)}
         )  # fmt: skip
     return pd.DataFrame(rows)

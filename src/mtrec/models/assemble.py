@@ -15,15 +15,13 @@ import pandas as pd
 
 from mtrec.data import links, offsets
 from mtrec.data.dataset import Dataset, encode_labels, fit_types, make_dataset, relevant
-from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder, without
-from mtrec.data.features import Kind
+from mtrec.data.encoder import Encoder, fit_encoder, load_encoder, save_encoder
 from mtrec.models.build import build
 from mtrec.models.store import save_model
 from mtrec.models.visibility import Visible, visible
 from mtrec.tasks import TASK_TYPES, TaskType
 
-JOINT, WITHOUT_TEXT, WITHOUT_GRAPH = "joint", "without_text", "without_graph"
-ABLATIONS: dict[str, Kind] = {WITHOUT_TEXT: "text", WITHOUT_GRAPH: "graph"}
+JOINT = "joint"
 
 
 @dataclass(frozen=True)
@@ -116,68 +114,35 @@ def _label_vectors(name: str, kind: TaskType, vectors: Mapping[str, np.ndarray])
 
 
 def build_models(
-    assembly: Assembly, task_vectors: np.ndarray, sizes: Any, seed: int
+    assembly: Assembly, task_vectors: np.ndarray | None, sizes: Any, seed: int
 ) -> dict[str, keras.Model]:
-    """Build the joint model, the same without each kind of feature, and a twin per task."""
-    models = {JOINT: build_some(assembly, tuple(assembly.types), task_vectors, sizes, seed)}
-    for name in ablations(assembly):
-        kind = ABLATIONS[name]
-        seen = {
-            task: _without(kind, part, assembly.encoder) for task, part in assembly.seen.items()
-        }
-        vectors = None if name == WITHOUT_TEXT else task_vectors
-        part = replace(assembly, links={}) if name == WITHOUT_GRAPH else assembly
-        models[name] = _build(part, without(kind, assembly.encoder), seen, vectors, sizes, seed)
-    for name in assembly.types:
-        models[name] = build_some(assembly, (name,), task_vectors, sizes, seed)
-    return models
-
-
-def ablations(assembly: Assembly) -> tuple[str, ...]:
-    """Names of the joint models without some kind of feature; the one without text always is.
-
-    It also lacks the texts of tasks, which every domain has. Without its graph, a head that reads
-    links among users finds none.
-    """
-    kinds = {field.kind for side in assembly.encoder.sides for field in side.fields}
-    if links.linked(assembly.types):
-        kinds.add("graph")
-    return tuple(n for n, kind in ABLATIONS.items() if n == WITHOUT_TEXT or kind in kinds)
-
-
-def _without(kind: Kind, part: Visible, encoder: Encoder) -> Visible:
-    """What a head sees when no feature of that kind exists."""
-    user, item = (
-        tuple(name for name in names if side.field(name).kind != kind)
-        for names, side in zip((part.user, part.item), encoder.sides, strict=True)
-    )
-    return replace(part, user=user, item=item)
+    """Build the joint model, and a twin per task."""
+    groups = {JOINT: tuple(assembly.types), **{name: (name,) for name in assembly.types}}
+    return {
+        name: build_some(assembly, tasks, task_vectors, sizes, seed)
+        for name, tasks in groups.items()
+    }
 
 
 def build_some(
-    assembly: Assembly, names: Sequence[str], task_vectors: np.ndarray, sizes: Any, seed: int
+    assembly: Assembly, names: Sequence[str], task_vectors: np.ndarray | None, sizes: Any, seed: int
 ) -> keras.Model:
-    """Build one model of some of the tasks, which may be one or all."""
-    order = list(assembly.types)
-    own = task_vectors[[order.index(name) for name in names]]
-    seen = {name: assembly.seen[name] for name in names}
-    return _build(assembly, assembly.encoder, seen, own, sizes, seed)
-
-
-def _build(
-    assembly: Assembly, encoder: Encoder, seen: Mapping, vectors: Any, sizes: Any, seed: int
-) -> keras.Model:
-    types = {name: assembly.types[name] for name in seen}
-    base = {name: assembly.base_logits[name] for name in seen}
-    labels = {  # a model without text knows labels apart, not what they mean
-        name: np.eye(len(found), dtype="float32") if vectors is None else found
-        for name, found in assembly.label_vectors.items()
-        if name in seen
-    }
-    starts = {name: assembly.types[name].outputs for name in assembly.offsets}
-    linked, known = links.linked(assembly.types), assembly.links
-    own = {name: known[name] for name in seen if name in known}
-    return build(encoder, types, seen, base, vectors, sizes, seed, labels, starts, linked, own)
+    """Build one model of some of the tasks, which may be one or all; without vectors, no text."""
+    order, known = list(assembly.types), assembly.links
+    own = None if task_vectors is None else task_vectors[[order.index(name) for name in names]]
+    return build(
+        assembly.encoder,
+        {name: assembly.types[name] for name in names},
+        {name: assembly.seen[name] for name in names},
+        {name: assembly.base_logits[name] for name in names},
+        own,
+        sizes,
+        seed,
+        {name: found for name, found in assembly.label_vectors.items() if name in names},
+        {name: assembly.types[name].outputs for name in assembly.offsets},
+        links.linked(assembly.types),
+        {name: known[name] for name in names if name in known},
+    )
 
 
 def dataset(assembly: Assembly, tables: Any, tasks: Mapping[str, Any]) -> Dataset:

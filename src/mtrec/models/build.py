@@ -15,6 +15,7 @@ from mtrec.data.offsets import input_name
 from mtrec.models.encoders import ContextEncoder, EntityEncoder, specify
 from mtrec.models.heads import LabelEmbeddingHead, RowNumbers, make_head
 from mtrec.models.history import HistoryEncoder
+from mtrec.models.seeds import draw
 from mtrec.models.shared import make_shared
 from mtrec.models.visibility import Visible, group
 from mtrec.tasks import Ranking, TaskType
@@ -75,6 +76,11 @@ def build(
     return model
 
 
+def _dropout(rate: float, name: str) -> keras.layers.Layer:
+    """Dropout of units, the same ones in a model that was saved and loaded."""
+    return keras.layers.Dropout(rate, seed=draw() if rate else None, name=name)
+
+
 def _connect(
     encoder: Encoder,
     tasks: Mapping[str, TaskType],
@@ -99,10 +105,10 @@ def _connect(
     states = [_state(part, inputs, layers, history, sizes) for part in groups]
     hidden = ops.stack(states, axis=1)
     hidden = keras.layers.LayerNormalization(name="normalise")(hidden)
-    hidden = keras.layers.Dropout(sizes.dropout, name="dropout")(hidden)
+    hidden = _dropout(sizes.dropout, "dropout")(hidden)
     width = 0 if task_vectors is None else task_vectors.shape[1]
     shared = make_shared(sizes.shared, index, width)
-    mixed = keras.layers.Dropout(sizes.dropout, name="shared_dropout")(shared(hidden))
+    mixed = _dropout(sizes.dropout, "shared_dropout")(shared(hidden))
     outputs, mixed = {}, ops.unstack(mixed, axis=1)
     for (name, kind), state in zip(tasks.items(), mixed, strict=True):
         tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{name}_tower")

@@ -23,6 +23,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
     for none. Gives ``(batch, users)``.
     """
 
+    known_only = True  # in training: evidence of a row is dear, and few rows have a label
     SPEED = 10.0  # of the weights of links, which have to become large for so few rows
 
     def __init__(self, users: int, **kwargs: Any):
@@ -48,7 +49,7 @@ class LinkedCatalogueHead(keras.layers.Layer):
             self.tables[name].table.assign(values)
 
     def evidence(self, user, own):
-        """Counts by kind between rows' users and all, own links left out, ``(kinds, n, users)``.
+        """Counts between rows' users and all, own links left out, ``(n, users)`` for each kind.
 
         Without the link of a to b, a has one link less in common with those whom b chose
         (``out_out``) and with those who chose b (``out_in``).
@@ -60,15 +61,17 @@ class LinkedCatalogueHead(keras.layers.Layer):
             found[kind] = ops.maximum(found[kind] - exact * less, 0.0)
         chosen = found.pop("chose") + ops.one_hot(user - 1, self.users, dtype="float32")
         found["chosen"] = ops.maximum(chosen - ops.one_hot(own - 1, self.users), 0.0)
-        return ops.stack([found[kind] for kind in KINDS])
+        return [found[kind] for kind in KINDS]
 
     def call(self, tower, items, user, own):
         """Logits ``(batch, users)``."""
         query = ops.matmul(tower, self.query) / items.shape[-1] ** 0.5
         weights = ops.matmul(tower, self.kinds[:-1]) + self.kinds[-1]
-        seen = ops.log1p(self.evidence(user, own))
         scores = ops.matmul(query, ops.transpose(items)) + self.bias
-        return scores + self.SPEED * ops.einsum("bk,kbu->bu", weights, seen)
+        counts = self.evidence(user, own)
+        for weight, seen in zip(ops.unstack(weights, axis=1), counts, strict=True):
+            scores += self.SPEED * weight[:, None] * ops.log1p(seen)
+        return scores
 
     def compute_output_shape(self, tower_shape, items_shape, user_shape, own_shape):
         """``(batch, users)``."""

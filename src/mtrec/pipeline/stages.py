@@ -19,9 +19,10 @@ RAW = "data.dvc"
 DOES = {  # {tasks}: how many tasks the domain has
     "preprocessing": "raw files become the four tables",
     "task_embedding": "the language model reads every text once",
-    "model_building": "builds the joint model, its ablations and a model for each of {tasks} tasks",
-    "training": "trains the joint model, its ablations and a model for each of {tasks} tasks",
+    "model_building": "builds the joint model and a model for each of {tasks} tasks",
+    "training": "trains a model for each of {tasks} tasks and then the joint model",
     "evaluation": "scores all models on the test rows, beside peers and baselines",
+    "controls": "reads the study of joint training over three seeds",
     "task_analysis": "reads the study of tasks trained together and alone",
     "comparison": "reads the study of layers, balancers and heads",
     "cold_start": "reads the study of new items and users",

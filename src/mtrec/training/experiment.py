@@ -4,23 +4,80 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
 from mtrec.data.dataset import Dataset
-from mtrec.models.assemble import ABLATIONS, JOINT, Assembly, ablations
+from mtrec.models.assemble import JOINT, Assembly
 from mtrec.models.store import load_model, save_model
 from mtrec.training import together
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
 from mtrec.training.recalibration import recalibrate
+
+FITTED = ("train", "validation")  # splits that a training reads
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all trainings of a domain have alike: rows, steps per epoch, rule of stopping.
+
+    Attributes:
+        assembly: task types, scales and visibilities.
+        tasks: task settings by name (weights, parents).
+        settings: :class:`mtrec.settings.Training`.
+        seed: of the batches and the balancer.
+        training: training rows, perhaps with what teachers say of them.
+        validation: validation rows.
+        checkpoints: folder for the state of an interrupted run.
+    """
+
+    assembly: Assembly
+    tasks: Mapping[str, Any]
+    settings: Any
+    seed: int
+    training: Dataset
+    validation: Dataset
+    checkpoints: Path
+
+    def fit(
+        self, name: str, model: keras.Model, tasks: Sequence[str], watch: Callable[[int], None]
+    ) -> Outcome:
+        """Train a model of one task or of all; several threads may call this at a time.
+
+        A twin's batch holds as many rows of its task as the joint model's does, so that every
+        model takes the same number of steps per epoch and passes over its rows equally often.
+
+        Args:
+            name: of its checkpoint.
+            model: trained in place.
+            tasks: of the model.
+            watch: called with the number of each epoch.
+        """
+        own = {task: self.assembly.types[task] for task in tasks}
+        rows = self.training, self.validation
+        if len(own) == 1:
+            rows = self.training.only(*own), self.validation.only(*own)
+        steps = max(1, len(self.training) // self.settings.batch_size)
+        with together.one_at_a_time:
+            trainer = Trainer(
+                model, own, self.assembly.scales, {task: self.tasks[task].weight for task in own},
+                *rows, self.settings, steps, dependent(own, self.tasks),
+            )  # fmt: skip
+        return trainer.run(self.seed, self.checkpoints / f"{name}.npz", watch)
+
+    def taught_by(self, lessons: Iterable[Mapping[str, np.ndarray]]) -> Budget:
+        """The same with what teachers say of the training rows, see :func:`teach`."""
+        taught = {task: logits for lesson in lessons for task, logits in lesson.items()}
+        return replace(self, training=replace(self.training, taught=taught))
 
 
 def train_models(
@@ -34,16 +91,13 @@ def train_models(
     trained: Path,
     checkpoints: Path,
 ) -> dict[str, Outcome]:
-    """Train the joint model, its ablations and the twins; write each when it is done.
+    """Train the twins and then the joint model; write each when it is done.
 
-    All models take the same number of steps per epoch, may use the same number of epochs and
-    stop by the same rule. A twin's batch holds as many rows of its task as the joint model's
-    does, so that every model passes over its rows equally often. The twins come first: with
-    ``settings.distillation`` they teach the joint model and its ablations
+    With ``settings.distillation`` the twins teach the joint model
     (:mod:`mtrec.training.distillation`). With ``settings.recalibrate`` each model is shifted
     before it is written (:mod:`mtrec.training.recalibration`); what it teaches is of the training
-    rows' time and is not. Models that need nothing of each other are trained at the same time,
-    see :mod:`mtrec.training.together`, and come out the same as one by one.
+    rows' time and is not. Twins are trained side by side, see :mod:`mtrec.training.together`, and
+    come out the same as one by one.
 
     Args:
         assembly: task types, scales and visibilities.
@@ -57,49 +111,42 @@ def train_models(
         checkpoints: folder for the state of an interrupted run.
 
     Returns:
-        Outcomes by model: the joint one, its ablations, the twins.
+        Outcomes by model: the joint one, the twins.
     """
-    training = data.take((split == "train").to_numpy())
-    validation = data.take((split == "validation").to_numpy())
-    steps = max(1, len(training) // settings.batch_size)
-    joint = (JOINT, *ablations(assembly))
-    longest_first = sorted(assembly.types, key=lambda name: -assembly.types[name].outputs)
-    # A model that is loaded draws the seeds of its dropout from a stream of the whole process.
-    models = {
-        name: load_model(untrained / f"{name}.keras") for name in (*longest_first, *joint)
-    }  # fmt: skip
+    training, validation = (data.take((split == part).to_numpy()) for part in FITTED)
+    budget = Budget(assembly, tasks, settings, seed, training, validation, checkpoints)
+    groups = {name: (name,) for name in longest_first(assembly)} | {JOINT: tuple(assembly.types)}
 
     def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:
-        twin = name in assembly.types
-        own = {name: assembly.types[name]} if twin else assembly.types
         with together.one_at_a_time:
-            model = models.pop(name)
-            trainer = Trainer(
-                model, own, assembly.scales, {task: tasks[task].weight for task in own},
-                training.only(name) if twin else training,
-                validation.only(name) if twin else validation,
-                settings, steps, dependent(own, tasks),
-            )  # fmt: skip
-        outcome = trainer.run(seed, checkpoints / f"{name}.npz", watch)
-        taught = teach(model, name, training) if twin and settings.distillation else {}
+            model, own = load_model(untrained / f"{name}.keras"), groups[name]
+        outcome = budget.fit(name, model, own, watch)
+        taught = {}
+        if name != JOINT and settings.distillation:
+            taught = teach(model, name, training)
         if settings.recalibrate:
-            recalibrate(model, own, validation)
+            recalibrate(model, {task: assembly.types[task] for task in own}, validation)
         with together.one_at_a_time:
             save_model(model, trained / f"{name}.keras")
         return outcome, taught
 
-    with progress.task("training", len(assembly.types) + len(joint), unit="model") as bar:
-        found = together.run(train, longest_first, bar)
-        for _, taught in found.values():
-            training = replace(training, taught=training.taught | taught)
-        found |= together.run(train, joint, bar)
-    return {name: found[name][0] for name in (*joint, *assembly.types)}
+    *twins, joint = groups
+    with progress.task("training", len(groups), unit="model") as bar:
+        found = together.run(train, twins, bar)
+        budget = budget.taught_by(found[name][1] for name in twins)
+        found |= together.run(train, (joint,), bar)
+    return {name: found[name][0] for name in (joint, *assembly.types)}
+
+
+def longest_first(assembly: Assembly) -> list[str]:
+    """Tasks in the order in which their twins should begin, so that no core waits at the end."""
+    return sorted(assembly.types, key=lambda name: -assembly.types[name].outputs)
 
 
 def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """Learning curves: ``model`` (a twin is ``single``), ``task``, ``epoch``, losses."""
     frames = [
-        outcome.curve.assign(model=name if name in (JOINT, *ABLATIONS) else "single")
+        outcome.curve.assign(model=JOINT if name == JOINT else "single")
         for name, outcome in outcomes.items()
     ]
     return pd.concat(frames, ignore_index=True)[["model", "task", "epoch", "loss", "val_loss"]]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mtrec.data.dataset import Dataset
 from mtrec.tasks import Binary, TaskType
 from mtrec.tasks.dependent import entire_space_loss
+from mtrec.training.tops import Known
 
 NO_LABEL = -1.0  # recorded for a batch without labels of a task; losses are never negative
 Losses = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[list, list]]
@@ -53,19 +54,20 @@ def training_losses(
         labels, masks = batch["labels"], batch["masks"]
         means, counts = [], []
         for name, kind in tasks.items():
-            own, mask = tf.cast(logits[name], tf.float32), masks[name]
+            own, label, known, taught = _aligned(name, batch, logits)
+            mask = known
             if name in parents:
                 above = parents[name]
                 rows = entire_space_loss(
-                    labels[name], labels[above], own, tf.cast(logits[above], tf.float32)
+                    label, labels[above], own, tf.cast(logits[above], tf.float32)
                 )
-                mask = tf.maximum(mask, masks[above] * (1.0 - labels[above]))
+                mask = tf.maximum(known, masks[above] * (1.0 - labels[above]))
             else:
-                rows = kind.loss(labels[name], own)
+                rows = kind.loss(label, own)
             mean, count = _masked_mean(rows, mask)
             mean *= factors[name]
             if name in agreeing:
-                agree, _ = _masked_mean(kind.soft_loss(batch["taught"][name], own), masks[name])
+                agree, _ = _masked_mean(kind.soft_loss(taught, own), known)
                 mean = (1.0 - distillation) * mean + distillation * agreeing[name] * agree
             means.append(mean)
             counts.append(count)
@@ -89,14 +91,23 @@ def validation_losses(tasks: Mapping[str, TaskType], scales: Mapping[str, float]
     def losses(batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple[list, list]:
         sums, counts = [], []
         for name, kind in tasks.items():
-            own = tf.cast(logits[name], tf.float32)
-            rows = kind.validation_loss(batch["labels"][name], own)
-            total, count = _masked_sum(rows, batch["masks"][name])
+            own, label, known, _ = _aligned(name, batch, logits)
+            total, count = _masked_sum(kind.validation_loss(label, own), known)
             sums.append(total / scales[name])
             counts.append(count)
         return sums, counts
 
     return losses
+
+
+def _aligned(name: str, batch: Mapping[str, Any], logits: Mapping[str, Any]) -> tuple:
+    """Logits in float32, labels, mask and the teacher's logits (None without one), row by row."""
+    own = logits[name]
+    given = [batch["labels"][name], batch["masks"][name], batch.get("taught", {}).get(name)]
+    if isinstance(own, Known):
+        given = [None if values is None else tf.gather(values, own.rows) for values in given]
+        own = own.logits
+    return tf.cast(own, tf.float32), *given
 
 
 def _masked_mean(rows: Any, mask: Any) -> tuple[Any, Any]:

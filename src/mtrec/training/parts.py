@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from mtrec.data.offsets import input_name
+from mtrec.training.tops import Top, answers
 
 
 class Part(keras.layers.Layer):
@@ -54,37 +55,47 @@ class Parts:
         below: inputs -> the representation, which is the shared layer's input, and the states of
             the catalogue that each ranking head reads.
         shared: representation -> the towers' inputs.
-        above: the towers' inputs, the catalogues and the direct inputs -> logits by task.
-        direct: names of the inputs that are read above the shared layer: offsets, which are added
-            to logits, and what heads read that know links.
+        above: tower and head by task.
     """
 
     below: Part
     shared: Part
-    above: Part
-    direct: tuple[str, ...]
+    above: dict[str, Top]
+
+    def predict(self, inputs: Mapping[str, Any], masks: Mapping[str, Any]) -> dict[str, Any]:
+        """What each task's top gives outside training, see :func:`mtrec.training.tops.answers`."""
+        representation, *catalogues = self.below(inputs, training=False)
+        towers = self.shared(representation, training=False)
+        return answers(self.above, towers, catalogues, inputs, masks, training=False)
 
 
 def cut(model: keras.Model) -> Parts:
     """Cut a model of :func:`mtrec.models.build.build`; its layers are the same objects."""
-    tasks = list(model.output)
-    towers = [model.get_layer(f"{task}_tower").input for task in tasks]
-    heads = [model.get_layer(f"{task}_head").input for task in tasks]
-    catalogues = [head[1] for head in heads if isinstance(head, list | tuple)]
-    read = [tensor for head in heads if isinstance(head, list | tuple) for tensor in head[2:]]
-    direct = tuple(
-        name
-        for name, tensor in model.input.items()
-        if any(tensor is other for other in read) or name in map(input_name, tasks)
-    )
+    above, towers, catalogues = {}, [], []
+    for task, logits in model.output.items():
+        tower = model.get_layer(f"{task}_tower").input
+        head = model.get_layer(f"{task}_head")
+        states, read = _beside_tower(head)
+        direct = {
+            name: tensor
+            for name, tensor in model.input.items()
+            if name == input_name(task) or any(tensor is other for other in read)
+        }
+        part = Part([tower, *states, *direct.values()], logits)
+        known_only = getattr(head, "known_only", False)
+        above[task] = Top(part, bool(states), tuple(direct), known_only)
+        towers.append(tower)
+        catalogues += states
     representation = model.get_layer("shared").input
-    seam = [*towers, *catalogues]
     return Parts(
-        Part(model.input, [representation, *catalogues]),
-        Part(representation, towers),
-        Part([*seam, *(model.input[name] for name in direct)], model.output),
-        direct,
+        Part(model.input, [representation, *catalogues]), Part(representation, towers), above
     )
+
+
+def _beside_tower(head: keras.layers.Layer) -> tuple[list, list]:
+    """What a head reads beside its tower: the catalogue it ranks, if any, and other inputs."""
+    read = head.input if isinstance(head.input, list | tuple) else [head.input]
+    return [*read[1:2]], [*read[2:]]
 
 
 @dataclass(frozen=True)
@@ -135,13 +146,20 @@ class Forward:
         parts: of the model.
         variables: of the model.
         inputs: a batch.
+        masks: where labels are known by task; None to leave no row out.
 
     Attributes:
-        logits: by task.
+        logits: by task, see :func:`mtrec.training.tops.answers`.
         above: the tape of towers and heads; losses are computed under it.
     """
 
-    def __init__(self, parts: Parts, variables: Variables, inputs: Mapping[str, Any]):
+    def __init__(
+        self,
+        parts: Parts,
+        variables: Variables,
+        inputs: Mapping[str, Any],
+        masks: Mapping[str, Any] | None = None,
+    ):
         self._variables = variables
         with tf.GradientTape(persistent=True) as self._below:
             self._representation, *catalogues = parts.below(inputs, training=True)
@@ -152,13 +170,13 @@ class Forward:
         self._catalogues = catalogues
         with tf.GradientTape(persistent=True) as self.above:
             self.above.watch([*self._towers, *catalogues])
-            given = [*self._towers, *catalogues, *(inputs[name] for name in parts.direct)]
-            self.logits = parts.above(given, training=True)
+            self.logits = answers(parts.above, self._towers, catalogues, inputs, masks, True)
 
     def to_seam(self, loss: Any) -> tuple[list, list]:
         """Gradients of a task's loss at the seam and on the variables above it."""
         seam = [*self._towers, *self._catalogues]
         found = self.above.gradient(loss, [*seam, *self._variables.above])
+        found = [None if part is None else tf.convert_to_tensor(part) for part in found]
         return found[: len(seam)], found[len(seam) :]
 
     def to_representation(self, at_seam: list) -> list:

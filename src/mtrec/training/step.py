@@ -47,20 +47,15 @@ def compile_step(
     @tf.function(autograph=False)  # its translation of Python would take as long as the trace
     def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        run = Forward(parts, variables, batch["inputs"])
+        run = Forward(parts, variables, batch["inputs"], batch["masks"])
         with run.above:
             means, counts = losses(batch, run.logits)
         stacked, present = tf.stack(means), tf.stack(counts) > 0
         per_task = [run.to_seam(mean) for mean in means]
-        gram = None
-        if balancer.needs == "gradients":
-            to = run.to_shared if gradients_on == "weights" else run.to_representation
-            gram = gram_matrix([to(at_seam) for at_seam, _ in per_task])
-            # A solver would fail on NaN; the losses of the epoch tell which task it came from.
-            gram = tf.where(tf.math.is_finite(gram), gram, 0.0)
+        at_seam = [gradients for gradients, _ in per_task]
+        gram = _gram(run, at_seam, gradients_on) if balancer.needs == "gradients" else None
         weights = tf.unstack(tf.stop_gradient(balancer.weigh(stacked, gram, present)), len(means))
         on_heads = weights if balancer.weighs_heads else [1.0] * len(weights)
-        at_seam = [gradients for gradients, _ in per_task]
         found = [
             *run.to_shared(weighted(at_seam, weights), lazy),
             *run.to_private(weighted(at_seam, on_heads)),
@@ -73,7 +68,8 @@ def compile_step(
             found = penalised(found, [*variables.shared, *variables.owned], scales)
         optimizer.apply(found, [*variables.shared, *variables.owned])
         if balancer.observes:
-            after, _ = losses(batch, Forward(parts, variables, batch["inputs"]).logits)
+            again = Forward(parts, variables, batch["inputs"], batch["masks"])
+            after, _ = losses(batch, again.logits)
             balancer.observe(tf.stack(after), present)
         return tf.where(present, stacked, NO_LABEL)
 
@@ -112,14 +108,25 @@ def compile_steps(
 
 def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
     """Function from all data and row numbers to summed losses and counts, ``(tasks,)`` each."""
+    parts = cut(model)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def evaluate(data: dict, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        sums, counts = losses(batch, model(batch["inputs"], training=False))
+        sums, counts = losses(batch, parts.predict(batch["inputs"], batch["masks"]))
         return tf.stack(sums), tf.stack(counts)
 
     return evaluate
+
+
+def _gram(run: Forward, at_seam: list[list], gradients_on: str) -> Any:
+    """Gram matrix of task gradients where the settings want it, 0 where it is not finite.
+
+    A solver would fail on NaN; the losses of the epoch tell which task it came from.
+    """
+    to = run.to_shared if gradients_on == "weights" else run.to_representation
+    gram = gram_matrix([to(gradients) for gradients in at_seam])
+    return tf.where(tf.math.is_finite(gram), gram, 0.0)
 
 
 def gram_matrix(per_task: list[list]) -> Any:

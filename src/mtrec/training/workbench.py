@@ -78,6 +78,23 @@ def prepare(run: Any, short: Any) -> Workbench:
     )  # fmt: skip
 
 
+def whole(run: Any) -> Workbench:
+    """All rows of a domain, with the pipeline's settings.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+    """
+    tables, vectors = schema.read(run.paths.tables), texts.load(run.paths.embeddings)
+    assembly = assemble(tables, vectors, run.domain, run.model_building)
+    data = dataset(assembly, tables, run.domain.tasks)
+    split = tables.examples["split"].to_numpy()
+    rows, held = (np.flatnonzero(split == part) for part in ("train", "validation"))
+    return Workbench(
+        run.domain, tables, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
+        run.model_building, run.training,
+    )  # fmt: skip
+
+
 def sample_rows(
     masks: Mapping[str, np.ndarray], rows: np.ndarray, share: float, seed: int
 ) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on the features that the task's head may see, without text vectors.
+"""Gradient-boosted trees on the features that the task's head may see, texts and graph included.
 
 Source: scikit-learn's ``HistGradientBoosting``, after Ke et al. 2017, "LightGBM",
 https://papers.nips.cc/paper/6907.
@@ -27,6 +27,7 @@ CATEGORIES = 254  # most that a histogram tells apart, with the unknown one
 SETTINGS: dict[str, Any] = {"max_iter": 1000, "early_stopping": True}  # else scikit-learn's own
 LEAVES, SMALLEST = (31, 7), (20, 200)  # of a tree, and rows of a leaf: chosen on validation rows
 FOLDS = 5
+COMPONENTS = 16  # leading ones of a text's or a graph's vector, by variance
 
 
 def boosting(task: PeerTask) -> Array:
@@ -39,7 +40,7 @@ def boosting(task: PeerTask) -> Array:
         Probability ``(n,)``, class or level probabilities ``(n, classes)``, or values ``(n,)``.
 
     Raises:
-        ValueError: the task has another type, or its head sees nothing but text.
+        ValueError: the task has another type, or its head sees nothing.
     """
     if not isinstance(task.kind, (Binary, Multiclass, Ordinal, Regression, LogNormal)):
         raise ValueError(
@@ -74,8 +75,9 @@ def features(task: PeerTask) -> pd.DataFrame:
     label, as far as the task's head sees or starts from them.
 
     Categories have the training vocabulary and are missing where unknown; a column of more than
-    254 becomes the cross-fitted mean label of each category. A history becomes its length, and
-    time, values and categories of its last event.
+    254 becomes the cross-fitted mean label of each category. Of a text or a graph come the leading
+    components of its vector, missing where there is none. A history becomes its length, and time,
+    values and categories of its last event.
 
     Raises:
         ValueError: there is no column.
@@ -99,7 +101,7 @@ def features(task: PeerTask) -> pd.DataFrame:
         columns |= {f"running mean {k}": means[:, k] for k in range(means.shape[1])}
     if not columns:
         raise ValueError(
-            f"task '{task.name}': peer boosting reads no text and finds no other feature. Take it "
+            f"task '{task.name}': peer boosting finds no feature that the head may see. Take it "
             "out of peers: in params.yaml."
         )
     return pd.DataFrame(columns)
@@ -112,7 +114,7 @@ def _history(task: PeerTask) -> dict[str, Any]:
     count = (items > 0).sum(axis=1)
     last = np.where((count > 0)[:, None], values[:, -1], np.nan)
     names = (*task.encoder.event.columns, "recency")
-    fields = tuple(field.name for field in task.encoder.item.fields)
+    fields = tuple(f.name for f in task.encoder.item.fields if f.vectors is None)
     return {
         "history length": count.astype("float64"),
         **{f"last {name}": last[:, position] for position, name in enumerate(names)},
@@ -137,6 +139,10 @@ def _table(
             columns |= {f"{name} {k}": values[:, k].astype("float64") for k in range(field.size)}
         elif field.kind == "numeric":
             columns[name] = np.where(values[:, 1] > 0, np.nan, values[:, 0].astype("float64"))
+        elif field.vectors is not None:
+            vectors = field.vectors[values, :COMPONENTS].astype("float64")
+            vectors[values == 0] = np.nan
+            columns |= {f"{name} {k}": vectors[:, k] for k in range(vectors.shape[1])}
     return columns
 
 

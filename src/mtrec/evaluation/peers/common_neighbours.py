@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
+from mtrec.data.links import links
 from mtrec.evaluation.metrics import ranking
 from mtrec.evaluation.peers.base import Array, PeerTask
 from mtrec.evaluation.ranks import left_out, ranks
@@ -69,19 +70,6 @@ def common_neighbours(asked: PeerTask) -> Array:
     result = np.zeros((len(user), kind.outputs))
     result[known] = scores(graph, user[known], best)
     return result
-
-
-def links(user: Array, other: Array, users: int) -> csr_matrix:
-    """Adjacency ``(users, users)``: row chose column.
-
-    Args:
-        user: rows of the encoder, ``(n,)``; 0, the unknown user, is left out.
-        other: positions in the catalogue, ``(n,)``.
-        users: size of the catalogue.
-    """
-    known = user > 0
-    pairs = np.unique(np.stack([user[known] - 1, other[known]]), axis=1)
-    return csr_matrix((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(users, users))
 
 
 def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mtrec.models.seeds import draw
 from mtrec.models.shared.gates import imbalance, mixture
 
 
@@ -74,6 +75,7 @@ class GatedLayer(SharedLayer):
         text_width: width of the task vectors; 0 for gates without text.
         gate_dropout: probability that a gate leaves out an expert in training.
         load_balance: weight of the loss that keeps all experts in use.
+        gate_seed: of the gates' dropout; drawn if it is None.
     """
 
     def __init__(
@@ -84,13 +86,15 @@ class GatedLayer(SharedLayer):
         text_width: int = 0,
         gate_dropout: float = 0.0,
         load_balance: float = 0.0,
+        gate_seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(groups, units, **kwargs)
         self.experts, self.text_width = experts, text_width
         self.gate_dropout, self.load_balance = gate_dropout, load_balance
-        # Only where it is used: it draws a seed, which would move every weight made after it.
-        self.generator = keras.random.SeedGenerator() if gate_dropout else None
+        # Only where it is used: a seed that is drawn moves every weight made after it.
+        self.gate_seed = gate_seed or draw() if gate_dropout else None
+        self.generator = keras.random.SeedGenerator(self.gate_seed) if gate_dropout else None
 
     def add_gates(self, tasks: int, width: int, experts: int, name: str) -> Any:
         """Kernels of gates ``(tasks, width, experts)``, Glorot-uniform per task."""
@@ -130,6 +134,7 @@ class GatedLayer(SharedLayer):
             "text_width": self.text_width,
             "gate_dropout": self.gate_dropout,
             "load_balance": self.load_balance,
+            "gate_seed": self.gate_seed,
         }
 
 

@@ -1,0 +1,1 @@
+"""Our systems beside the field's, on frozen splits: ``make bench``; see README.md here."""

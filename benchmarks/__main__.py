@@ -1,0 +1,87 @@
+"""``make bench``: run protocols, write their rows, then the report."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.harness import results
+from benchmarks.harness.ask import NotMade
+from benchmarks.harness.results import Row
+from benchmarks.report import page
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = (
+    "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
+    "scaling", "own_data", "profile",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; an expected error ends as one sentence on standard error and status 1."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", help="a part, a protocol, or a pattern such as rating_*")
+    parser.add_argument("--page", action="store_true", help="write the report alone, run nothing")
+    chosen = parser.parse_args(arguments)
+    try:
+        run(ROOT, {} if chosen.page else select(protocols(), chosen.only))
+    except (ValueError, OSError, KeyError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"bench: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(root: Path, chosen: Mapping[str, Callable[[Path], Sequence[Row]]]) -> None:
+    """Run protocols and write ``benchmarks/results.json`` and ``reports/benchmarks``.
+
+    Args:
+        root: of the repository.
+        chosen: see :func:`protocols`.
+    """
+    file = root / "benchmarks" / "results.json"
+    for name, measure in chosen.items():
+        print(f"bench: {name}", flush=True)
+        try:
+            rows = measure(root)
+        except NotMade as error:
+            print(f"bench: {name} is left out, its rows stay as they are. {error}", flush=True)
+            continue
+        results.add(file, results.stamped(rows, root))
+    page.write(root, results.read(file))
+
+
+def protocols() -> dict[str, Callable[[Path], Sequence[Row]]]:
+    """Every protocol by ``part/name``; a part is a module of ``benchmarks.protocols``."""
+    found: dict[str, Callable[[Path], Sequence[Row]]] = {}
+    for part in PARTS:
+        module = import_module(f"benchmarks.protocols.{part}")
+        found |= {f"{part}/{name}": run for name, run in module.PROTOCOLS.items()}
+    return found
+
+
+def select(
+    known: Mapping[str, Callable[[Path], Sequence[Row]]], only: str | None
+) -> dict[str, Callable[[Path], Sequence[Row]]]:
+    """Protocols whose part, name or pattern was asked for; all if None.
+
+    Raises:
+        ValueError: nothing has that name.
+    """
+    if only is None:
+        return dict(known)
+    chosen = {
+        name: run for name, run in known.items()
+        if any(fnmatch.fnmatch(part, only) for part in name.split("/"))
+    }  # fmt: skip
+    if not chosen:
+        raise ValueError(f"ONLY={only}: no such benchmark; there are {', '.join(known)}.")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

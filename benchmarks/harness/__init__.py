@@ -1,0 +1,1 @@
+"""How a system is asked, timed and weighed, and how splits and results are kept."""

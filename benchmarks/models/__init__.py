@@ -1,0 +1,1 @@
+"""Models of ours that only the benchmarks use, peers written here, and what both are given."""

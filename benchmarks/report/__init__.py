@@ -1,0 +1,1 @@
+"""``reports/benchmarks/README.md`` and its figures, from ``benchmarks/results.json`` alone."""

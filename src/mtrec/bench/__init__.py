@@ -1,1 +1,0 @@
-"""Benchmarks: our systems and their peers on frozen splits, scored by one function."""

@@ -1,1 +1,0 @@
-"""Algorithms of our own that only the benchmarks use."""

@@ -1,1 +1,0 @@
-"""What is asked: a module per part, each with its ``PROTOCOLS``."""

@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from mtrec import report
+from mtrec.paths import Paths
+from mtrec.study import controls_report
+
+SCORE = {"rmse": {"value": 1.0, "low": 0.9, "high": 1.1}}
+SYSTEMS = {name: SCORE for name in ("joint", "single", "baseline", "difference")}
+TASK = {"type": "regression", "peers": [], **SYSTEMS}
+HEAD = {"seed": 42, "parameters": 1000, "device": "CPU", "precision": "float32"}
+METRICS = {"tiny": {**HEAD, "tasks": {"rating": TASK}}}
+
+
+@pytest.fixture
+def paths(monkeypatch, tmp_path):
+    run = SimpleNamespace(name="tiny", paths=Paths(tmp_path, "tiny"))
+    monkeypatch.setattr(report, "experiment", lambda domain, root: run)
+    monkeypatch.setattr(controls_report, "keys", lambda run: {42: "a", 43: "b", 44: "c"})
+    return run.paths
+
+
+def test_one_training_gets_no_verdict_and_the_command_that_gives_one(paths):
+    found = report.results_section(METRICS, paths.root)
+    assert "make study DOMAIN=tiny PART=controls" in found
+    assert "helps" not in found
+    assert "joint training" not in found.splitlines()[2]
+
+
+def write(paths, keys):
+    rows = [
+        {"seed": 42 + n, "task": "rating", "metric": "rmse", "system": "difference",
+         "value": -0.2 - n / 100, "low": -0.25, "high": -0.15, "key": key}
+        for n, key in enumerate(keys)
+    ]  # fmt: skip
+    paths.controls.parent.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(paths.controls, index=False)
+
+
+def test_a_study_that_has_only_begun_gives_no_verdict(paths):
+    write(paths, "a")
+    found = report.results_section(METRICS, paths.root)
+    assert "One training of each model allows no verdict" in found
+    assert "nan" not in found and "seeds |" not in found
+
+
+def test_a_task_that_came_after_the_study_has_no_gain_and_earlier_settings_are_named(paths):
+    write(paths, "xyz")
+    new = {"tiny": {**HEAD, "tasks": {"rating": TASK, "new": TASK}}}
+    lines = report.results_section(new, paths.root).splitlines()
+    assert [line.split("|")[-2].strip() for line in lines[4:6]] == [
+        "+0.210 [+0.159, +0.261]", ""
+    ]  # fmt: skip
+    assert lines[-1].endswith(
+        "These trainings had other settings: `make study DOMAIN=tiny PART=controls` trains anew."
+    )
+
+
+def test_verdicts_and_gain_are_of_all_trainings(paths):
+    write(paths, "abc")
+    found = report.results_section(METRICS, paths.root)
+    assert found.splitlines()[2].endswith("| joint training, 3 seeds |")
+    assert "+0.210 [" in found
+    assert "Joint training helps rating; hurts none; is unclear for none." in found
+    assert "other settings" not in found
