@@ -31,6 +31,8 @@ DPI = 150  # a figure of seven inches has 1050 pixels: sharp at half of a page's
 NOT_DRAWN = "Not drawn: "
 FEW = 12  # so many different values have a bar each
 FEWEST_UNLABELLED = 1.0  # percent of rows without a label, below which there is nothing to show
+WIDTHS = {"week": 7.0, "day": 1.0, "hour": 1 / 24, "minute": 1 / 1440}  # of bars over time, in days
+FEWEST_BARS = 4  # over the whole time; a shorter width is taken otherwise
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figure | NotDrawn:
-    """Rows per week, coloured by split.
+    """Rows per week, or per day, hour or minute of a short time, coloured by split.
 
     Args:
         examples: with ``timestamp`` and ``split``.
@@ -106,12 +108,16 @@ def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figur
     if not has_clock:
         return NotDrawn("these data have no dates; their times only put the rows in an order.")
     timed = examples[examples["timestamp"].notna()]
+    days = (timed["timestamp"].max() - timed["timestamp"].min()) / pd.Timedelta(days=1)
+    unit = next((name for name, width in WIDTHS.items() if days >= FEWEST_BARS * width), None)
+    if unit is None:
+        return NotDrawn(f"all rows lie within {FEWEST_BARS} minutes.")
     figure, axes = plt.subplots()
     sns.histplot(
         timed, x="timestamp", hue="split", hue_order=list(SPLIT_COLOURS), palette=SPLIT_COLOURS,
-        binwidth=7, multiple="stack", alpha=1, ax=axes, linewidth=0.3,
+        binwidth=WIDTHS[unit], multiple="stack", alpha=1, ax=axes, linewidth=0.3,
     )  # fmt: skip
-    axes.set(title=title, xlabel="week", ylabel="examples per week")
+    axes.set(title=title, xlabel=unit, ylabel=f"examples per {unit}")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     sns.move_legend(axes, "upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.autofmt_xdate()

@@ -157,12 +157,13 @@ def hardware(model: keras.Model) -> dict[str, str]:
 
 
 def sample_pairs(tables: Any, seed: int) -> pd.DataFrame:
-    """Five random pairs of users and items, the last of an unknown user."""
+    """Five random pairs of users and items, the last of an unknown user; fewer in a tiny domain."""
+    count = min(5, len(tables.users), len(tables.items))
     pairs = pd.DataFrame(
         {
-            "user_id": tables.users["user_id"].sample(5, random_state=seed).to_numpy(),
-            "item_id": tables.items["item_id"].sample(5, random_state=seed).to_numpy(),
+            "user_id": tables.users["user_id"].sample(count, random_state=seed).to_numpy(),
+            "item_id": tables.items["item_id"].sample(count, random_state=seed).to_numpy(),
         }
     )
-    pairs.loc[4, "user_id"] = "somebody new"
+    pairs.loc[count - 1, "user_id"] = "somebody new"
     return pairs
