@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,52 @@ def test_missing_column_and_untrained_domain_are_named(recommender, tmp_path):
         recommender.score(pd.DataFrame({"user_id": ["u1"]}))
     with pytest.raises(FileNotFoundError, match="make repro"):
         serving.load("video", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::mtrec.serving.RequestWarning")
+@pytest.mark.parametrize("ids", [[1, 2], [1.0, None], ["1.0", " 2"], np.array([1, 2], "float32")])
+def test_an_id_is_the_same_however_it_is_stored(recommender, ids):
+    known = replace(
+        recommender.assembly.encoder.user,
+        ids=tuple(i.removeprefix("u") for i in recommender.assembly.encoder.user.ids),
+    )
+    encoder = replace(recommender.assembly.encoder, user=known)
+    model = replace(
+        recommender, assembly=replace(recommender.assembly, encoder=encoder), context={}
+    )
+    found = model.score(pd.DataFrame({"user_id": ids, "item_id": "i3"}))
+    expected = model.score(pd.DataFrame({"user_id": ["1", "2"], "item_id": "i3"}))
+    assert found["rating"].iloc[0] == expected["rating"].iloc[0]
+    assert found.attrs["unknown"] == {"user_id": 0, "item_id": 0}
+    assert model.recommend(1, k=3).equals(model.recommend("1", k=3))
+
+
+def test_answers_say_how_many_ids_are_unknown(recommender):
+    pairs = pd.DataFrame({"user_id": ["u1", "x", "y"], "item_id": ["i3", "i4", None]})
+    with pytest.warns(serving.RequestWarning, match="2 of 3 user ids are unknown .*'x'.* as new"):
+        found = recommender.score(pairs)
+    assert found.attrs["unknown"] == {"user_id": 2, "item_id": 0}
+    with pytest.warns(serving.RequestWarning, match="1 of 1 user ids"):
+        assert recommender.recommend("x", k=1).attrs["unknown"]["user_id"] == 1
+
+
+def test_an_empty_request_has_an_empty_answer(recommender):
+    full = recommender.score(pd.DataFrame({"user_id": ["u1"], "item_id": ["i3"]}))
+    empty = recommender.score(pd.DataFrame({"user_id": [], "item_id": []}))
+    assert len(empty) == 0
+    assert list(empty.columns) == list(full.columns)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_fewer_than_one_item_cannot_be_asked_for(recommender, k):
+    with pytest.raises(ValueError, match=f"k is {k}; ask for one item or more"):
+        recommender.recommend("u1", k=k)
+
+
+def test_columns_that_are_not_used_are_named(recommender):
+    pairs = pd.DataFrame({"user_id": ["u1"], "item_id": ["i3"], "user_cuont": [3.0]})
+    with pytest.warns(serving.RequestWarning, match="not used: user_cuont .*user_count"):
+        recommender.score(pairs)
 
 
 @pytest.fixture(scope="module")

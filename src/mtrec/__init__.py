@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +14,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(domain: str) -> Recommender:
-    """Load the trained joint model of ``domain``; see :func:`mtrec.serving.load`."""
+def load(domain: str, root: Path | str | None = None) -> Recommender:
+    """Load the trained joint model of ``domain``; see :func:`mtrec.serving.load`.
+
+    Args:
+        domain: name of the domain, as in ``params.yaml``.
+        root: folder of the repository; found from the working folder if None.
+    """
     from mtrec import serving  # TensorFlow is imported only when a model is needed
 
-    return serving.load(domain)
+    return serving.load(domain, None if root is None else Path(root))

@@ -25,6 +25,7 @@ def setup(tensorflow: bool = True, side_by_side: bool = False) -> None:
             cores for one operation.
     """
     warnings.filterwarnings("ignore", category=TqdmWarning)  # bars are off in notebooks
+    warnings.filterwarnings("ignore", ".*answered as new")  # notebook 04 asks for such on purpose
     shell = get_ipython()
     if shell is not None and hasattr(shell, "kernel"):
         shell.enable_matplotlib("inline")  # whatever MPLBACKEND says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ import pandas as pd
 
 from mtrec.catalogue import Catalogue, open_catalogue
 from mtrec.config import find_root
-from mtrec.data import links
+from mtrec.data import identifiers, links
 from mtrec.data.archive import save_arrays
 from mtrec.data.encoder import usable_events
 from mtrec.data.events import Events
@@ -26,6 +27,11 @@ from mtrec.tasks import Multiclass, Multilabel, Ordinal, Ranking
 from mtrec.training.loop import compile_forward, predict
 
 LAST_STATE = "state"
+SIDES = ("user", "item")
+
+
+class RequestWarning(UserWarning):
+    """Part of a request was not understood: ids that are unknown, or columns that are not used."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,27 @@ class Recommender:
         Args:
             pairs: ``user_id`` and ``item_id``; either may be missing in a row (user-view tasks
                 need no item, item-view tasks no user). Context columns, if given, replace the
-                latest known ones. Unknown ids are treated as new users and items.
+                latest known ones. Unknown ids are treated as new users and items, other columns
+                are not used; a :class:`RequestWarning` says how many or which. Ids may be numbers.
 
         Returns:
             One column per binary or regression task (probability; value in the label's units),
             ``<task>`` with the most probable class or level for multi-class and ordinal tasks, and
             for multi-label tasks a list of labels with probability of at least 0.5. Ranking tasks
-            are answered by :meth:`recommend`. Index as in ``pairs``.
+            are answered by :meth:`recommend`. Index as in ``pairs``. ``attrs["unknown"]`` counts
+            unknown ids by column.
 
         Raises:
             KeyError: a column is missing.
         """
+        unused = [str(column) for column in pairs if column not in self.columns]
+        if unused:
+            warnings.warn(
+                f"pairs: not used: {', '.join(unused)} (used: {', '.join(self.columns)}); rename "
+                "a column if it is one of these, or leave it out",
+                RequestWarning,
+                stacklevel=2,
+            )
         predictions = self.predict(pairs)
         columns: dict[str, Any] = {}
         for name, kind in self.assembly.types.items():
@@ -85,16 +101,27 @@ class Recommender:
                 columns[name] = [list(names[row >= 0.5]) for row in found]
             else:
                 columns[name] = found
-        return pd.DataFrame(columns, index=pairs.index)
+        answers = pd.DataFrame(columns, index=pairs.index)
+        answers.attrs["unknown"] = self._unknown(self.rows(pairs))
+        return answers
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a request that are used: ids, and what is known of them at the moment."""
+        known = self.assembly.encoder.contexts.values()
+        return ("user_id", "item_id", *(name for scaler in known for name in scaler.columns))
 
     def predict(self, pairs: pd.DataFrame) -> dict[str, np.ndarray]:
         """Raw predictions by task: probabilities, values, or scores over the catalogue."""
         for column in ("user_id", "item_id"):
             if column not in pairs:
                 raise KeyError(
-                    f"pairs: column '{column}' is missing (found: {', '.join(pairs.columns)}). "
+                    f"pairs: column '{column}' is missing (found: {', '.join(map(str, pairs))}). "
                     "Add it; its values may be missing."
                 )
+        if pairs.empty:
+            one = self.predict(pd.DataFrame({"user_id": [None], "item_id": [None]}))
+            return {name: found[:0] for name, found in one.items()}
         inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
         inputs |= self.head_inputs(inputs["user"], inputs["item"])
         logits = predict(self.model, inputs, forward=self._forward)
@@ -116,15 +143,43 @@ class Recommender:
             the same score are in the order of the catalogue.
 
         Raises:
-            ValueError: the domain has no task that ranks items.
+            ValueError: the domain has no task that ranks items, or ``k`` is below 1.
         """
-        ids, scores = self.catalogue.recommend(str(user_id), k)
-        return pd.DataFrame({"item_id": ids, "score": scores})
+        if k < 1:
+            raise ValueError(f"k is {k}; ask for one item or more.")
+        rows = self.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object"))
+        ids, scores = self.catalogue.recommend(rows["user_id"].iloc[0], k)
+        answer = pd.DataFrame({"item_id": ids, "score": scores})
+        answer.attrs["unknown"] = self._unknown(rows)
+        return answer
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The items of the first task that ranks items, ready for requests."""
         return open_catalogue(self)
+
+    @cached_property
+    def _known(self) -> dict[str, pd.Index]:
+        """Ids that training knows, by side."""
+        return {side: pd.Index(getattr(self.assembly.encoder, side).ids) for side in SIDES}
+
+    def _unknown(self, rows: pd.DataFrame) -> dict[str, int]:
+        """How many ids of a request are unknown, by column; a warning says so."""
+        counts = {}
+        for side, known in self._known.items():
+            ids = rows[f"{side}_id"].dropna()
+            strange = ids[known.get_indexer(ids) < 0]
+            counts[f"{side}_id"] = len(strange)
+            if len(strange):
+                pair = identifiers.lost_zeros(strange, known.to_series())
+                hint = f"; is {pair[0]!r} the {pair[1]!r} that lost its zeros?" if pair else ""
+                warnings.warn(
+                    f"{len(strange):,} of {len(ids):,} {side} ids are unknown (for example "
+                    f"{strange.iloc[0]!r}) and are answered as new{hint}",
+                    RequestWarning,
+                    stacklevel=3,
+                )
+        return counts
 
     @cached_property
     def _forward(self) -> Any:
@@ -148,8 +203,10 @@ class Recommender:
 
     def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Pairs with the time of the request and their context columns, the latest if not given."""
-        rows = pairs[["user_id", "item_id"]].astype("object")
-        rows = rows.map(str, na_action="ignore").assign(timestamp=self.now)
+        rows = pd.DataFrame(
+            {f"{side}_id": identifiers.asked(pairs[f"{side}_id"], known)
+             for side, known in self._known.items()}
+        ).assign(timestamp=self.now)  # fmt: skip
         for side, scaler in self.assembly.encoder.contexts.items():
             for column in scaler.columns:
                 if column in pairs:

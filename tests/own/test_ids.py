@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtrec.own import files, values
+from mtrec.data import identifiers
+from mtrec.own import files
 from mtrec.own.check import check
 from mtrec.own.table import FileError
 
@@ -36,11 +37,11 @@ def test_ids_with_and_without_point_zero_in_one_column_are_the_same(attempt, log
 @given(st.lists(st.integers(-(10**18), 10**18), min_size=1), st.sampled_from(["", ".0", ".00"]))
 def test_whole_numbers_are_their_digits(numbers, end):
     column = pd.Series([f"{number}{end}" for number in numbers], dtype="str")
-    assert values.ids(column).tolist() == [str(number) for number in numbers]
+    assert identifiers.clean(column).tolist() == [str(number) for number in numbers]
 
 
 def test_versions_keep_their_point():
-    assert values.ids(pd.Series(["1.0", "1.5", "2.0"])).tolist() == ["1.0", "1.5", "2.0"]
+    assert identifiers.clean(pd.Series(["1.0", "1.5", "2.0"])).tolist() == ["1.0", "1.5", "2.0"]
 
 
 @pytest.mark.parametrize("big", [1e15, 123456789012345.0, 2.0**53 - 1, 7.0])

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtrec.data import identifiers
+from mtrec.data.spreadsheet import defused
 from mtrec.own import times, values
-from mtrec.own.cells import as_text
 from mtrec.own.columns import describe
 from mtrec.own.inspect import inspect
 from mtrec.own.propose import propose
@@ -186,7 +187,7 @@ def test_names_that_yaml_would_misread_are_quoted():
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=6)), min_size=1, max_size=6))
 def test_written_class_names_never_begin_as_a_formula(found):
-    kept = as_text(pd.Series(found, dtype="str")).dropna()
+    kept = defused(pd.Series(found, dtype="str")).dropna()
     for cell in kept:
         number = cell.lstrip("+-").replace(".", "").replace(",", "")
         assert cell[:1] not in "=@" or len(cell) < 2
@@ -202,9 +203,9 @@ def test_a_template_inserts_cells_and_evaluates_nothing():
 
 
 def test_ids_of_any_type_agree_between_files():
-    assert values.ids(pd.Series(["1.0", "22.0"])).tolist() == ["1", "22"]
-    assert values.ids(pd.Series([" 1", "007"])).tolist() == ["1", "007"]
-    mixed = values.ids(pd.Series(["1.0", "x", "", None]))
+    assert identifiers.clean(pd.Series(["1.0", "22.0"])).tolist() == ["1", "22"]
+    assert identifiers.clean(pd.Series([" 1", "007"])).tolist() == ["1", "007"]
+    mixed = identifiers.clean(pd.Series(["1.0", "x", "", None]))
     assert mixed[:2].tolist() == ["1", "x"]
     assert mixed[2:].isna().all()
 

@@ -213,7 +213,11 @@ def _scorer(run: Any, tables: Tables) -> teacher_gain.Scorer:
     model = replace(loaded, events=usable_events(tables, loaded.assembly.encoder))
 
     def score(pairs: pd.DataFrame) -> pd.DataFrame:
-        parts = [replace(model, now=time).score(part) for time, part in pairs.groupby("timestamp")]
+        wanted = [column for column in pairs if column in loaded.columns]
+        parts = [
+            replace(model, now=time).score(part[wanted])
+            for time, part in pairs.groupby("timestamp")
+        ]
         return pd.concat(parts).reindex(pairs.index)
 
     return score

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.data import split as splits
 from mtrec.data.past import running
 from mtrec.data.schema import Account, Tables, require_columns
 from mtrec.own import files, times, values
-from mtrec.own.cells import as_text
 from mtrec.own.settings import Settings as Settings  # what config looks for
 from mtrec.own.sides import number_column, side_table
 
@@ -130,7 +130,7 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
     named = settings.events
     require_columns(raw.events, list(named.named), "events")
     events = pd.DataFrame(
-        {key: values.ids(raw.events[getattr(named, key)]) for key in ("user_id", "item_id")}
+        {key: identifiers.clean(raw.events[getattr(named, key)]) for key in ("user_id", "item_id")}
     )
     if isinstance(raw, Part) and raw.sample is not None:
         known = pd.Series(events["user_id"].dropna().unique()).sort_values()
@@ -229,8 +229,6 @@ def _context(events: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
 def frequent(column: pd.Series, training: pd.Series, classes: int) -> pd.Series:
     """Values of items as labels: what training shows most often, and OTHER or nothing for the rest.
 
-    Class names reach files that spreadsheets open, so none may be a formula.
-
     Args:
         column: a text or a list per item, indexed by item.
         training: items of the training events.
@@ -246,4 +244,4 @@ def frequent(column: pd.Series, training: pd.Series, classes: int) -> pd.Series:
     if len(kept) > classes:
         rare = column.notna() & ~column.isin(kept[: classes - 1])
         column = column.where(~rare, OTHER)
-    return as_text(column)
+    return column

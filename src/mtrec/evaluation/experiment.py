@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.data.dataset import Dataset
+from mtrec.data.spreadsheet import defused
 from mtrec.evaluation.calibration import reliability_table
 from mtrec.evaluation.held_out import SINGLE, HeldOut, Predictions
 from mtrec.evaluation.intervals import evaluate
@@ -131,7 +132,8 @@ def confusion(p: Predictions) -> tuple[Array, Array]:
 
 def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> None:
     """Write actual and predicted class names as CSV, for DVC's confusion plot."""
-    names, (actual, chosen) = np.asarray(classes), confusion(p)
+    names = defused(pd.Series(classes, dtype="str")).to_numpy()
+    actual, chosen = confusion(p)
     temporary = file.with_suffix(".partial")
     pd.DataFrame({"actual": names[actual], "predicted": names[chosen]}).to_csv(
         temporary, index=False

@@ -10,13 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mtrec.data.spreadsheet import FORMULA, NUMBER
 from mtrec.own import impressions
 from mtrec.own.table import FileError, Limits, Table
 
 EMPTY = ("", "\\N")  # never a value
 MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None")  # values only among codes
-FORMULA = r"^[=+\-@\t\r]."  # what spreadsheets evaluate
-NUMBER = r"^[+\-]?[0-9 .,:/]+([eE][+\-]?[0-9]+)?%?$"
 RECBOLE = re.compile(r":(token|float|token_seq|float_seq)$")
 PLAIN = str.maketrans({"ß": "ss", "ø": "o", "æ": "ae", "ł": "l", "đ": "d", "œ": "oe", "ı": "i"})
 
@@ -162,19 +161,6 @@ def formula_note(table: pa.Table) -> list[str]:
     if not total:
         return []
     return [f"{total:,} cells look like formulas (first in column {first}): kept as plain text"]
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """Cells with an apostrophe before what a spreadsheet would evaluate.
-
-    Class names end up in CSV files that people open in spreadsheets.
-
-    Example:
-        >>> as_text(pd.Series(["=1+1", "-5", "drama"])).tolist()
-        ["'=1+1", '-5', 'drama']
-    """
-    risky = column.str.match(FORMULA, na=False) & ~column.str.match(NUMBER, na=False)
-    return column.where(~risky, "'" + column)
 
 
 def finish(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.own import times as clock
 from mtrec.own import values
 from mtrec.own.findings import Finding, examples
@@ -25,7 +26,7 @@ def missing_ids(cells: pd.Series, ids: pd.Series, file: str, level: Any) -> Iter
 
 def rounded(cells: pd.Series, file: str) -> Iterator[Finding]:
     """Yield how many ids lost digits."""
-    bad = values.rounded(cells)
+    bad = identifiers.rounded(cells)
     if bad.any():
         yield Finding("error", file, str(cells.name),
                       f"{bad.sum():,} ids were rounded, so that several became one",
@@ -75,8 +76,8 @@ def times(cells: pd.Series, unit: str, file: str, now: pd.Timestamp) -> Iterator
                       "They are sorted when read; check that nothing else depends on the order.",
                       examples(cells[found.notna()], back))  # fmt: skip
     if found.nunique() == 1:
-        yield Finding("error", file, column, "all events have the same time",
-                      f"Name another column, or drop timestamp: and set split: random in {YAML}.",
+        yield Finding("warning", file, column, "all events have the same time",
+                      f"It orders nothing: name another column under data.events in {YAML}.",
                       examples(cells))  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mtrec.data import identifiers
+from mtrec.data.identifiers import lost_zeros
 from mtrec.domains import own
 from mtrec.own import cells as plain
 from mtrec.own import check_cells, files, values
@@ -56,7 +58,7 @@ def check_files(
         yield from _unknown(cells, file, "data.events", list(named.named))
         for key, column in wanted.items():
             if column in cells:
-                ids[key] = values.ids(cells[column])
+                ids[key] = identifiers.clean(cells[column])
                 yield from check_cells.missing_ids(cells[column], ids[key], file, "warning")
                 yield from check_cells.rounded(cells[column], file)
         if named.timestamp in cells:
@@ -99,7 +101,7 @@ def _side(
             yield from check_cells.numbers(cells[column], values.numbers(cells[column]), file)
     if side.id not in cells:
         return
-    own_ids = values.ids(cells[side.id])
+    own_ids = identifiers.clean(cells[side.id])
     yield from check_cells.missing_ids(cells[side.id], own_ids, file, "error")
     yield from check_cells.rounded(cells[side.id], file)
     twice = own_ids.notna() & own_ids.duplicated()
@@ -119,7 +121,7 @@ def _side(
     lost = known[~known.isin(pd.Index(own_ids.dropna().unique()))]
     if len(lost):
         stripped = seen[seen.isin(lost)]
-        pair = values.lost_zeros(own_ids, stripped) or values.lost_zeros(stripped, own_ids)
+        pair = lost_zeros(own_ids, stripped) or lost_zeros(stripped, own_ids)
         if pair:
             yield Finding("error", file, side.id,
                           "ids lost their leading zeros, here or in events "

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mtrec.data.identifiers import EXACT
 from mtrec.own import cells
 from mtrec.own.table import FileError, Limits, Table
 
 BATCH = 8192  # rows read at a time
 LIST_SEPARATOR = "|"
-EXACT = 2.0**53  # from here on neighbouring whole numbers are one float
 
 
 def parse(name: str, content: bytes, limits: Limits) -> Table:

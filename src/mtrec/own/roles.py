@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.own import clock, field, unnamed, values
 from mtrec.own.cells import headers, listed, samples
 from mtrec.own.columns import Column, sample
@@ -132,8 +133,8 @@ def _called(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
 
 
 def _ids(role: str, cells: pd.Series, reason: str) -> Column:
-    known = values.ids(cells)
-    rounded = cells[values.rounded(cells)]
+    known = identifiers.clean(cells)
+    rounded = cells[identifiers.rounded(cells)]
     if len(rounded):
         raise FileError(
             f"events: column '{cells.name}' holds ids that were rounded (for example "
@@ -191,7 +192,7 @@ def key_column(frame: pd.DataFrame, table: str, role: str, events: pd.Series, ow
     name = max(shares, key=lambda column: shares[column])
     if shares[name] == 0:
         for other in shares:
-            pair = values.lost_zeros(frame[other], events) or values.lost_zeros(
+            pair = identifiers.lost_zeros(frame[other], events) or identifiers.lost_zeros(
                 events, frame[other]
             )
             if pair:
@@ -215,5 +216,5 @@ def _share(found: pd.Series, column: pd.Series) -> float:
 
 def _overlap(events: pd.Series, other: pd.Series) -> float:
     """Share of the distinct ids of ``events`` that ``other`` holds."""
-    mine, theirs = (pd.Index(values.ids(c).dropna().unique()) for c in (events, other))
+    mine, theirs = (pd.Index(identifiers.clean(c).dropna().unique()) for c in (events, other))
     return float(np.mean(mine.isin(theirs))) if len(mine) else 0.0

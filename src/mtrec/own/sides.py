@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.data.schema import Account, require_columns
 from mtrec.own import lists, values
 
@@ -40,7 +41,7 @@ def side_table(
     if settings.of_events:
         cells = from_events(cells, settings.id, settings.of_events)
     require_columns(cells, [settings.id, *settings.numeric, *settings.multi], table)
-    cells = cells.assign(**{settings.id: values.ids(cells[settings.id])})
+    cells = cells.assign(**{settings.id: identifiers.clean(cells[settings.id])})
     bad = cells[settings.id].isna()
     cells = account.drop(cells, bad, table, f"no {side} id", "cannot be referred to")
     twice = cells.duplicated(settings.id)
@@ -81,7 +82,7 @@ def from_events(events: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.Da
         {'film': ['a', 'b'], 'title': ['A', 'B']}
     """
     require_columns(events, [key, *columns], "events")
-    ids = values.ids(events[key]).rename(key)
+    ids = identifiers.clean(events[key]).rename(key)
     return events[list(columns)].groupby(ids, sort=True).first().reset_index()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.own import kinds, times, values
 from mtrec.own.cells import headers
 from mtrec.own.columns import sample
@@ -74,5 +75,5 @@ def _shape(column: pd.Series) -> str:
 
 def _held(ids: pd.Series, other: pd.DataFrame) -> float:
     """The largest share of ids that one column of another file holds."""
-    mine = pd.Index(values.ids(ids).dropna().unique())
-    return max(float(np.mean(mine.isin(values.ids(other[name])))) for name in other)
+    mine = pd.Index(identifiers.clean(ids).dropna().unique())
+    return max(float(np.mean(mine.isin(identifiers.clean(other[name])))) for name in other)

@@ -1,4 +1,4 @@
-"""Text cells -> ids, numbers, yes or no, and texts; what does not fit is missing."""
+"""Text cells -> numbers, ratings, yes or no, and texts; what does not fit is missing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 import pandas as pd
 
 YES, NO = ("1", "1.0", "true", "t", "yes", "y"), ("0", "0.0", "false", "f", "no", "n")
-STORED = r"^-?[0-9]+\.0+$"  # a whole number that was a float in between
-DECIMALS = r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$"
-ROUNDED = r"[0-9](?:\.[0-9]+)?[eE]\+[0-9]{1,3}"
 SIGNS = r"^[€$£¥₹]\s*|\s*[€$£¥₹%]$"
 THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?"
 RATED = (  # "4 stars", "4/5", "4 out of 5"
@@ -18,50 +15,6 @@ RATED = (  # "4 stars", "4/5", "4 out of 5"
     r"(?:/|out of|of|von|sur|de)\s*(?P<scale>[0-9]+)(?:\s*stars?)?)$"
 )
 MOSTLY = 0.95  # share of known cells that must fit for a column to be of a kind
-
-
-def ids(column: pd.Series) -> pd.Series:
-    """Ids without surrounding spaces; a whole number loses a trailing ``.0``, cell by cell.
-
-    Where some cell has other decimals (versions such as ``1.5``), ``1.0`` is left as it is.
-
-    Example:
-        >>> ids(pd.Series(["12.0", " 7", "G2", None])).tolist()
-        ['12', '7', 'G2', nan]
-        >>> ids(pd.Series(["1.0", "1.5"])).tolist()
-        ['1.0', '1.5']
-    """
-    found = column.astype("str").str.strip()
-    found = found.where(found != "")
-    stored = found.str.contains(STORED, regex=True, na=False)
-    if stored.any() and not found.str.contains(DECIMALS, regex=True, na=False).any():
-        found = found.where(~stored, found.str.replace(r"\.0+$", "", regex=True))
-    return found
-
-
-def rounded(column: pd.Series) -> pd.Series:
-    """Which ids were stored as numbers too long to be kept whole, so that several became one.
-
-    Example:
-        >>> rounded(pd.Series(["9.78E+12", "978", "12e4"])).tolist()
-        [True, False, False]
-    """
-    return column.astype("str").str.strip().str.fullmatch(ROUNDED, na=False)
-
-
-def lost_zeros(short: pd.Series, full: pd.Series) -> tuple[str, str] | None:
-    """An id of ``short`` and the one of ``full`` that it was before it lost its leading zeros.
-
-    Example:
-        >>> lost_zeros(pd.Series(["66", "7"]), pd.Series(["066", "8"]))
-        ('66', '066')
-    """
-    padded = ids(full).dropna().drop_duplicates()
-    padded = padded[padded.str.match(r"0[0-9]")]
-    bare = dict(zip(padded.str.lstrip("0"), padded, strict=True))
-    known = ids(short).dropna().drop_duplicates()
-    lost = known[known.isin(list(bare)) & ~known.isin(padded)]
-    return (lost.iloc[0], bare[lost.iloc[0]]) if len(lost) else None
 
 
 def numbers(column: pd.Series) -> pd.Series:

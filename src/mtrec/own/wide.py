@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mtrec.data import identifiers
 from mtrec.own import field, values
 from mtrec.own.columns import sample
 
@@ -28,7 +29,7 @@ def owned(events: pd.DataFrame, columns: list[str], key: str) -> list[str]:
         ['title']
     """
     part = events.iloc[:ROWS]
-    ids = values.ids(part[key])
+    ids = identifiers.clean(part[key])
     sizes = ids.map(ids.value_counts())
     several = sizes > 1
     if ids[several].nunique() < GROUPS or several.sum() < SHARE * ids.notna().sum():
