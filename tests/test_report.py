@@ -1,12 +1,16 @@
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from mtrec import report
+from mtrec.evaluation import reference, tables
 from mtrec.paths import Paths
 from mtrec.study import controls_report
 
+ROOT = Path(__file__).resolve().parents[1]
 SCORE = {"rmse": {"value": 1.0, "low": 0.9, "high": 1.1}}
 SYSTEMS = {name: SCORE for name in ("joint", "single", "baseline", "difference")}
 TASK = {"type": "regression", "peers": [], **SYSTEMS}
@@ -65,3 +69,30 @@ def test_verdicts_and_gain_are_of_all_trainings(paths):
     assert "+0.210 [" in found
     assert "Joint training helps rating; hurts none; is unclear for none." in found
     assert "other settings" not in found
+
+
+def test_a_metric_that_is_undefined_has_no_figure_and_no_reference(paths):
+    nothing = {"rmse": {"value": None, "low": None, "high": None}}
+    task = {**TASK, **{system: nothing for system in SYSTEMS}}
+    metrics = {**HEAD, "tasks": {"rating": task, "other": TASK}}
+    shown = tables.results_table(metrics)
+    assert shown["joint"].tolist() == ["–", "1.000 [0.900, 1.100]"]
+    assert tables.difference_table(metrics)["value"].isna().tolist() == [True, False]
+    assert list(reference.main_figures(metrics)) == ["other joint rmse", "other single rmse"]
+
+
+@pytest.mark.parametrize("broken", [{"tasks": {"rating": None}}, {"tasks": {}}, {"tasks": 1}])
+def test_a_domain_whose_metrics_are_broken_stops_no_other(paths, broken):
+    found = report.results_section({"broken": broken, **METRICS}, paths.root)
+    assert "**`broken`**: reports/broken/metrics.json cannot be shown" in found
+    assert "`make repro DOMAIN=broken` writes it again" in found
+    assert "**`tiny`** (seed 42" in found
+
+
+def test_metrics_that_were_cut_off_are_of_a_domain_to_run_again(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    folder = tmp_path / "reports" / "video"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"tasks": {"rating"')
+    found = report.results_section(report.read_metrics(tmp_path), tmp_path)
+    assert found.startswith("**`video`**: reports/video/metrics.json cannot be shown")

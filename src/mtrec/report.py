@@ -16,11 +16,13 @@ import pandas as pd
 from mtrec.config import experiment, find_root, read_params
 from mtrec.data import schema
 from mtrec.evaluation import tables
+from mtrec.own import summary
 from mtrec.paths import Paths
 from mtrec.study import controls_report as controls
 from mtrec.study import report as study
 from mtrec.study import run as comparison
 
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)  # of what a metrics.json may lead to
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
     "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
@@ -35,6 +37,8 @@ NO_VERDICT = (
 def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     """Write the sections and print the headline figures; the file changes only if they did.
 
+    Domains of one's own are no part of README.md: each has a summary beside its notebooks.
+
     Args:
         shown: domains whose figures are printed; all if none. The file holds every domain's.
         root: of the repository.
@@ -43,7 +47,9 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
         ValueError: README.md lacks a pair of markers.
     """
     root = root or find_root()
-    metrics = read_metrics(root)
+    found = read_metrics(root)
+    own = {name for name in found if experiment(name, root).domain.module == "own"}
+    metrics = {name: part for name, part in found.items() if name not in own}
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")
     new = insert(old, "results", results_section(metrics, root))
@@ -53,11 +59,29 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
         temporary = readme.with_name("README.md.partial")
         temporary.write_text(new, encoding="utf-8")
         os.replace(temporary, readme)
-    for domain, found in metrics.items():
-        if shown and domain not in shown:
-            continue
-        print(f"\n{domain}: {seconds_line(found)}")
-        print(tables.results_table(found).to_string(index=False))
+    for domain in found:
+        if not shown or domain in shown:
+            _print(domain, found[domain], root, domain in own)
+
+
+def _print(domain: str, metrics: Mapping[str, Any], root: Path, own: bool) -> None:
+    """A domain's figures; no other's suffers if they cannot be shown."""
+    print(f"\n{domain}: {seconds_line(metrics)}")
+    try:
+        print(tables.results_table(metrics).to_string(index=False))
+        if own:
+            run = experiment(domain, root)
+            print(*summary.sentences(run, metrics), sep="\n")
+            print(f"All of this with a picture: {summary.write(run, metrics).relative_to(root)}")
+    except BROKEN as error:
+        print(_unreadable(domain, error))
+
+
+def _unreadable(domain: str, error: Exception) -> str:
+    return (
+        f"**`{domain}`**: reports/{domain}/metrics.json cannot be shown ({type(error).__name__}: "
+        f"{error}); `make repro DOMAIN={domain}` writes it again."
+    )
 
 
 def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
@@ -65,7 +89,10 @@ def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for domain in read_params(root / "params.yaml").domains:
         path = root / "reports" / domain / "metrics.json"
-        metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError:  # cut off or edited: who shows it will say so
+            metrics = {"tasks": {}}
         if "tasks" in metrics:
             found[domain] = metrics
     return found
@@ -75,12 +102,19 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
     """A table per domain, and the verdicts that several trainings with controls allow."""
     parts = []
     for domain, found in metrics.items():
-        table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
-        parts.append(
-            f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
-            f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
-        )
+        try:
+            parts.append(_result(domain, found, root))
+        except BROKEN as error:
+            parts.append(_unreadable(domain, error))
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def _result(domain: str, found: Mapping[str, Any], root: Path) -> str:
+    table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
+    return (
+        f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
+        f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
+    )
 
 
 def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
@@ -110,8 +144,8 @@ def study_section(root: Path) -> str:
     default = (config.model_building.shared.layer, config.training.balancing)
     results = {
         domain: _known(domain, root)
-        for domain in config.domains
-        if Paths(root, domain).study.is_file()
+        for domain, settings in config.domains.items()
+        if settings.module != "own" and Paths(root, domain).study.is_file()
     }
     if not results:
         return "No results yet: run `make study`."

@@ -71,7 +71,9 @@ class Project:
 def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "stub.py").write_text(STUB)
-    shutil.copy(ROOT / "params.yaml", folder)
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    renamed = params.replace("  social_trust:", "  bookshop:\n    module: social_trust")
+    (folder / "params.yaml").write_text(renamed, encoding="utf-8")
     stages = {}
     for name in ("preprocessing", "training"):
         for domain in DOMAINS:

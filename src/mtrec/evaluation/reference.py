@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from mtrec.config import experiment
 from mtrec.evaluation.metrics import MAIN_METRIC
+from mtrec.evaluation.tables import as_numbers
 
 TOLERANCE = {
     "auc": 0.015,       # moves by about 0.003 between seeds and machines
@@ -22,13 +24,17 @@ TOLERANCE = {
 
 
 def main_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The main metric of each task, joint and single: ``"rating joint rmse" -> value``."""
-    return {
-        f"{name} {system} {metric}": round(task[system][metric]["value"], 4)
+    """The main metric of each task, joint and single: ``"rating joint rmse" -> value``.
+
+    What is undefined, such as an AUC of rows that are all alike, is left out.
+    """
+    found = {
+        f"{name} {system} {metric}": as_numbers(task[system][metric])["value"]
         for name, task in metrics["tasks"].items()
         for metric in [MAIN_METRIC[task["type"]]]
         for system in ("joint", "single")
     }
+    return {name: round(value, 4) for name, value in found.items() if not isnan(value)}
 
 
 def compare(metrics: Mapping[str, Any], reference: Mapping[str, float]) -> list[str]:

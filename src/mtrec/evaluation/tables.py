@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan, nan
 from typing import Any
 
 import pandas as pd
@@ -12,17 +13,29 @@ from mtrec.evaluation.metrics import HIGHER_IS_BETTER, MAIN_METRIC
 SYSTEMS = {"baseline": "baseline", "single": "single-task", "joint": "joint"}
 PEER = "peer"
 DIFFERENCE = "joint − single"
+UNDEFINED = "–"  # such as an AUC of rows that are all alike
 
 
 def show_interval(found: Mapping[str, float], signed: bool = False) -> str:
-    """``value [low, high]`` with three decimals.
+    """``value [low, high]`` with three decimals; without the interval or at all if undefined.
 
     Example:
         >>> show_interval({"value": 0.5, "low": 0.4, "high": 0.61})
         '0.500 [0.400, 0.610]'
+        >>> show_interval({"value": 0.5, "low": None, "high": None})
+        '0.500'
     """
-    form = "+.3f" if signed else ".3f"
-    return f"{found['value']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+    form, known = "+.3f" if signed else ".3f", as_numbers(found)
+    if isnan(known["value"]):
+        return UNDEFINED
+    value, bounds = f"{known['value']:{form}}", f"{known['low']:{form}}, {known['high']:{form}}"
+    return value if isnan(known["low"]) else f"{value} [{bounds}]"
+
+
+def as_numbers(found: Mapping[str, float | None]) -> dict[str, float]:
+    """A value with its bounds, NaN where JSON, which has none, says null."""
+    known = ((name, found.get(name)) for name in ("value", "low", "high"))
+    return {name: nan if value is None else value for name, value in known}
 
 
 def arrow(metric: str) -> str:
@@ -81,7 +94,7 @@ def peer_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 def _gain(task: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A paired difference in the main metric, signed so that positive is better."""
     metric = MAIN_METRIC[task["type"]]
-    found = task[name][metric]
+    found = as_numbers(task[name][metric])
     low, high, sign = found["low"], found["high"], 1
     if not HIGHER_IS_BETTER[metric]:
         low, high, sign = -found["high"], -found["low"], -1

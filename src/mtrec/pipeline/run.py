@@ -75,6 +75,7 @@ def _repro(
     fetch: Callable[[Path], str],
 ) -> int:
     config = read_params(root / "params.yaml")
+    stages.require(wanted, config.domains)  # before anything that takes time
     listing = stages.start_listing(root)
     if written := fetch(root):
         print(written, flush=True)

@@ -112,6 +112,17 @@ def listed(listing: subprocess.Popen[str]) -> list[str]:
     return [name for name in found.split() if "@" in name]
 
 
+def require(wanted: Iterable[str], found: Iterable[str]) -> None:
+    """Raise ConfigError if a wanted domain is not among those found, nor :data:`ALL`."""
+    known = list(found)
+    unknown = [domain for domain in wanted if domain not in known and domain != ALL]
+    if unknown:
+        raise ConfigError(
+            f"there is no domain '{unknown[0]}'. There are: {', '.join(known)}; '{ALL}' runs every "
+            "one. `mtrec new` makes a domain of your own files."
+        )
+
+
 def plans(
     names: Sequence[str], wanted: Sequence[str], config: Config, root: Path, until: str | None
 ) -> list[Plan]:
@@ -130,12 +141,7 @@ def plans(
     found: dict[str, list[str]] = {}
     for stage, domain in (name.split("@", 1) for name in names):
         found.setdefault(domain, []).append(stage)
-    unknown = [domain for domain in wanted if domain not in found and domain != ALL]
-    if unknown:
-        raise ConfigError(
-            f"there is no domain '{unknown[0]}'. There are: {', '.join(found)}; '{ALL}' runs every "
-            "one. `mtrec new` makes a domain of your own files."
-        )
+    require(wanted, found)
     chosen = found if ALL in wanted else wanted
     made = [
         Plan(
