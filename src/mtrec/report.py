@@ -22,7 +22,13 @@ from mtrec.study import controls_report as controls
 from mtrec.study import report as study
 from mtrec.study import run as comparison
 
-BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)  # of what a metrics.json may lead to
+BROKEN = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OSError,
+)  # of what a metrics.json may lead to
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
     "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",

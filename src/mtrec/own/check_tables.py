@@ -43,6 +43,13 @@ def check_tables(tables: Any, domain: Any) -> Iterator[Finding]:
         yield from _texts(getattr(tables, table), table)
 
 
+def untrainable(tables: Any, domain: Any) -> dict[str, str]:
+    """Tasks that these tables cannot train, each with the first reason."""
+    found = {name: _task(tables, domain, name) for name in domain.tasks}
+    errors = {name: [f.what for f in of if f.level == "error"] for name, of in found.items()}
+    return {name: reasons[0] for name, reasons in errors.items() if reasons}
+
+
 def _features(tables: Any, features: Any) -> Iterator[Finding]:
     places = [("events", tables.events, features.event, "event")]
     for side, table in (("user", tables.users), ("item", tables.items)):

@@ -6,26 +6,23 @@ import keyword
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from mtrec.config import ConfigError, find_root, read_params
 from mtrec.domains import DOMAINS
 from mtrec.own import block, files, jsonlines
-from mtrec.own.check_files import check_files
-from mtrec.own.check_unused import check_unused
+from mtrec.own.draft import Answers, Draft, Source, draft
 from mtrec.own.findings import Finding, as_lines
-from mtrec.own.inspect import Inspection, inspect
-from mtrec.own.propose import Proposal, propose
-from mtrec.own.settings import Settings
+from mtrec.own.inspect import Inspection
+from mtrec.own.propose import Proposal
+from mtrec.own.summary import keep_out_of_git
 from mtrec.paths import Paths
-from mtrec.settings import Domain
 
+Talk = Callable[[Callable[[Answers], Draft], Answers], Draft]
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -61,6 +58,7 @@ class Made:
 def new(
     domain: str, paths: Mapping[str, Path | None], roles: Mapping[str, str | None],
     force: bool = False, start: Path | None = None, time_unit: str | None = None,
+    repeats: str = "keep", talk: Talk | None = None,
 ) -> Made:  # fmt: skip
     """Inspect files, copy them to ``own/<domain>/`` and write a block into ``params.yaml``.
 
@@ -74,6 +72,8 @@ def new(
         force: replace a domain of that name that was made this way.
         start: a folder in the repository (default: the working folder).
         time_unit: how times are to be read, if it is not to be found out.
+        repeats: ``keep`` those of user and item (and time) as events, or ``collapse`` them.
+        talk: makes the draft in a conversation.
 
     Raises:
         ConfigError: the name cannot be used, or ``params.yaml`` is wrong.
@@ -82,37 +82,29 @@ def new(
     root = find_root(start)
     folder = root / "own" / domain
     _check_name(domain, root, folder, force)
-    given = {table: path for table, path in paths.items() if path is not None}
-    contents = {table: files.raw_bytes(path) for table, path in given.items()}
-    tables = {table: files.parse(given[table].name, content) for table, content in contents.items()}
-    frames = {table: found.frame for table, found in tables.items()}
-    inspection = inspect(frames, dict(roles), time_unit)
-    proposal = propose(domain, frames, inspection)
-    findings = _findings(
-        domain, proposal, frames, {name: path.name for name, path in given.items()}
-    )
+    source = Source.read(paths)
+    seed = read_params(root / "params.yaml").seed
+
+    def make(answers: Answers) -> Draft:
+        return draft(domain, source, answers, seed)
+
+    answers = Answers(roles, time_unit, repeats)
+    found = talk(make, answers) if talk else make(answers)
     params = root / "params.yaml"
     text = params.read_bytes().decode("utf-8")
     if force:
         text = block.remove(text, domain)
-    with _Copies(folder, contents), _Reference(Paths(root, domain).reference):
-        block.replace(params, block.insert(text, proposal.block))
-    notes = [(table, note) for table, found in tables.items() for note in found.notes]
-    notes += [("proposal", note) for note in proposal.notes]
+    locations = Paths(root, domain)
+    with _Copies(folder, source.contents), _Reference(locations.reference):
+        block.replace(params, block.insert(text, found.proposal.block))
+    keep_out_of_git(root / "reports" / domain)
+    notes = [(table, note) for table, read in source.tables.items() for note in read.notes]
+    notes += [("proposal", note) for note in found.proposal.notes]
+    if locations.trained.exists():
+        notes.append(("model", f"models/{domain} was trained on the old files and still answers; "
+                      f"`make repro DOMAIN={domain}` trains it anew"))  # fmt: skip
     table = pd.DataFrame(notes, columns=["file", "note"])
-    return Made(domain, folder, inspection, proposal, table, findings)
-
-
-def _findings(
-    domain: str, proposal: Proposal, frames: Mapping[str, pd.DataFrame], names: Mapping[str, str]
-) -> tuple[Finding, ...]:
-    """What ``mtrec check`` will say about the files."""
-    block = yaml.safe_load("domains:\n" + proposal.block)["domains"][domain]
-    made = Domain.model_validate(block)
-    data = Settings.model_validate(block["data"])
-    now = pd.Timestamp(datetime.now(UTC).replace(tzinfo=None))
-    found = [*check_files(frames, names, data, now)]
-    return (*found, *check_unused(frames, names, data, made.features))
+    return Made(domain, folder, found.inspection, found.proposal, table, found.findings)
 
 
 def _check_name(domain: str, root: Path, folder: Path, force: bool) -> None:

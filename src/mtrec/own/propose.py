@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import pandas as pd
 import yaml
@@ -34,10 +34,26 @@ class Proposal:
     notes: tuple[str, ...]
 
 
-def propose(domain: str, frames: Mapping[str, pd.DataFrame], found: Inspection) -> Proposal:
-    """Propose a domain of that name for inspected files."""
-    plan = Plan.of(frames, found)
-    tasks, notes = plan.tasks(), []
+def propose(
+    domain: str, frames: Mapping[str, pd.DataFrame], found: Inspection, repeats: str = "keep",
+    left: Mapping[str, str] | None = None,
+) -> Proposal:  # fmt: skip
+    """Propose a domain of that name for inspected files.
+
+    Args:
+        domain: its name.
+        frames: text cells by table.
+        found: what the columns are.
+        repeats: ``keep`` or ``collapse``.
+        left: tasks to leave out, each with the reason.
+    """
+    plan, left = Plan.of(frames, found), left or {}
+    tasks = [
+        replace(task, when=None if task.when in left else task.when)
+        for task in plan.tasks()
+        if task.name not in left
+    ]
+    notes = [f"left out: {reason}" for reason in left.values()]
     if len(tasks) == 1:
         notes.append(
             "one task only: notebook 06 compares tasks and needs two; name a rating, a yes-or-no "
@@ -55,7 +71,7 @@ def propose(domain: str, frames: Mapping[str, pd.DataFrame], found: Inspection) 
         )
     columns = ["task", "type", "view", "label", "question"]
     table = pd.DataFrame([astuple(task)[:5] for task in tasks], columns=columns)
-    return Proposal(_block(domain, found, plan, tasks), table, tuple(notes))
+    return Proposal(_block(domain, found, plan, tasks, repeats), table, tuple(notes))
 
 
 def _template(columns: Sequence[Column]) -> str:
@@ -89,7 +105,7 @@ def _line(indent: int, key: str, value: object, comment: str = "") -> str:
     return f"{line:<30} # {comment}" if comment else line
 
 
-def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task]) -> str:
+def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], repeats: str) -> str:
     time = found.named("events", "timestamp")
     lines = [
         _line(2, domain, None, "proposed by `mtrec new`: read it, change what is wrong"),
@@ -113,7 +129,7 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task]) ->
         ]
     ways = "temporal | random | leave_last_out" if time else "without times only random"
     lines += [
-        _line(6, "repeats", "keep", "or collapse: same user and item (and time) once"),
+        _line(6, "repeats", repeats, "keep or collapse: same user and item (and time) once"),
         _line(6, "split", plan.split, ways),
         _line(6, "validation_share", SHARES[0], "of the events"),
         _line(6, "test_share", SHARES[1]),

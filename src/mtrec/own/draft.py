@@ -1,0 +1,134 @@
+"""From files and answers to a domain that can be trained, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mtrec.domains import own
+from mtrec.own import files
+from mtrec.own.check_files import check_files
+from mtrec.own.check_tables import check_tables, untrainable
+from mtrec.own.check_unused import check_unused
+from mtrec.own.findings import Finding
+from mtrec.own.inspect import Inspection, inspect
+from mtrec.own.propose import Proposal, propose
+from mtrec.own.settings import Settings
+from mtrec.own.table import Table
+from mtrec.settings import Domain
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that were given: their names, bytes and cells."""
+
+    names: Mapping[str, str]
+    contents: Mapping[str, bytes]
+    tables: Mapping[str, Table]
+
+    @classmethod
+    def read(cls, paths: Mapping[str, Path | None]) -> Source:
+        """Read ``events``, and perhaps ``items`` and ``users``.
+
+        Raises:
+            FileError: a file cannot be used.
+        """
+        given = {table: path for table, path in paths.items() if path is not None}
+        contents = {table: files.raw_bytes(path) for table, path in given.items()}
+        names = {table: path.name for table, path in given.items()}
+        tables = {table: files.parse(names[table], found) for table, found in contents.items()}
+        return cls(names, contents, tables)
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Text cells by table."""
+        return {table: found.frame for table, found in self.tables.items()}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the user says about the files, by flags or when asked.
+
+    Attributes:
+        roles: columns of events for ``user_id``, ``item_id``, ``timestamp``, ``rating``; ``-`` for
+            none.
+        time_unit: how times are to be read.
+        repeats: ``keep`` or ``collapse``.
+    """
+
+    roles: Mapping[str, str | None] = field(default_factory=dict)
+    time_unit: str | None = None
+    repeats: str = "keep"
+
+    def but(self, key: str, value: str) -> Answers:
+        """The same with one answer: to ``time_unit``, ``repeats`` or a role."""
+        if key == "repeats":
+            return replace(self, repeats=value)
+        if key == "time_unit":
+            return replace(self, time_unit=value)
+        return replace(self, roles={**self.roles, key: value})
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A domain that could be made, why it is as it is, and what it leaves."""
+
+    source: Source
+    answers: Answers
+    inspection: Inspection
+    proposal: Proposal
+    findings: tuple[Finding, ...]
+
+
+def draft(domain: str, source: Source, answers: Answers, seed: int) -> Draft:
+    """Propose a domain for files, without the tasks that its rows cannot train.
+
+    Args:
+        domain: its name.
+        source: the files.
+        answers: what the user said.
+        seed: of the split.
+
+    Raises:
+        FileError: a role cannot be found or played.
+    """
+    frames = source.frames
+    inspection = inspect(frames, dict(answers.roles), answers.time_unit)
+
+    def proposed(left: Mapping[str, str]) -> tuple[Proposal, list[Finding], dict[str, str]]:
+        proposal = propose(domain, frames, inspection, answers.repeats, left)
+        settings = _settings(domain, proposal)
+        found, reasons = _findings(settings, source, seed)
+        return proposal, found, reasons
+
+    proposal, findings, reasons = proposed({})
+    if reasons and len(reasons) < len(proposal.tasks):
+        proposal, findings, _ = proposed(reasons)
+    return Draft(source, answers, inspection, proposal, tuple(dict.fromkeys(findings)))
+
+
+def _settings(domain: str, proposal: Proposal) -> Domain:
+    block = yaml.safe_load("domains:\n" + proposal.block)["domains"][domain]
+    made = Domain.model_validate(block)
+    return made.model_copy(update={"data": Settings.model_validate(block["data"])})
+
+
+def _findings(domain: Any, source: Source, seed: int) -> tuple[list[Finding], dict[str, str]]:
+    """What ``mtrec check`` will say, and the tasks that cannot be trained, each with the reason."""
+    frames, now = source.frames, pd.Timestamp(datetime.now(UTC).replace(tzinfo=None))
+    found = [*check_files(frames, source.names, domain.data, now)]
+    found += check_unused(frames, source.names, domain.data, domain.features)
+    empty = pd.DataFrame()
+    raw = own.Raw(*(frames.get(table, empty) for table in ("events", "items", "users")))
+    try:
+        tables = own.make_tables(raw, domain.data, seed)
+    except ValueError as error:
+        what, _, mend = str(error).partition(". ")
+        return [*found, Finding("error", "events", "", what, mend)], {}
+    return [*found, *check_tables(tables, domain)], untrainable(tables, domain)
