@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         option = f"--{role.replace('_', '-')}"
         new.add_argument(option, metavar="COLUMN", help="of events, if not found by itself; - none")
     new.add_argument("--time-unit", help='iso, s, ms, us, ns or a format such as "%%d/%%m/%%Y"')
+    new.add_argument("--repeats", choices=("keep", "collapse"), help="of user and item (and time)")
+    new.add_argument("--yes", action="store_true", help="ask nothing, take what is proposed")
     new.add_argument("--force", action="store_true", help="replace a domain made this way before")
     check = commands.add_parser("check", help="say everything that is wrong with a domain")
     check.add_argument("domain")
@@ -88,10 +90,16 @@ def _run(chosen: argparse.Namespace) -> int:
         return _studies(chosen.domain, chosen.part, chosen.minutes)
     elif chosen.command == "new":
         from mtrec.own.new import new
+        from mtrec.own.talk import talk
 
         paths = {table: getattr(chosen, table) for table in ("events", "items", "users")}
         roles = {role: getattr(chosen, role) for role in ROLES}
-        made = new(chosen.domain, paths, roles, chosen.force, time_unit=chosen.time_unit)
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        asks = talk if terminal and not chosen.yes else None
+        made = new(
+            chosen.domain, paths, roles, chosen.force, time_unit=chosen.time_unit,
+            repeats=chosen.repeats, talk=asks,
+        )  # fmt: skip
         print(made.report())
     elif chosen.command == "check":
         from mtrec.own.check import check

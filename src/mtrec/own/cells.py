@@ -135,6 +135,12 @@ def samples(column: pd.Series, count: int = 3) -> str:
     return ", ".join(quote(str(cell)) for cell in distinct[:count]) or "only empty cells"
 
 
+def choices(frame: pd.DataFrame, but: str = "", none: bool = False) -> dict[str, str]:
+    """Columns that a user may name, each with a few cells, and perhaps ``-`` for none."""
+    found = {name: samples(frame[name]) for name in frame.columns[:12] if name != but}
+    return found | ({"-": ""} if none else {})
+
+
 def check_limits(name: str, table: pa.Table, limits: Limits) -> None:
     """Raise FileError if ``table`` (text columns) has too many rows or too long a cell."""
     if table.num_rows > limits.rows:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from mtrec.own import field, times, wide
-from mtrec.own.cells import headers, samples
+from mtrec.own.cells import choices, headers, samples
 from mtrec.own.columns import Column
-from mtrec.own.table import FileError
+from mtrec.own.table import FileError, Undecided
 
 ASK = "--time-unit"
 
@@ -62,7 +63,8 @@ def find(
     for candidate in candidates:
         unread = not candidate.units and events[candidate.name].notna().any()
         if unread and (candidate.said == 3 or candidate.said == 2 and _text(events, candidate)):
-            raise _unreadable(events[candidate.name], "its name says time, but its cells")
+            others = choices(events, candidate.name, none=True)
+            raise _unreadable(events[candidate.name], "its name says time, but its cells", others)
     return None
 
 
@@ -87,11 +89,13 @@ def column(cells: pd.Series, reason: str, unit: str | None) -> Column:
         return Column(name, "timestamp", f"{reason}; read as {unit}, in UTC", unit, samples(cells))
     found = times.units(cells)
     if not found:
-        raise _unreadable(cells, "its cells")
+        raise _unreadable(cells, "its cells", {"-": ""})
     if len(found) > 1:
-        raise FileError(
+        raise Undecided(
             f"events: column '{name}' can be read as {' or '.join(found)} (for example "
-            f'{samples(cells)}); say which with {ASK} "{found[0]}", or write ISO 8601.'
+            f'{samples(cells)}); say which with {ASK} "{found[0]}", or write ISO 8601.',
+            "time_unit",
+            dict.fromkeys(found, ""),
         )
     kinds = {"iso": "ISO 8601"} | {unit: f"epoch in {unit}" for unit in times.EPOCHS}
     what = kinds.get(found[0], found[0])
@@ -124,9 +128,11 @@ def _text(events: pd.DataFrame, candidate: Candidate) -> bool:
     return bool((~known.str.fullmatch(r"\s*[-+]?[0-9.,]+\s*")).mean() > 0.5)
 
 
-def _unreadable(cells: pd.Series, what: str) -> FileError:
-    return FileError(
+def _unreadable(cells: pd.Series, what: str, others: Mapping[str, str]) -> Undecided:
+    return Undecided(
         f"events: column '{cells.name}': {what} cannot be read as times (for example "
         f"{samples(cells)}); write ISO 8601 or epoch seconds, say their format with {ASK} "
-        "FORMAT, name another with --timestamp COLUMN, or take none with --timestamp -."
+        "FORMAT, name another with --timestamp COLUMN, or take none with --timestamp -.",
+        "timestamp",
+        others,
     )

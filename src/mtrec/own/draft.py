@@ -59,12 +59,12 @@ class Answers:
         roles: columns of events for ``user_id``, ``item_id``, ``timestamp``, ``rating``; ``-`` for
             none.
         time_unit: how times are to be read.
-        repeats: ``keep`` or ``collapse``.
+        repeats: ``keep`` or ``collapse``; ``keep`` if nothing was said.
     """
 
     roles: Mapping[str, str | None] = field(default_factory=dict)
     time_unit: str | None = None
-    repeats: str = "keep"
+    repeats: str | None = None
 
     def but(self, key: str, value: str) -> Answers:
         """The same with one answer: to ``time_unit``, ``repeats`` or a role."""
@@ -102,7 +102,7 @@ def draft(domain: str, source: Source, answers: Answers, seed: int) -> Draft:
     inspection = inspect(frames, dict(answers.roles), answers.time_unit)
 
     def proposed(left: Mapping[str, str]) -> tuple[Proposal, list[Finding], dict[str, str]]:
-        proposal = propose(domain, frames, inspection, answers.repeats, left)
+        proposal = propose(domain, frames, inspection, answers.repeats or "keep", left)
         settings = _settings(domain, proposal)
         found, reasons = _findings(settings, source, seed)
         return proposal, found, reasons

@@ -77,3 +77,14 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
         for f in sorted(findings, key=lambda finding: LEVELS.index(finding.level))
     ]
     return pd.DataFrame(rows, columns=["level", "file", "column", "found", "examples", "mend"])
+
+
+def lines(frame: pd.DataFrame) -> str:
+    """A table for a terminal, columns aligned to the left."""
+    cells = [list(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(frame.columns))]
+    rows = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(f"  {row}".rstrip() for row in rows)

@@ -16,7 +16,7 @@ from mtrec.config import ConfigError, find_root, read_params
 from mtrec.domains import DOMAINS
 from mtrec.own import block, files, jsonlines
 from mtrec.own.draft import Answers, Draft, Source, draft
-from mtrec.own.findings import Finding, as_lines
+from mtrec.own.findings import Finding, as_lines, lines
 from mtrec.own.inspect import Inspection
 from mtrec.own.propose import Proposal
 from mtrec.own.summary import keep_out_of_git
@@ -40,11 +40,11 @@ class Made:
     def report(self) -> str:
         """Everything a reader should see in a terminal."""
         parts = [
-            "Columns\n" + _lines(self.inspection.frame()),
-            "Tasks\n" + _lines(self.proposal.tasks),
+            "Columns\n" + lines(self.inspection.frame()),
+            "Tasks\n" + lines(self.proposal.tasks),
         ]
         if len(self.notes):
-            parts.append("Notes\n" + _lines(self.notes))
+            parts.append("Notes\n" + lines(self.notes))
         parts.append(as_lines("files", self.findings))
         parts.append(
             f"Copied to {self.folder.parent.name}/{self.domain}/ and written to params.yaml: read "
@@ -58,7 +58,7 @@ class Made:
 def new(
     domain: str, paths: Mapping[str, Path | None], roles: Mapping[str, str | None],
     force: bool = False, start: Path | None = None, time_unit: str | None = None,
-    repeats: str = "keep", talk: Talk | None = None,
+    repeats: str | None = None, talk: Talk | None = None,
 ) -> Made:  # fmt: skip
     """Inspect files, copy them to ``own/<domain>/`` and write a block into ``params.yaml``.
 
@@ -72,7 +72,7 @@ def new(
         force: replace a domain of that name that was made this way.
         start: a folder in the repository (default: the working folder).
         time_unit: how times are to be read, if it is not to be found out.
-        repeats: ``keep`` those of user and item (and time) as events, or ``collapse`` them.
+        repeats: ``keep`` (the default) those of user and item (and time), or ``collapse`` them.
         talk: makes the draft in a conversation.
 
     Raises:
@@ -184,14 +184,3 @@ def _suffix(content: bytes) -> str:
     if kind == "csv" and jsonlines.is_json(files.unpack_start(content, 1_000) if packed else inner):
         kind = "jsonl"
     return f"{kind}.gz" if packed else kind
-
-
-def _lines(frame: pd.DataFrame) -> str:
-    """A table for a terminal, columns aligned to the left."""
-    cells = [list(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    widths = [max(len(row[n]) for row in cells) for n in range(len(frame.columns))]
-    rows = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    )
-    return "\n".join(f"  {row}".rstrip() for row in rows)

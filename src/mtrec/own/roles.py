@@ -9,9 +9,9 @@ import pandas as pd
 
 from mtrec.data import identifiers
 from mtrec.own import clock, field, unnamed, values
-from mtrec.own.cells import headers, listed, samples
+from mtrec.own.cells import choices, headers, listed, samples
 from mtrec.own.columns import Column, sample
-from mtrec.own.table import FileError
+from mtrec.own.table import FileError, Undecided
 
 OVERLAP = 0.5  # share of ids found in the other file's column
 NONE = "-"  # named instead of a column: there is none
@@ -86,7 +86,7 @@ def _named(role: str, cells: pd.Series, time_unit: str | None) -> Column:
     if role == "rating":
         found = values.ratings(sample(cells))
         if _share(found, cells) < values.MOSTLY:
-            raise _no_rating(cells)
+            raise _no_rating(cells, {NONE: ""})
         return _rated(cells, found, reason)
     return _ids(role, cells, reason)
 
@@ -119,10 +119,12 @@ def _side(
             return _ids(role, events[name], reason)
     shown = "; ".join(f"{name}: {samples(events[name], 2)}" for name in events.columns[:12])
     header = "there is no header line, and " if unnamed.is_unnamed(events) else ""
-    raise FileError(
+    raise Undecided(
         f"events: {header}no column looks like the {role.replace('_', ' ')} (found: "
         f"{listed(events)}; for example {shown}); name it with "
-        f"{field.FLAGS[role]} COLUMN."
+        f"{field.FLAGS[role]} COLUMN.",
+        role,
+        choices(events[free]),
     )
 
 
@@ -156,7 +158,7 @@ def _rating(events: pd.DataFrame, free: list[str]) -> Column | None:
         if _share(found, cells) < values.MOSTLY:
             if field.plain(name) in field.WEAK or not cells.notna().any():
                 continue
-            raise _no_rating(cells)
+            raise _no_rating(cells, choices(events, name, none=True))
         if found.nunique() > 1:
             return _rated(cells, found, "by its name")
     return None
@@ -167,14 +169,16 @@ def _rated(cells: pd.Series, found: pd.Series, reason: str) -> Column:
     return Column(str(cells.name), "rating", reason, samples=samples(cells))
 
 
-def _no_rating(cells: pd.Series) -> FileError:
+def _no_rating(cells: pd.Series, others: Mapping[str, str]) -> Undecided:
     unread = cells[values.ratings(cells).isna() & cells.notna()]
     what = "does not hold numbers"
     if values.thousands(unread):
         what = "holds numbers that may have decimals or thousands after the comma"
-    return FileError(
+    return Undecided(
         f"events: column '{cells.name}' {what} (for example {samples(unread)}); write plain "
-        "numbers such as 4.25, name another with --rating COLUMN, or take none with --rating -."
+        "numbers such as 4.25, name another with --rating COLUMN, or take none with --rating -.",
+        "rating",
+        others,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,6 +10,19 @@ import pandas as pd
 
 class FileError(ValueError):
     """A file cannot be used; one sentence says which, why, and the mend."""
+
+
+class Undecided(FileError):
+    """The user must say something about a file.
+
+    Attributes:
+        key: what: ``time_unit``, or the role of a column.
+        choices: possible answers, each with an explanation.
+    """
+
+    def __init__(self, sentence: str, key: str, choices: Mapping[str, str]):
+        super().__init__(sentence)
+        self.key, self.choices = key, choices
 
 
 @dataclass(frozen=True)
