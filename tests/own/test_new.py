@@ -137,3 +137,26 @@ def test_taking_a_block_out_again_gives_the_same_bytes(above, below, end):
     assert put.replace(added, "").split() == text.split()
     assert block.remove(put, "mine").split() == text.split()
     assert block.insert(block.remove(put, "mine"), added) == put
+
+
+def test_a_model_of_the_old_files_is_named_and_reports_stay_out_of_git(root):
+    made = make(root)
+    assert "still answers" not in made.report()
+    assert (root / "reports" / "shop" / ".gitignore").read_text() == "*\n"
+    (root / "models" / "shop").mkdir(parents=True)
+    made = make(root, force=True)
+    assert "models/shop was trained on the old files and still answers" in made.report()
+    assert "`make repro DOMAIN=shop` trains it anew" in made.report()
+
+
+def test_a_task_that_the_rows_cannot_train_is_left_out_and_named(root):
+    rows = [f"u{n % 9},i{n % 7},{1_600_000_000 + n * 9_000},{n % 5},{'yes' if n == 3 else 'no'}"
+            for n in range(100)]  # fmt: skip
+    rows[97:] = [row.replace(",no", ",") for row in rows[97:]]
+    empty = [row.rsplit(",", 1)[0] + "," for row in rows[80:]]
+    text = "\n".join(["user,item,timestamp,rating,gift", *rows[:80], *empty])
+    (root / "few.csv").write_text(text)
+    made = make(root, events="few.csv")
+    assert set(made.proposal.tasks["task"]) == {"next_item", "rating", "like"}
+    assert "left out: task 'gift' has no label in the validation split" in made.report()
+    assert not [finding for finding in made.findings if finding.level == "error"]

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from mtrec.own.cells import shown
-from mtrec.own.columns import Column, describe
+from mtrec.own.columns import CODED, Column, describe
 from mtrec.own.findings import Finding
+from mtrec.own.kinds import MOST
 from mtrec.own.sides import side_name
 
 YAML = "params.yaml"
@@ -44,8 +45,9 @@ def check_unused(
                           "Nothing needs to be done.")  # fmt: skip
         for column in left:
             if column not in dull:
+                way = _way(column, table, frame[column.name].nunique())
                 yield Finding("note", names[table], shown(frame, column.name),
-                              f"not used: {_why(column)}", _way(column, table))  # fmt: skip
+                              f"not used: {_why(column)}", way)  # fmt: skip
 
 
 def _why(column: Column) -> str:
@@ -61,7 +63,7 @@ def _used(side: Any, features: Any, name: str, data: Any, columns: list[str]) ->
     return {side.id, *re.findall(r"\{(\w+)\}", side.text), *found}
 
 
-def _way(column: Column, table: str) -> str:
+def _way(column: Column, table: str, distinct: int) -> str:
     """What would use a column, as a sentence."""
     if table != "events":
         side = table[:-1]
@@ -76,7 +78,9 @@ def _way(column: Column, table: str) -> str:
         return f"Name it in data.events.{column.kind} in {YAML}."
     if column.reason.startswith("another time"):
         return f"--timestamp {column.name}, or data.events.timestamp in {YAML}, takes it instead."
-    return (
-        f"In {YAML}, data.events.type takes it if it says what happened, data.items.of_events if "
-        "it tells about the item."
-    )
+    told = f"data.items.of_events in {YAML} takes it if it tells about the item"
+    if column.reason == CODED:
+        return f"Ids of orders and the like are no feature; {told}."
+    if distinct <= MOST:
+        told += ", data.events.type if it says what happened"
+    return told[0].upper() + told[1:] + "."
