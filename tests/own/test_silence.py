@@ -96,7 +96,7 @@ def test_columns_without_use_are_named_with_samples_and_what_would_use_them(atte
                           "page": [f"https://x.test/{n}" for n in range(60)]})  # fmt: skip
     found = attempt(events, items)
     assert found.said("session: not used: text of an event ('s0', 's1', 's2')")
-    assert found.said("data.items.of_events in params.yaml takes it if it tells about the item")
+    assert found.said("If it tells about the item, name it in data.items.of_events in params.yaml.")
     assert found.said("empty_one: the same value everywhere ('x')")
     assert found.said("page: not used: web addresses")
     assert found.said("{page} in data.items.text")

@@ -78,9 +78,7 @@ def _way(column: Column, table: str, distinct: int) -> str:
         return f"Name it in data.events.{column.kind} in {YAML}."
     if column.reason.startswith("another time"):
         return f"--timestamp {column.name}, or data.events.timestamp in {YAML}, takes it instead."
-    told = f"data.items.of_events in {YAML} takes it if it tells about the item"
-    if column.reason == CODED:
-        return f"Ids of orders and the like are no feature; {told}."
-    if distinct <= MOST:
-        told += ", data.events.type if it says what happened"
-    return told[0].upper() + told[1:] + "."
+    told = f"If it tells about the item, name it in data.items.of_events in {YAML}"
+    if distinct <= MOST and column.reason != CODED:
+        told += "; if it says what happened, in data.events.type"
+    return told + "."
