@@ -98,6 +98,14 @@ def test_answers_say_how_many_ids_are_unknown(recommender):
         assert recommender.recommend("x", k=1).attrs["unknown"]["user_id"] == 1
 
 
+def test_an_id_that_lost_its_zeros_is_named(recommender):
+    item = replace(recommender.assembly.encoder.item, ids=("066", "7"))
+    encoder = replace(recommender.assembly.encoder, item=item)
+    model = replace(recommender, assembly=replace(recommender.assembly, encoder=encoder))
+    with pytest.warns(serving.RequestWarning, match="is '66' the '066' that lost its zeros"):
+        model.score(pd.DataFrame({"user_id": ["u1"], "item_id": [66]}))
+
+
 def test_an_empty_request_has_an_empty_answer(recommender):
     full = recommender.score(pd.DataFrame({"user_id": ["u1"], "item_id": ["i3"]}))
     empty = recommender.score(pd.DataFrame({"user_id": [], "item_id": []}))

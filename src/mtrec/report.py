@@ -22,13 +22,8 @@ from mtrec.study import controls_report as controls
 from mtrec.study import report as study
 from mtrec.study import run as comparison
 
-BROKEN = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OSError,
-)  # of what a metrics.json may lead to
+# What figures that are cut off or edited may raise.
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation",
     "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
@@ -54,7 +49,8 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     """
     root = root or find_root()
     found = read_metrics(root)
-    own = {name for name in found if experiment(name, root).domain.module == "own"}
+    domains = read_params(root / "params.yaml").domains
+    own = {name for name in found if domains[name].module == "own"}
     metrics = {name: part for name, part in found.items() if name not in own}
     readme = root / "README.md"
     old = readme.read_text(encoding="utf-8")

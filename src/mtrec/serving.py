@@ -102,7 +102,7 @@ class Recommender:
             else:
                 columns[name] = found
         answers = pd.DataFrame(columns, index=pairs.index)
-        answers.attrs["unknown"] = self._unknown(self.rows(pairs))
+        answers.attrs["unknown"] = self._unknown(self._ids(pairs))
         return answers
 
     @property
@@ -147,10 +147,10 @@ class Recommender:
         """
         if k < 1:
             raise ValueError(f"k is {k}; ask for one item or more.")
-        rows = self.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object"))
-        ids, scores = self.catalogue.recommend(rows["user_id"].iloc[0], k)
+        asked = self._ids(pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object"))
+        ids, scores = self.catalogue.recommend(asked["user_id"].iloc[0], k)
         answer = pd.DataFrame({"item_id": ids, "score": scores})
-        answer.attrs["unknown"] = self._unknown(rows)
+        answer.attrs["unknown"] = self._unknown(asked)
         return answer
 
     @cached_property
@@ -163,6 +163,19 @@ class Recommender:
         """Ids that training knows, by side."""
         return {side: pd.Index(getattr(self.assembly.encoder, side).ids) for side in SIDES}
 
+    @cached_property
+    def _bare(self) -> dict[str, dict[str, str]]:
+        """Ids that begin with a zero, by what is left of them without it, by side."""
+        return {
+            side: {name.lstrip("0"): name for name in known if name[:1] == "0"}
+            for side, known in self._known.items()
+        }
+
+    def _ids(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """The ids of a request as training has them."""
+        columns = {f"{side}_id": known for side, known in self._known.items()}
+        return pd.DataFrame({c: identifiers.asked(pairs[c], known) for c, known in columns.items()})
+
     def _unknown(self, rows: pd.DataFrame) -> dict[str, int]:
         """How many ids of a request are unknown, by column; a warning says so."""
         counts = {}
@@ -171,8 +184,9 @@ class Recommender:
             strange = ids[known.get_indexer(ids) < 0]
             counts[f"{side}_id"] = len(strange)
             if len(strange):
-                pair = identifiers.lost_zeros(strange, known.to_series())
-                hint = f"; is {pair[0]!r} the {pair[1]!r} that lost its zeros?" if pair else ""
+                bare = self._bare[side]
+                lost = next((name for name in strange if name in bare), None)
+                hint = f"; is {lost!r} the {bare[lost]!r} that lost its zeros?" if lost else ""
                 warnings.warn(
                     f"{len(strange):,} of {len(ids):,} {side} ids are unknown (for example "
                     f"{strange.iloc[0]!r}) and are answered as new{hint}",
@@ -203,10 +217,7 @@ class Recommender:
 
     def rows(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Pairs with the time of the request and their context columns, the latest if not given."""
-        rows = pd.DataFrame(
-            {f"{side}_id": identifiers.asked(pairs[f"{side}_id"], known)
-             for side, known in self._known.items()}
-        ).assign(timestamp=self.now)  # fmt: skip
+        rows = self._ids(pairs).assign(timestamp=self.now)
         for side, scaler in self.assembly.encoder.contexts.items():
             for column in scaler.columns:
                 if column in pairs:

@@ -32,7 +32,9 @@ def sentences(run: Any, metrics: Mapping[str, Any]) -> list[str]:
     ]
     ranks = any(task["type"] == "ranking" for task in metrics["tasks"].values())
     user, item = tables.users["user_id"].iloc[0], tables.items["item_id"].iloc[0]
-    request = f"recommend({user!r})" if ranks else f"score(pairs), such as {user!r} and {item!r}"
+    request = f"recommend({user!r}) asks it for items"
+    if not ranks:
+        request = f"score(pairs) asks it about users and items such as {user!r} and {item!r}"
     return [
         f"{run.name} has {len(tables.examples):,} events of {len(tables.users):,} users with "
         f"{len(tables.items):,} items.",
@@ -40,8 +42,7 @@ def sentences(run: Any, metrics: Mapping[str, Any]) -> list[str]:
         verdicts(difference_table(metrics, "baseline_difference"), "The model, against the "
                  "baseline,"),
         verdicts(difference_table(metrics), "Training all tasks together, in this one run,"),
-        f"The model lies in models/{run.name}; "
-        f'mtrec.load("{run.name}").{request} asks it.',
+        f'The model lies in models/{run.name}; mtrec.load("{run.name}").{request}.',
     ]  # fmt: skip
 
 
