@@ -83,6 +83,8 @@ def times(cells: pd.Series, unit: str, file: str, now: pd.Timestamp) -> Iterator
 
 def _step(cells: pd.Series) -> float:
     """What numbers written as 1.600007e+12 were rounded to, 0 if they are whole."""
+    if not cells.iloc[:1_000].str.contains("e", case=False).any():
+        return 0.0
     parts = cells.str.strip().str.extract(
         r"^[0-9](?:\.(?P<digits>[0-9]*))?[eE]\+?(?P<power>[0-9]+)$"
     )

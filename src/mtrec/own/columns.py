@@ -90,13 +90,13 @@ def _kind(
 
 
 def _row_numbers(name: str, column: pd.Series, event: bool) -> bool:
-    """Whether cells are 0, 1, 2, … from the first row on, and the name does not say otherwise."""
+    """Whether cells go up by one from row to row, and the name does not say otherwise."""
     called = name.lower().startswith("unnamed") or name.lower() in ("index", "row", "rownum")
     nameless = re.fullmatch("column_[0-9]+", name) or set(field.tokens(name)) & field.CODES
     if not called and (len(column) < COUNTED or not (event or nameless)):
         return False
     few = values.numbers(column.iloc[:1_000])
-    return bool(few.iloc[0] in (0, 1) and (few.diff().iloc[1:] == 1).all()) or (
+    return bool((few.diff().iloc[1:] == 1).all()) or (
         called and bool((few.diff().iloc[1:] > 0).all())
     )
 

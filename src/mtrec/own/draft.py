@@ -131,4 +131,6 @@ def _findings(domain: Any, source: Source, seed: int) -> tuple[list[Finding], di
     except ValueError as error:
         what, _, mend = str(error).partition(". ")
         return [*found, Finding("error", "events", "", what, mend)], {}
-    return [*found, *check_tables(tables, domain)], untrainable(tables, domain)
+    wrong = [*check_tables(tables, domain)]
+    errors = any(finding.level == "error" for finding in wrong)
+    return [*found, *wrong], untrainable(tables, domain) if errors else {}
