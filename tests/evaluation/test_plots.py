@@ -145,3 +145,18 @@ def test_domains_say_whether_their_times_are_real():
     assert OwnSettings(events=dated).has_clock
     undated = EventColumns(user_id="u", item_id="i")
     assert not OwnSettings(events=undated, split="random").has_clock
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"),
+    [(10**7, "week"), (10**6, "day"), (10**5, "hour"), (10**3, "minute"), (10, None), (0, None)],
+)
+def test_bars_over_time_are_as_wide_as_the_time_allows(seconds, unit):
+    times = pd.to_datetime(1_600_000_000 + np.linspace(0, seconds, 30), unit="s")
+    splits = np.repeat(["train", "validation", "test"], 10)
+    figure = plots.split_timeline(pd.DataFrame({"timestamp": times, "split": splits}), "rows", True)
+    if unit is None:
+        assert repr(figure) == "Not drawn: all rows lie within 4 minutes."
+    else:
+        assert figure.axes[0].get_xlabel() == unit
+        plots.plt.close(figure)
