@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
-	@echo "make study   train what notebooks 06 to 10 and 12 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
+	@echo "make study   train what notebooks 06 to 10, 12 and 13 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
@@ -43,7 +43,7 @@ fetch: setup
 repro: setup
 	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS))
 
-# The studies behind notebooks 06 to 10 and 12. What reports/study/ holds already is not trained again.
+# The studies behind notebooks 06 to 10, 12 and 13. What reports/study/ holds already is not trained again.
 study: setup $(VENV)/.peers
 	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser(
-        "study", help="train what notebooks 06 to 10 and 12 lack of a domain"
+        "study", help="train what notebooks 06 to 10, 12 and 13 lack of a domain"
     )
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
