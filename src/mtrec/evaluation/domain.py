@@ -156,7 +156,10 @@ def _scorer(run: Experiment, tables: Tables) -> Callable[[pd.DataFrame], pd.Data
     model = replace(loaded, events=usable_events(tables, loaded.assembly.encoder))
 
     def score(pairs: pd.DataFrame) -> pd.DataFrame:
-        parts = [replace(model, now=time).score(part) for time, part in pairs.groupby("timestamp")]
+        used = [column for column in pairs if column in model.columns]
+        parts = [
+            replace(model, now=time).score(part[used]) for time, part in pairs.groupby("timestamp")
+        ]
         return pd.concat(parts).reindex(pairs.index)
 
     return score
