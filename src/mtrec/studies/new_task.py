@@ -22,7 +22,7 @@ import pandas as pd
 
 from mtrec.config import Experiment, experiment
 from mtrec.evaluation.held_out import BASELINE, HeldOut
-from mtrec.features.assemble import Assembly, assemble, dataset
+from mtrec.features.assemble import Assembly
 from mtrec.metrics.families import MAIN_METRIC
 from mtrec.metrics.intervals import evaluate
 from mtrec.models.extend import add_task, tuning
@@ -120,14 +120,7 @@ def case(run: Experiment, task: str, bench: Workbench) -> Case:
 
 def narrowed(bench: Workbench, names: Sequence[str]) -> Workbench:
     """The bench of some tasks; the text vectors are taken to be theirs."""
-    tasks = {name: bench.domain.tasks[name] for name in names}
-    domain = bench.domain.model_copy(update={"tasks": tasks})
-    assembly = assemble(bench.tables, bench.vectors, domain, bench.sizes)
-    data = dataset(assembly, bench.tables, tasks)
-    return replace(
-        bench, domain=domain, assembly=assembly, data=data,
-        training=data.take(bench.training_rows), validation=data.take(bench.validation_rows),
-    )  # fmt: skip
+    return workbench.with_tasks(bench, {name: bench.domain.tasks[name] for name in names})
 
 
 def with_few(one: Case, rows: Array) -> Workbench:

@@ -14,6 +14,7 @@ import pandas as pd
 from mtrec.features.assemble import Assembly, assemble, dataset
 from mtrec.features.dataset import Dataset
 from mtrec.models.twins import build_some
+from mtrec.settings import Task
 from mtrec.tables import schema
 from mtrec.text import embeddings
 from mtrec.training.loop import Outcome, Trainer
@@ -189,6 +190,11 @@ def with_head(bench: Workbench, task: str, change: Mapping[str, str]) -> Workben
     tasks = {**bench.domain.tasks}
     values = {**tasks[task].model_dump(), "head": None, "loss": None, **change}
     tasks[task] = tasks[task].model_validate(values)
+    return with_tasks(bench, tasks)
+
+
+def with_tasks(bench: Workbench, tasks: Mapping[str, Task]) -> Workbench:
+    """The same rows for other tasks; the text vectors are taken to be theirs."""
     domain = bench.domain.model_copy(update={"tasks": tasks})
     assembly = assemble(bench.tables, bench.vectors, domain, bench.sizes)
     data = dataset(assembly, bench.tables, tasks)
