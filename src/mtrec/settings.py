@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from mtrec.registry import BALANCERS, OPTIMIZERS, PEERS, SHARED_LAYERS, TASK_TYPES, Form, Registry
@@ -217,6 +225,27 @@ class Shared(Settings):
     )
 
 
+class Reader(Settings):
+    """How each task reads the states of a text's tokens; without one it gets their pooled vector."""
+
+    sides: tuple[Literal["users", "items"], ...] = Field(
+        ("items",), min_length=1, description="whose texts are read"
+    )
+    units: int = Field(192, ge=1, description="width of a token's hidden state")
+    heads: int = Field(4, ge=1, description="of attention, for each task")
+    width: int = Field(96, ge=2, description="of what a task takes from a text")
+    dropout: float = Field(0.3, ge=0, lt=1, description="of a task's features")
+    token_dropout: float = Field(0.1, ge=0, lt=1, description="of hidden states")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Reader:
+        """Check that each head gets an equal part of the hidden state."""
+        if self.units % self.heads:
+            sentence = f"units: {self.units} is no multiple of heads: {self.heads}"
+            raise PydanticCustomError("reader", "{sentence}", {"sentence": sentence})
+        return self
+
+
 class ModelBuilding(Settings):
     """Sizes of the model."""
 
@@ -225,6 +254,7 @@ class ModelBuilding(Settings):
     history: History = History()
     shared: Shared = Shared()
     tower_units: int = Field(32, ge=1)
+    reader: Reader | None = Field(None, description="of texts, token by token")
     dropout: float = Field(0.1, ge=0, lt=1)
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 

@@ -55,7 +55,7 @@ def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path)
     shards = [unique[i : i + SHARD] for i in range(0, len(unique), SHARD)]
     chosen = settings.model_dump(exclude={"components"})
     identity = [METHOD, chosen, weights_identity(settings.preset, raw)]
-    files = [cache / f"{_key(shard, identity)}.npy" for shard in shards]
+    files = [cache / f"{key(shard, identity)}.npy" for shard in shards]
     run: Callable | None = None
     parts = []
     with progress.task("embedding", len(unique), unit="text") as bar:
@@ -106,6 +106,46 @@ def runner(
         raw: folder of the raw data, where the weights lie.
         batches: which texts share a forward pass.
     """
+
+    def pooled(states: KerasTensor, padding: KerasTensor) -> KerasTensor:
+        return pool(states, padding, settings.pooling)
+
+    read = reading(settings, raw, pooled, batches)
+
+    def run(texts: Sequence[str]) -> Array:
+        vectors: Array | None = None
+        for rows, part, _ in read(texts):
+            vectors = (
+                np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
+            )
+            vectors[rows] = part
+        assert vectors is not None  # a shard is never empty
+        return vectors
+
+    return run
+
+
+def reading(
+    settings: EmbedSettings,
+    raw: Path,
+    then: Callable[[KerasTensor, KerasTensor], KerasTensor],
+    batches: Batches = bucketed,
+) -> Callable[[Sequence[str]], Iterator[tuple[Array, Array, Array]]]:
+    """Load the model and return a function that reads texts, a batch of like length at a time.
+
+    It yields the rows of a batch, what ``then`` makes of their states ``(rows, length, width)``
+    float32 and their padding ``(rows, length)``, both without the start token, and their lengths.
+
+    Args:
+        settings: as in :func:`embed`.
+        raw: folder of the raw data, where the weights lie.
+        then: what follows the states in the same graph.
+        batches: which texts share a forward pass.
+
+    Raises:
+        WeightsError: the model cannot be loaded.
+        ValueError: it has fewer layers than ``settings.layer``.
+    """
     from keras import ops
 
     from mtrec.text import backbone
@@ -116,37 +156,31 @@ def runner(
             f"task_embedding.layer: {settings.layer}, but '{settings.preset}' has {model.layers} "
             "layers. Choose a smaller one in params.yaml."
         )
+    first = [] if model.start is None else [model.start]
 
     def forward(tokens: KerasTensor, padding: KerasTensor) -> KerasTensor:
         states = backbone.hidden_states(model, tokens, padding, settings.layer)
-        words = slice(0 if model.start is None else 1, None)  # without the start token
-        return pool(ops.cast(states, "float32")[:, words], padding[:, words], settings.pooling)
+        words = slice(len(first), None)  # without the start token
+        return then(ops.cast(states, "float32")[:, words], padding[:, words])
 
     any_shape = (((None, None), "int32"), ((None, None), "bool"))
     compiled = compile_function(forward, model.backbone, any_shape)  # one graph for all batches
 
-    def run(texts: Sequence[str]) -> Array:
-        first = [] if model.start is None else [model.start]
+    def read(texts: Sequence[str]) -> Iterator[tuple[Array, Array, Array]]:
         found = [
             first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
         ]
-        vectors: Array | None = None
-        for rows, length in batches([len(tokens) for tokens in found], settings.batch_tokens):
+        lengths = np.array([len(tokens) for tokens in found])
+        for rows, length in batches(lengths, settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")
             padding = np.zeros((len(rows), length), dtype=bool)
             for at, row in enumerate(rows):
                 tokens[at, : len(found[row])] = found[row]
                 padding[at, : len(found[row])] = True
             batch = ops.convert_to_tensor(tokens), ops.convert_to_tensor(padding)
-            part = ops.convert_to_numpy(compiled(*batch))
-            vectors = (
-                np.zeros((len(texts), part.shape[1]), "float32") if vectors is None else vectors
-            )
-            vectors[rows] = part
-        assert vectors is not None  # a shard is never empty
-        return vectors
+            yield rows, ops.convert_to_numpy(compiled(*batch)), lengths[rows] - len(first)
 
-    return run
+    return read
 
 
 def pool(states: KerasTensor, padding: KerasTensor, pooling: str) -> KerasTensor:
@@ -160,7 +194,8 @@ def pool(states: KerasTensor, padding: KerasTensor, pooling: str) -> KerasTensor
     return ops.take_along_axis(states, last[:, None, None], axis=1)[:, 0]
 
 
-def _key(texts: Sequence[str], identity: list) -> str:
+def key(texts: Sequence[str], identity: list) -> str:
+    """Name of a shard in the cache: a hash of its texts and of what made their states."""
     return hashlib.sha256(json.dumps([list(texts), identity]).encode()).hexdigest()[:32]
 
 

@@ -1,0 +1,172 @@
+r"""What each task reads in a text: attention over its tokens' states, with a query per task.
+
+The language model's states are fixed; how they are read is learnt with everything else. Of tokens
+:math:`x_1 \dots x_n`, standardised and clipped, :math:`h_i = \mathrm{gelu}(x_i A + b)`. A task
+:math:`t` attends with some heads, each to its part of :math:`h`,
+
+.. math:: a_{ti} = \mathrm{softmax}_i\, \langle q_t, h_i \rangle / \sqrt d, \qquad
+          f_t = [\textstyle\sum_i a_{ti} h_i;\ \max_i h_i;\ \tfrac1n \sum_i h_i;\ \log n;\ n],
+
+and takes :math:`[\mathrm{gelu}(f_t B_t);\ f_t C_t]`. Its query is made of its own description,
+:math:`q_t = v_t U + r_t`, so that a task which is added by its text reads before it was trained.
+
+Sources: Yang et al. 2016, "Hierarchical Attention Networks", https://aclanthology.org/N16-1174,
+equation 5, for attention with a learnt query; Shen et al. 2018, https://arxiv.org/abs/1805.09843,
+for mean and maximum beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mtrec.models.seeds import draw
+
+CLIP = 6.0  # deviations; a few tokens have states a hundred times the usual size
+LONG = 128.0  # tokens: the unit of a text's length
+
+
+@keras.saving.register_keras_serializable("mtrec")
+class TextReader(keras.layers.Layer):
+    """Rows of users or items ``(batch,)`` -> what each task reads there ``(batch, tasks, width)``.
+
+    While states are attached (:meth:`attach`), texts are read; a saved model looks the answers up
+    in a table that :meth:`write_table` has filled.
+
+    Args:
+        rows: users or items, without the unknown one.
+        tasks: number of tasks.
+        state_width: width of a token's state.
+        task_width: width of the language model's vectors of the tasks' texts, 0 without.
+        units: width of the hidden states, a multiple of ``heads``.
+        heads: of each task.
+        width: of what a task takes: half of it through gelu, half linear.
+        dropout: share of a task's features dropped, 0 to 1.
+        token_dropout: share of hidden states' entries dropped, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        tasks: int,
+        state_width: int,
+        task_width: int = 0,
+        units: int = 192,
+        heads: int = 4,
+        width: int = 96,
+        dropout: float = 0.3,
+        token_dropout: float = 0.1,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.rows, self.tasks, self.state_width, self.task_width = (
+            rows, tasks, state_width, task_width,
+        )  # fmt: skip
+        self.units, self.heads, self.width = units, heads, width
+        self.dropout, self.token_dropout = dropout, token_dropout
+        self.project = keras.layers.Dense(units, activation="gelu", name="project")
+        self.drop_tokens = keras.layers.Dropout(token_dropout, seed=draw(), name="drop_tokens")
+        self.drop = keras.layers.Dropout(dropout, seed=draw(), name="drop")
+        self._texts = None
+
+    def build(self, input_shape) -> None:
+        """Create queries, projections and the table."""
+        self.project.build((None, self.state_width))
+        size, features = self.units // self.heads, 3 * self.units + 3
+        fixed = {"trainable": False, "initializer": "zeros"}
+        self.mean = self.add_weight(name="mean", shape=(self.state_width,), **fixed)
+        self.scale = self.add_weight(
+            name="scale", shape=(self.state_width,), initializer="ones", trainable=False
+        )
+        self.query = self.add_weight(
+            name="query", shape=(self.tasks, self.heads, size), initializer="glorot_uniform"
+        )
+        if self.task_width:
+            self.text = self.add_weight(name="text", shape=(self.tasks, self.task_width), **fixed)
+            self.from_text = self.add_weight(
+                name="from_text", shape=(self.task_width, self.units), initializer="glorot_uniform"
+            )
+        self.kernel = self.add_weight(
+            name="kernel", shape=(self.tasks, features, self.width), initializer=each_glorot
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.tasks, self.width), **{"initializer": "zeros"})
+        self.table = self.add_weight(
+            name="table", shape=(self.rows + 1, self.tasks, self.width), **fixed
+        )
+        self.built = True
+
+    def call(self, rows, training=None):
+        """What each task reads in the texts of ``rows``."""
+        if self._texts is None:
+            return ops.take(self.table, rows, axis=0)
+        import tensorflow as tf
+
+        numbers, back = tf.unique(tf.gather(self._texts.number, rows))
+        states, segments, lengths = self._texts.take(numbers)
+        return tf.gather(self.read(states, segments, lengths, training), back)
+
+    def attach(self, texts) -> None:
+        """Read ``texts`` from now on, see :class:`mtrec.training.reading.Shelf`; None: the table."""
+        self._texts = texts
+
+    def read(self, states, segments, lengths, training=None):
+        """What each task reads in some texts, ``(texts, tasks, width)``.
+
+        Args:
+            states: of the tokens of all texts, ``(tokens, state_width)`` float.
+            segments: which text each token is of, ``(tokens,)``, ascending.
+            lengths: tokens of each text, ``(texts,)``; 0 where there is none.
+        """
+        texts = lengths.shape[0] or ops.shape(lengths)[0]
+        x = ops.cast(states, self.compute_dtype)
+        x = ops.clip((x - self.mean) / self.scale, -CLIP, CLIP)
+        hidden = self.drop_tokens(self.project(x), training=training)
+        size = self.units // self.heads
+        split = ops.reshape(hidden, (-1, self.heads, size))
+        scores = ops.einsum("nhd,thd->nth", split, self._queries()) / size**0.5
+        weights = _softmax(scores, segments, texts)
+        count = ops.cast(lengths, hidden.dtype)[:, None]
+        common = [
+            ops.where(count > 0, _max(hidden, segments, texts), 0.0),
+            ops.segment_sum(hidden, segments, texts) / ops.maximum(count, 1.0),
+            ops.log1p(count) / 5.0,
+            count / LONG,
+            ops.cast(count == 0, hidden.dtype),
+        ]
+        answers = []
+        for task in range(self.tasks):
+            seen = ops.reshape(split * weights[:, task, :, None], (-1, self.units))
+            features = ops.concatenate([ops.segment_sum(seen, segments, texts), *common], axis=-1)
+            features = self.drop(features, training=training)
+            answers.append(ops.matmul(features, self.kernel[task]) + self.bias[task])
+        found = ops.stack(answers, axis=1)
+        half = self.width * 2 // 3
+        return ops.concatenate([ops.gelu(found[..., :half]), found[..., half:]], axis=-1)
+
+    def _queries(self):
+        if not self.task_width:
+            return self.query
+        own = ops.matmul(self.text, self.from_text)
+        return self.query + ops.reshape(own, (self.tasks, self.heads, -1))
+
+
+def each_glorot(shape: Sequence[int], dtype: str | None = None):
+    """Glorot's uniform start of one matrix per task, ``(tasks, rows, columns)``."""
+    limit = (6.0 / (shape[1] + shape[2])) ** 0.5
+    return keras.random.uniform(shape, -limit, limit, dtype=dtype)
+
+
+def _max(values, segments, texts):
+    return ops.segment_max(values, segments, texts)
+
+
+def _softmax(scores, segments, texts):
+    """Softmax over the tokens of each text, ``(tokens, …)``."""
+    top = ops.take(ops.segment_max(ops.stop_gradient(scores), segments, texts), segments, axis=0)
+    raw = ops.exp(scores - top)
+    total = ops.take(ops.segment_sum(raw, segments, texts), segments, axis=0)
+    return raw / total
