@@ -17,6 +17,8 @@ import tensorflow as tf
 from keras import ops
 
 from mtrec.features.dataset import Dataset
+from mtrec.models.model import MultiTaskModel
+from mtrec.models.shared.base import SharedLayer
 from mtrec.models.shared.gates import mixture
 from mtrec.settings import Training
 from mtrec.tasks.binary import Binary
@@ -93,7 +95,7 @@ class Affine(keras.layers.Layer):
         return keras.KerasTensor((inputs.shape[0], self.units), dtype=self.compute_dtype)
 
 
-class StackedExperts(keras.layers.Layer):
+class StackedExperts(SharedLayer):
     r"""MMoE with experts of several layers: ``(batch, width)`` -> ``(batch, tasks, units)``.
 
     Args:
@@ -105,11 +107,9 @@ class StackedExperts(keras.layers.Layer):
     Mixture-of-Experts", https://doi.org/10.1145/3219819.3220007 (eq. 6-7).
     """
 
-    private: Sequence[Any] = ()  # the trainer asks which variables serve one task only
-
     def __init__(self, tasks: int, experts: int, units: Sequence[int], **kwargs: Any):
-        super().__init__(**kwargs)
-        self.tasks, self.experts, self.units = tasks, experts, list(units)
+        super().__init__([0] * tasks, units[-1], **kwargs)
+        self.tasks, self.experts, self.widths = tasks, experts, list(units)
         self.layers = [
             [Affine(width, "relu", name=f"expert{e}_{n}") for n, width in enumerate(units)]
             for e in range(experts)
@@ -119,7 +119,7 @@ class StackedExperts(keras.layers.Layer):
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights."""
         for expert in self.layers:
-            for layer, width in zip(expert, [input_shape[-1], *self.units], strict=False):
+            for layer, width in zip(expert, [input_shape[-1], *self.widths], strict=False):
                 layer.build((None, width))
         self.gates.build(input_shape)
         self.built = True
@@ -138,7 +138,7 @@ class StackedExperts(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """``(batch, tasks, units)``."""
-        shape = (inputs.shape[0], self.tasks, self.units[-1])
+        shape = (inputs.shape[0], self.tasks, self.units)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
@@ -150,7 +150,7 @@ def network(
     experts: int,
     expert: Sequence[int],
     tower: int,
-) -> keras.Model:
+) -> MultiTaskModel:
     """Index batches ``{"user": (batch, fields)}`` -> logits ``(batch, 1)`` by task."""
     rows = keras.Input((fields,), dtype="int32", name=USER)
     hidden = Fields(fields, vocabulary, width, name="fields")(rows)
@@ -159,7 +159,7 @@ def network(
     for task, own in enumerate(ops.unstack(mixed, tasks, axis=1)):
         state = Affine(tower, "relu", name=f"task{task}_tower")(own)
         outputs[f"task{task}"] = Affine(1, name=f"task{task}_head", dtype="float32")(state)
-    return keras.Model({USER: rows}, outputs, name="joint")
+    return MultiTaskModel({USER: rows}, outputs, name="joint")
 
 
 def trainer(fields: np.ndarray, labels: np.ndarray, options: Mapping[str, Any]) -> Trainer:

@@ -4,7 +4,7 @@ import pytest
 
 from mtrec.features import ablation, assemble
 from mtrec.features.visibility import visible
-from mtrec.models import build, twins
+from mtrec.models import below, twins
 from mtrec.models.encoders import EntityEncoder, specify
 from mtrec.models.history import HISTORY_ENCODERS, HistoryEncoder
 from mtrec.models.store import load_model, save_model
@@ -46,7 +46,7 @@ def test_a_catalogue_encoded_whole_gives_histories_the_states_of_their_items(
 ):
     found = []
     for small in (16_384, 0):
-        monkeypatch.setattr(build, "SMALL", small)
+        monkeypatch.setattr(below, "SMALL", small)
         model = twins.build_some(assembly, ("like",), vectors["tasks"], SIZES, seed=3)
         assert ("all_items" in {layer.name for layer in model.layers}) == (small > 0)
         rng = np.random.default_rng(5)

@@ -50,6 +50,11 @@ class Assembly:
     label_vectors: dict[str, np.ndarray] = field(default_factory=dict)
     links: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def evidence(self) -> dict[str, np.ndarray]:
+        """What heads know beside the state of a row, by task: see ``label_vectors``, ``links``."""
+        return {**self.label_vectors, **self.links}
+
 
 def assemble(
     tables: Tables, vectors: Mapping[str, np.ndarray], domain: Domain, sizes: ModelBuilding
@@ -91,6 +96,33 @@ def assemble(
             )
             for name in linked
         },
+    )
+
+
+@dataclass(frozen=True)
+class TaskInput:
+    """An input of the model that one task reads itself, beside what all tasks see.
+
+    Attributes:
+        name: of the input.
+        shape: without the batch.
+        dtype: of its numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def task_inputs(assembly: Assembly) -> tuple[TaskInput, ...]:
+    """Inputs that tasks read themselves; all of a domain's models have them all."""
+    types = assembly.types
+    return (
+        *(TaskInput(links.input_name(name), (), "int32") for name in links.linked(types)),
+        *(
+            TaskInput(offsets.input_name(name), (types[name].outputs,), "float32")
+            for name in assembly.offsets
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import fit_type
 from mtrec.features.visibility import Visible, visible
 from mtrec.models.build import build
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.shared.task_conditioned import TaskConditioned
 from mtrec.registry import TASK_TYPES
 from mtrec.settings import ModelBuilding, Task
@@ -27,7 +28,7 @@ HEADS_OF_THEIR_OWN = {links.HEAD: "links", "label_embedding": "texts of labels"}
 
 
 def add_task(
-    model: keras.Model,
+    model: MultiTaskModel,
     assembly: Assembly,
     name: str,
     task: Task,
@@ -35,7 +36,7 @@ def add_task(
     sizes: ModelBuilding,
     seed: int,
     labels: pd.Series | None = None,
-) -> tuple[keras.Model, Assembly]:
+) -> tuple[MultiTaskModel, Assembly]:
     r"""Add an output to a trained model; nothing is trained, and no other output changes.
 
     Other outputs stay bit-identical; if the new task sees a set of features that no other task
@@ -92,7 +93,7 @@ def add_task(
 
 
 @contextmanager
-def tuning(model: keras.Model, name: str) -> Iterator[keras.Model]:
+def tuning(model: MultiTaskModel, name: str) -> Iterator[MultiTaskModel]:
     """The part of a model that answers task ``name``, with all but its tower and head frozen.
 
     For a few labels: train the part with :class:`mtrec.training.loop.Trainer` as a twin of the
@@ -104,26 +105,21 @@ def tuning(model: keras.Model, name: str) -> Iterator[keras.Model]:
         ...     Trainer(part, {"loved": kind}, assembly.scales, {"loved": 1.0}, *rows).run(seed)
     """
     before = [(layer, layer.trainable) for layer in model.layers]
-    own = _own(name)
+    own = model.owned[name]
     try:
         for layer in model.layers:
-            layer.trainable = layer.name in own
-        yield keras.Model(model.input, {name: model.output[name]}, name=name)
+            layer.trainable = any(layer is one for one in own)
+        yield model.only(name)
     finally:
         for layer, trainable in before:
             layer.trainable = trainable
 
 
-def _own(name: str) -> tuple[str, str]:
-    """Layers that belong to a task alone."""
-    return f"{name}_tower", f"{name}_head"
-
-
 def _check(
-    model: keras.Model, assembly: Assembly, name: str, task: Task, vector: np.ndarray
+    model: MultiTaskModel, assembly: Assembly, name: str, task: Task, vector: np.ndarray
 ) -> np.ndarray:
     """The trained tasks' text vectors, ``(tasks, components)``."""
-    shared = model.get_layer("shared")
+    shared = model.shared
     if not isinstance(shared, TaskConditioned):
         raise ValueError(
             f"task '{name}': the model's shared layer is {type(shared).__name__}, which does not "
@@ -238,26 +234,23 @@ def _extended(
 
 
 def _build(
-    old: keras.Model, assembly: Assembly, vectors: np.ndarray, sizes: ModelBuilding, seed: int
-) -> keras.Model:
+    old: MultiTaskModel, assembly: Assembly, vectors: np.ndarray, sizes: ModelBuilding, seed: int
+) -> MultiTaskModel:
     """The untrained model of all tasks of the assembly; texts of labels are the old model's."""
     texts = {
-        n: keras.ops.convert_to_numpy(old.get_layer(f"{n}_head").text)
+        n: keras.ops.convert_to_numpy(old.heads[n].text)
         for n, kind in assembly.types.items()
         if kind.head == "label_embedding"
     }
-    return build(
-        assembly.encoder, assembly.types, assembly.seen, assembly.base_logits, vectors, sizes,
-        seed, texts, {n: assembly.types[n].outputs for n in assembly.offsets},
-        links.linked(assembly.types),
-    )  # fmt: skip
+    known = replace(assembly, label_vectors=texts, links={})
+    return build(known, tuple(assembly.types), vectors, sizes, seed)
 
 
-def _copy(old: keras.Model, new: keras.Model, name: str, donor: str | None) -> None:
+def _copy(old: MultiTaskModel, new: MultiTaskModel, name: str, donor: str | None) -> None:
     """Give all layers the old model's weights, but the table of texts; a new task its donor's."""
     target, source = _variables(new), _variables(old)
-    own = {key for key in target if key[0] in _own(name)}
-    table = ("shared", "shared/task_text")
+    own = {key for key in target if key[0] in {layer.name for layer in new.owned[name]}}
+    table = (new.shared.name, new.shared.text.path)
     odd = sorted((target.keys() - own) ^ source.keys())
     odd += [k for k in source.keys() - {table, *odd} if source[k].shape != target[k].shape]
     if odd:
@@ -268,11 +261,11 @@ def _copy(old: keras.Model, new: keras.Model, name: str, donor: str | None) -> N
         )
     for key in source.keys() - {table}:
         target[key].assign(source[key])
-    for mine, others in zip(_own(name), _own(donor) if donor else (), strict=False):
-        new.get_layer(mine).set_weights(old.get_layer(others).get_weights())
+    for mine, others in zip(new.owned[name], old.owned[donor] if donor else (), strict=False):
+        mine.set_weights(others.get_weights())
 
 
-def _variables(model: keras.Model) -> dict[tuple[str, str], keras.Variable]:
+def _variables(model: MultiTaskModel) -> dict[tuple[str, str], keras.Variable]:
     """Variables by layer and path; the number of a seed generator depends on earlier models."""
     return {
         (layer.name, re.sub(r"seed_generator_\d+", "seed_generator", variable.path)): variable

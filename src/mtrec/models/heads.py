@@ -1,10 +1,17 @@
-"""The last layer of a task: tower output -> logits."""
+"""The last layer of a task: tower output -> logits.
+
+A head has a ``bias`` of one number per logit. It is called with the tower's output, then with the
+catalogue if its task ranks one, then with the inputs of the model that its ``reads(task)`` names,
+if it has such a method; ``fill`` copies what it knows
+(:attr:`mtrec.features.assemble.Assembly.evidence`).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from mtrec.registry import HEADS
@@ -95,8 +102,7 @@ class LabelEmbeddingHead(keras.layers.Layer):
     r"""Score labels by their texts: :math:`z_k = \langle h W, v_k\rangle / \sqrt{d} + b_k`.
 
     Labels with similar texts share what is learnt about them; only :math:`W` and the biases are
-    trained. Called with the tower's output ``(batch, units)``; gives ``(batch, labels)``. The
-    builder assigns the language model's vectors :math:`v_k` to ``text``, ``(labels, width)``.
+    trained. Called with the tower's output ``(batch, units)``; gives ``(batch, labels)``.
 
     Source: Wang et al. 2018, "Joint Embedding of Words and Labels",
     https://arxiv.org/abs/1805.04174, for scoring labels and inputs in one space.
@@ -115,6 +121,10 @@ class LabelEmbeddingHead(keras.layers.Layer):
             name="text", shape=(self.labels, self.width), initializer="zeros", trainable=False
         )
         self.bias = self.add_weight(name="bias", shape=(self.labels,), initializer="zeros")
+
+    def fill(self, vectors: np.ndarray) -> None:
+        """Copy the language model's vectors :math:`v_k`, ``(labels, width)``."""
+        self.text.assign(vectors)
 
     def call(self, tower):
         """Logits ``(batch, labels)``."""

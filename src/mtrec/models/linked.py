@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.features.links import KINDS, MOST, tables
+from mtrec.features.links import KINDS, MOST, input_name, tables
 from mtrec.models.encoders import Lookup
 
 
@@ -43,6 +43,10 @@ class LinkedCatalogueHead(keras.layers.Layer):
         self.kinds = self.add_weight(
             name="kinds", shape=(tower_shape[-1] + 1, len(KINDS)), initializer="zeros"
         )
+
+    def reads(self, task: str) -> tuple[str, str]:
+        """Inputs of the model that it is called with after tower and states."""
+        return "user", input_name(task)
 
     def fill(self, chose: np.ndarray) -> None:
         """Copy the links of training, from :func:`mtrec.features.links.adjacency`."""

@@ -8,7 +8,7 @@ import keras
 
 
 def draw() -> int:
-    """A seed from Python's stream, which :func:`mtrec.models.build.build` begins anew.
+    """A seed from Python's stream, which :func:`mtrec.models.scope.apart` begins anew.
 
     Keras draws one in the same way for a layer that is given none, but does not write it to the
     model's file: a loaded model would drop other units, and which, would depend on what else the

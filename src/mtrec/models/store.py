@@ -11,12 +11,13 @@ from pathlib import Path
 
 import keras
 
-import mtrec.models.build  # noqa: F401  (registers the layers that a file may name)
+import mtrec.models.below  # noqa: F401  (registers the layers that a file may name)
 from mtrec.files import EPOCH
+from mtrec.models.model import MultiTaskModel
 from mtrec.registry import HEADS, SHARED_LAYERS
 
 
-def save_model(model: keras.Model, path: Path) -> None:
+def save_model(model: MultiTaskModel, path: Path) -> None:
     """Write a model; the file appears whole or not at all, and holds no time of saving.
 
     Keras notes the date in ``metadata.json``, memory addresses in ``config.json``, and the archive
@@ -24,7 +25,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     raw, fixed = path.with_suffix(".raw.keras"), path.with_suffix(".partial")
-    model.save(raw)
+    keras.Model(model.input, model.output, name=model.name).save(raw)  # the graph alone
     with zipfile.ZipFile(raw) as source, zipfile.ZipFile(fixed, "w") as target:
         for name in sorted(source.namelist()):
             data = source.read(name)
@@ -38,7 +39,7 @@ def save_model(model: keras.Model, path: Path) -> None:
     os.replace(fixed, path)
 
 
-def load_model(path: Path) -> keras.Model:
+def load_model(path: Path) -> MultiTaskModel:
     """Read a model in safe mode.
 
     Raises:
@@ -54,7 +55,8 @@ def load_model(path: Path) -> keras.Model:
             f"{path}: damaged, not a .keras archive. Delete it and run `make repro` again."
         )
     _register_layers(path)
-    return keras.models.load_model(path, safe_mode=True)
+    graph = keras.models.load_model(path, safe_mode=True)
+    return MultiTaskModel(graph.input, graph.output, name=graph.name)
 
 
 def _register_layers(path: Path) -> None:

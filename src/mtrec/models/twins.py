@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from mtrec.features import links
 from mtrec.features.assemble import Assembly
 from mtrec.models.build import build
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.store import save_model
 from mtrec.settings import ModelBuilding
 
@@ -19,7 +18,7 @@ JOINT = "joint"
 
 def build_models(
     assembly: Assembly, task_vectors: np.ndarray | None, sizes: ModelBuilding, seed: int
-) -> dict[str, keras.Model]:
+) -> dict[str, MultiTaskModel]:
     """Build the joint model, and a twin per task."""
     groups = {JOINT: tuple(assembly.types), **{name: (name,) for name in assembly.types}}
     return {
@@ -34,26 +33,14 @@ def build_some(
     task_vectors: np.ndarray | None,
     sizes: ModelBuilding,
     seed: int,
-) -> keras.Model:
+) -> MultiTaskModel:
     """Build one model of some of the tasks, which may be one or all; without vectors, no text."""
-    order, known = list(assembly.types), assembly.links
+    order = list(assembly.types)
     own = None if task_vectors is None else task_vectors[[order.index(name) for name in names]]
-    return build(
-        assembly.encoder,
-        {name: assembly.types[name] for name in names},
-        {name: assembly.seen[name] for name in names},
-        {name: assembly.base_logits[name] for name in names},
-        own,
-        sizes,
-        seed,
-        {name: found for name, found in assembly.label_vectors.items() if name in names},
-        {name: assembly.types[name].outputs for name in assembly.offsets},
-        links.linked(assembly.types),
-        {name: known[name] for name in names if name in known},
-    )
+    return build(assembly, names, own, sizes, seed)
 
 
-def save_models(models: Mapping[str, keras.Model], folder: Path) -> None:
+def save_models(models: Mapping[str, MultiTaskModel], folder: Path) -> None:
     """Write each model as ``<name>.keras``."""
     for name, model in models.items():
         save_model(model, folder / f"{name}.keras")

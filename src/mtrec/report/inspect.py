@@ -13,6 +13,7 @@ import pandas as pd
 from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
 from mtrec.features.encoder import Encoder
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.shared.gates import Utilisation, utilisation
 from mtrec.models.store import load_model
 from mtrec.models.twins import JOINT
@@ -71,11 +72,11 @@ def trainable(model: keras.Model) -> int:
     return int(sum(np.prod(v.shape) for v in model.trainable_variables))
 
 
-def model_table(models: Mapping[str, keras.Model]) -> pd.DataFrame:
+def model_table(models: Mapping[str, MultiTaskModel]) -> pd.DataFrame:
     """Tasks and sizes of each model; fixed values are look-up tables."""
     return pd.DataFrame(
         [
-            {"model": name, "tasks": len(model.output), "trained parameters": trainable(model),
+            {"model": name, "tasks": len(model.tasks), "trained parameters": trainable(model),
              "fixed values": model.count_params() - trainable(model)}
             for name, model in models.items()
         ]
@@ -114,20 +115,20 @@ def untrained_losses(
     return pd.DataFrame(rows, columns=["task", "validation loss (constant = 1)"])
 
 
-def mean_gates(model: keras.Model, data: Dataset, split: pd.Series) -> np.ndarray:
+def mean_gates(model: MultiTaskModel, data: Dataset, split: pd.Series) -> np.ndarray:
     """Mean weight of each expert per task over validation rows, ``(tasks, experts)``.
 
     A shared layer without gates counts as one expert.
     """
-    shared = model.get_layer("shared")
-    if not hasattr(shared, "gate"):
-        return np.ones((len(shared.groups), 1))
+    if not hasattr(model.shared, "gate"):
+        return np.ones((len(model.tasks), 1))
     part = _validation_sample(data, split)
-    states = keras.Model(model.input, shared.input).predict(part.inputs, batch_size=1024, verbose=0)
-    return keras.ops.convert_to_numpy(keras.ops.mean(shared.gate(states), axis=0))
+    below = keras.Model(model.input, model.representation)
+    states = below.predict(part.inputs, batch_size=1024, verbose=0)
+    return keras.ops.convert_to_numpy(keras.ops.mean(model.shared.gate(states), axis=0))
 
 
-def utilisation_of(model: keras.Model, data: Dataset, split: pd.Series) -> Utilisation:
+def utilisation_of(model: MultiTaskModel, data: Dataset, split: pd.Series) -> Utilisation:
     """How the tasks of a model use its experts, over validation rows."""
     return utilisation(mean_gates(model, data, split))
 
@@ -145,16 +146,16 @@ def budget_table(data: Dataset, split: pd.Series, settings: Any) -> pd.DataFrame
     )
 
 
-def trained_joint(folder: Path) -> keras.Model:
+def trained_joint(folder: Path) -> MultiTaskModel:
     """The trained joint model."""
     return load_model(folder / f"{JOINT}.keras")
 
 
-def hardware(model: keras.Model) -> dict[str, str]:
+def hardware(model: MultiTaskModel) -> dict[str, str]:
     """Device and precision, for the record."""
     from mtrec.cores import device
 
-    return {"device": device(), "precision": model.get_layer("user_encoder").dtype_policy.name}
+    return {"device": device(), "precision": model.shared.dtype_policy.name}
 
 
 def sample_pairs(tables: Any, seed: int) -> pd.DataFrame:

@@ -99,10 +99,9 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
             "with score()."
         )
     model, encoder = recommender.model, recommender.assembly.encoder
-    head = model.get_layer(f"{name}_head")
-    tower, states = head.input
-    part = keras.Model(model.input, tower)
-    weights = ops.convert_to_tensor(head.query)
+    own = model.tasks[name]
+    part = keras.Model(model.input, own.hidden)
+    weights = ops.convert_to_tensor(own.head.query)
 
     def query(inputs: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
         state = part(inputs, training=False)[0]
@@ -111,11 +110,11 @@ def open_catalogue(recommender: Recommender) -> Catalogue:
     blank = {
         key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
     }
-    items = np.asarray(keras.Model(model.input, states)(blank, training=False))
+    items = np.asarray(keras.Model(model.input, own.tables[0])(blank, training=False))
     return Catalogue(
         query=compile_function(query, part),
         items=np.ascontiguousarray(items / items.shape[1] ** 0.5),
-        bias=np.asarray(head.bias),
+        bias=np.asarray(own.head.bias),
         ids=np.asarray(encoder.item.ids),
         users={user_id: row + 1 for row, user_id in enumerate(encoder.user.ids)},
         recommender=recommender,

@@ -16,6 +16,7 @@ from mtrec.features.events import Events
 from mtrec.features.offsets import input_name
 from mtrec.features.state import LAST_STATE
 from mtrec.models import twins
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
@@ -48,7 +49,7 @@ class Recommender:
 
     domain: str
     assembly: assemble.Assembly
-    model: keras.Model
+    model: MultiTaskModel
     events: Events
     context: dict[str, pd.DataFrame]
     now: pd.Timestamp

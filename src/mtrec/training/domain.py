@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
 from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.store import load_model, save_model
 from mtrec.models.twins import JOINT
 from mtrec.training import together
@@ -53,7 +53,7 @@ class Budget:
     checkpoints: Path
 
     def fit(
-        self, name: str, model: keras.Model, tasks: Sequence[str], watch: Callable[[int], None]
+        self, name: str, model: MultiTaskModel, tasks: Sequence[str], watch: Callable[[int], None]
     ) -> Outcome:
         """Train a model of one task or of all; several threads may call this at a time.
 

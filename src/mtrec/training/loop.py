@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from mtrec.balancing import make_balancer
 from mtrec.features.dataset import Dataset
+from mtrec.models.model import MultiTaskModel
 from mtrec.registry import OPTIMIZERS
 from mtrec.tasks.base import TaskType
 from mtrec.training import checkpoint
@@ -70,7 +71,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: MultiTaskModel,
         tasks: Mapping[str, TaskType],
         scales: Mapping[str, float],
         weights: Mapping[str, float],

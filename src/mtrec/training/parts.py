@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from mtrec.features.offsets import input_name
+from mtrec.models.model import MultiTaskModel
 from mtrec.training.tops import Known, Top, answers
 
 
@@ -52,9 +52,9 @@ class Parts:
 
     Attributes:
         below: inputs -> the representation, which is the shared layer's input, and the states of
-            the catalogue that each ranking head reads.
-        shared: representation -> the towers' inputs.
-        above: tower and head by task.
+            the catalogues that ranking heads read.
+        shared: representation -> the tasks' states.
+        above: what each task owns, with tower and head.
     """
 
     below: Part
@@ -66,37 +66,23 @@ class Parts:
     ) -> dict[str, tf.Tensor | Known]:
         """What each task's top gives outside training, see :func:`mtrec.training.tops.answers`."""
         representation, *catalogues = self.below(inputs, training=False)
-        towers = self.shared(representation, training=False)
-        return answers(self.above, towers, catalogues, inputs, masks, training=False)
+        states = self.shared(representation, training=False)
+        return answers(self.above, states, catalogues, inputs, masks, training=False)
 
 
-def cut(model: keras.Model) -> Parts:
-    """Cut a model of :func:`mtrec.models.build.build`; its layers are the same objects."""
-    above, towers, catalogues = {}, [], []
-    for task, logits in model.output.items():
-        tower = model.get_layer(f"{task}_tower").input
-        head = model.get_layer(f"{task}_head")
-        states, read = _beside_tower(head)
-        direct = {
-            name: tensor
-            for name, tensor in model.input.items()
-            if name == input_name(task) or any(tensor is other for other in read)
-        }
-        part = Part([tower, *states, *direct.values()], logits)
-        known_only = getattr(head, "known_only", False)
-        above[task] = Top(part, bool(states), tuple(direct), known_only)
-        towers.append(tower)
-        catalogues += states
-    representation = model.get_layer("shared").input
-    return Parts(
-        Part(model.input, [representation, *catalogues]), Part(representation, towers), above
-    )
-
-
-def _beside_tower(head: keras.layers.Layer) -> tuple[list, list]:
-    """What a head reads beside its tower: the catalogue it ranks, if any, and other inputs."""
-    read = head.input if isinstance(head.input, list | tuple) else [head.input]
-    return [*read[1:2]], [*read[2:]]
+def cut(model: MultiTaskModel) -> Parts:
+    """Cut a model; its layers are the same objects."""
+    above: dict[str, Top] = {}
+    states: list[keras.KerasTensor] = []
+    tables: list[keras.KerasTensor] = []
+    for task, part in model.tasks.items():
+        read = [part.state, *part.tables, *(model.input[name] for name in part.inputs)]
+        known_only = getattr(part.head, "known_only", False)
+        above[task] = Top(Part(read, part.logits), len(part.tables), part.inputs, known_only)
+        states.append(part.state)
+        tables += part.tables
+    representation = model.representation
+    return Parts(Part(model.input, [representation, *tables]), Part(representation, states), above)
 
 
 @dataclass(frozen=True)
@@ -107,7 +93,7 @@ class Variables:
         below: of what lies below the shared layer.
         middle: of the shared layer, without
         private: those of its variables each of whose rows serves one task.
-        above: of towers and heads.
+        above: of the layers that one task owns: towers and heads.
     """
 
     below: list
@@ -126,13 +112,12 @@ class Variables:
         return [*self.private, *self.above]
 
 
-def divide(model: keras.Model) -> Variables:
-    """Divide the variables of a model of :func:`mtrec.models.build.build`."""
-    layer = model.get_layer("shared")
-    tops = [model.get_layer(f"{task}_{top}") for task in model.output for top in ("tower", "head")]
+def divide(model: MultiTaskModel) -> Variables:
+    """Divide the variables of a model."""
+    tops = [layer for owned in model.owned.values() for layer in owned]
     above = [variable for top in tops for variable in top.trainable_variables]
-    private = [variable for variable in layer.private if variable.trainable]
-    middle = _without(layer.trainable_variables, private)
+    private = [variable for variable in model.shared.private if variable.trainable]
+    middle = _without(model.shared.trainable_variables, private)
     below = _without(model.trainable_variables, [*middle, *private, *above])
     return Variables(below, middle, private, above)
 
@@ -140,7 +125,7 @@ def divide(model: keras.Model) -> Variables:
 class Forward:
     """One pass through a model in training, and the ways back.
 
-    Gradients at the seam are a list: one for each tower's input and each catalogue, None where a
+    Gradients at the seam are a list: one for each task's state and each catalogue, None where a
     task reads nothing there.
 
     Args:
@@ -166,16 +151,16 @@ class Forward:
             self._representation, *catalogues = parts.below(inputs, training=True)
         with tf.GradientTape(persistent=True) as self._shared:
             self._shared.watch(self._representation)
-            self._towers = parts.shared(self._representation, training=True)
+            self._states = parts.shared(self._representation, training=True)
             self._extra = [*parts.shared.losses]  # such as the load balance of gates
         self._catalogues = catalogues
         with tf.GradientTape(persistent=True) as self.above:
-            self.above.watch([*self._towers, *catalogues])
-            self.logits = answers(parts.above, self._towers, catalogues, inputs, masks, True)
+            self.above.watch([*self._states, *catalogues])
+            self.logits = answers(parts.above, self._states, catalogues, inputs, masks, True)
 
     def to_seam(self, loss: tf.Tensor) -> tuple[list, list]:
         """Gradients of a task's loss at the seam and on the variables above it."""
-        seam = [*self._towers, *self._catalogues]
+        seam = [*self._states, *self._catalogues]
         found = self.above.gradient(loss, [*seam, *self._variables.above])
         found = [None if part is None else tf.convert_to_tensor(part) for part in found]
         return found[: len(seam)], found[len(seam) :]
@@ -200,7 +185,7 @@ class Forward:
         sources = [self._representation, *self._variables.middle]
         representation, *middle = self._through(at_seam, sources, self._extra)
         targets = [self._representation, *self._catalogues]
-        gradients = [representation, *at_seam[len(self._towers) :]]
+        gradients = [representation, *at_seam[len(self._states) :]]
         below = _back(self._below, targets, gradients, self._variables.below)
         return complete(below, self._variables.below, sparse) + complete(
             middle, self._variables.middle
@@ -208,8 +193,8 @@ class Forward:
 
     def _through(self, at_seam: list, sources: list, extra: Sequence[tf.Tensor] = ()) -> list:
         """Gradients at the seam through the shared layer."""
-        gradients = [*at_seam[: len(self._towers)], *map(tf.ones_like, extra)]
-        return _back(self._shared, [*self._towers, *extra], gradients, sources)
+        gradients = [*at_seam[: len(self._states)], *map(tf.ones_like, extra)]
+        return _back(self._shared, [*self._states, *extra], gradients, sources)
 
 
 def complete(gradients: list, sources: list, sparse: bool = False) -> list:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import keras
 import numpy as np
 from scipy.optimize import brentq
 
 from mtrec.features.dataset import Dataset
+from mtrec.models.model import MultiTaskModel
 from mtrec.models.predict import predict
 from mtrec.registry import Form
 from mtrec.tasks.base import TaskType, smoothed_rate
@@ -30,7 +30,7 @@ BEYOND = 20.0  # logits further than this from 0 stand for a rate that no number
 
 
 def recalibrate(
-    model: keras.Model, tasks: Mapping[str, TaskType], validation: Dataset
+    model: MultiTaskModel, tasks: Mapping[str, TaskType], validation: Dataset
 ) -> dict[str, float]:
     """Shift the heads of a trained model's binary tasks, in place.
 
@@ -49,7 +49,7 @@ def recalibrate(
             continue
         logits = predict(model, validation.take(rows).inputs)[name].astype("float64")
         shifts[name] = shift(kind, validation.labels[name][rows], logits)
-        bias = model.get_layer(f"{name}_head").bias
+        bias = model.heads[name].bias
         bias.assign(bias + shifts[name])
     return shifts
 

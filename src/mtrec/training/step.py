@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from mtrec.balancing import Balancer
+from mtrec.models.model import MultiTaskModel
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, Losses
 from mtrec.training.parts import Forward, complete, cut, divide, weighted
@@ -15,7 +16,7 @@ from mtrec.training.penalty import penalty_scale
 
 
 def compile_step(
-    model: keras.Model,
+    model: MultiTaskModel,
     optimizer: keras.optimizers.Optimizer,
     balancer: Balancer,
     losses: Losses,
@@ -105,7 +106,7 @@ def compile_steps(
     return steps
 
 
-def compile_evaluation(model: keras.Model, losses: Losses) -> Callable:
+def compile_evaluation(model: MultiTaskModel, losses: Losses) -> Callable:
     """Function from all data and row numbers to summed losses and counts, ``(tasks,)`` each."""
     parts = cut(model)
 

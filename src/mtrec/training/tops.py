@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -29,23 +30,22 @@ class Top:
     is known, since no other row counts in a loss.
 
     Attributes:
-        part: the tower's input, the states of the catalogue if it ranks one, direct inputs ->
-            logits.
-        ranks: whether it reads a catalogue.
+        part: the task's state, states of catalogues that it reads, direct inputs -> logits.
+        catalogues: their number: one if it ranks, else none.
         direct: names of the inputs that it reads itself: an offset, which is added to logits, and
             what heads read that know links.
         known_only: whether rows without a label are left out.
     """
 
     part: Callable[..., tf.Tensor]
-    ranks: bool
+    catalogues: int
     direct: tuple[str, ...]
     known_only: bool
 
     def __call__(
         self,
-        tower: tf.Tensor,
-        catalogue: tf.Tensor | None,
+        state: tf.Tensor,
+        catalogues: Sequence[tf.Tensor],
         inputs: Mapping[str, tf.Tensor],
         mask: tf.Tensor | None,
         training: bool,
@@ -53,19 +53,18 @@ class Top:
         """Logits ``(batch, outputs)``, or :class:`Known` if rows are left out.
 
         Args:
-            tower: the tower's input, ``(batch, units)``.
-            catalogue: states of the catalogue; None if the task ranks none.
+            state: what the shared layer gives the task, ``(batch, units)``.
+            catalogues: states of those that it reads.
             inputs: the batch.
             mask: where the label is known, ``(batch,)``; None to leave no row out.
             training: whether the model is being trained.
         """
-        by_row = [tower, *(inputs[name] for name in self.direct)]
-        states = [catalogue] if self.ranks else []
+        by_row = [state, *(inputs[name] for name in self.direct)]
         if mask is None or not self.known_only:
-            return self.part([by_row[0], *states, *by_row[1:]], training=training)
+            return self.part([by_row[0], *catalogues, *by_row[1:]], training=training)
         rows = labelled(mask)
         by_row = [tf.gather(values, rows) for values in by_row]
-        return Known(rows, self.part([by_row[0], *states, *by_row[1:]], training=training))
+        return Known(rows, self.part([by_row[0], *catalogues, *by_row[1:]], training=training))
 
 
 def labelled(mask: tf.Tensor) -> tf.Tensor:
@@ -79,7 +78,7 @@ def labelled(mask: tf.Tensor) -> tf.Tensor:
 
 def answers(
     tops: Mapping[str, Top],
-    towers: Sequence[tf.Tensor],
+    states: Sequence[tf.Tensor],
     catalogues: Sequence[tf.Tensor],
     inputs: Mapping[str, tf.Tensor],
     masks: Mapping[str, tf.Tensor] | None,
@@ -89,14 +88,15 @@ def answers(
 
     Args:
         tops: by task.
-        towers: input of each task's tower.
-        catalogues: of the tasks that rank one, in their order.
+        states: what the shared layer gives each task.
+        catalogues: those that each task reads, in the order of tasks.
         inputs: the batch.
         masks: where labels are known by task; None to leave no row out.
         training: whether the model is being trained.
     """
-    found, states = {}, iter(catalogues)
-    for (name, top), tower in zip(tops.items(), towers, strict=True):
+    found, left = {}, iter(catalogues)
+    for (name, top), state in zip(tops.items(), states, strict=True):
         mask = None if masks is None else masks[name]
-        found[name] = top(tower, next(states) if top.ranks else None, inputs, mask, training)
+        own = [*islice(left, top.catalogues)]
+        found[name] = top(state, own, inputs, mask, training)
     return found

@@ -34,6 +34,9 @@ class SharedLayer(keras.layers.Layer):
         """Trained variables of a built layer each of whose rows serves one task only."""
         return []
 
+    def fill(self, task_vectors: np.ndarray) -> None:
+        """Copy the language model's vectors of the tasks' texts, where a layer reads them."""
+
     def add_experts(
         self, lead: tuple[int, ...], width: int, name: str
     ) -> tuple[keras.Variable, keras.Variable]:
@@ -113,6 +116,10 @@ class GatedLayer(SharedLayer):
             initializer=initializer,
             trainable=False,
         )
+
+    def fill(self, task_vectors: np.ndarray) -> None:
+        """Copy the language model's vectors of the tasks' texts, ``(tasks, text_width)``."""
+        self.text.assign(task_vectors)
 
     def mix(
         self, logits: keras.KerasTensor, training: bool | None, allowed: np.ndarray | None = None
