@@ -226,7 +226,7 @@ class Shared(Settings):
 
 
 class Reader(Settings):
-    """How each task reads the states of a text's tokens; without one it gets their pooled vector."""
+    """How tasks read texts token by token; without it they get a vector of each."""
 
     sides: tuple[Literal["users", "items"], ...] = Field(
         ("items",), min_length=1, description="whose texts are read"

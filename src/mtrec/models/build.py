@@ -14,6 +14,7 @@ from mtrec.features.visibility import group
 from mtrec.models.below import Below, Tensors, make_inputs
 from mtrec.models.heads import make_head
 from mtrec.models.model import MultiTaskModel
+from mtrec.models.readings import Readings
 from mtrec.models.scope import apart
 from mtrec.models.seeds import draw
 from mtrec.models.shared import make_shared
@@ -68,9 +69,14 @@ def _build(
     hidden = _dropout(sizes.dropout, "dropout")(hidden)
     shared = make_shared(sizes.shared, index, 0 if task_vectors is None else task_vectors.shape[1])
     mixed = _dropout(sizes.dropout, "shared_dropout")(shared(hidden))
+    readings = Readings(assembly, tasks, task_vectors, inputs, sizes.reader)
     states = zip(tasks, ops.unstack(mixed, axis=1), strict=True)
-    outputs = {task: _answer(task, state, assembly, below, inputs, sizes) for task, state in states}
+    outputs = {
+        task: _answer(task, state, assembly, below, readings, inputs, sizes)
+        for task, state in states
+    }
     below.fill(assembly.encoder)
+    readings.fill()
     if task_vectors is not None:
         shared.fill(task_vectors)
     return MultiTaskModel(inputs, outputs, name="joint" if len(tasks) > 1 else tasks[0])
@@ -81,11 +87,16 @@ def _dropout(rate: float, name: str) -> keras.layers.Layer:
     return keras.layers.Dropout(rate, seed=draw() if rate else None, name=name)
 
 
+def _joined(state: keras.KerasTensor, read: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    return ops.concatenate([state, *read], axis=-1) if read else state
+
+
 def _answer(
     task: str,
     state: keras.KerasTensor,
     assembly: Assembly,
     below: Below,
+    readings: Readings,
     inputs: Tensors,
     sizes: ModelBuilding,
 ) -> keras.KerasTensor:
@@ -96,6 +107,7 @@ def _answer(
         state: what the shared layer gives it, ``(batch, units)``.
         assembly: types, constant predictions, and what heads know.
         below: has the states of catalogues.
+        readings: has what the task reads in texts.
         inputs: of the model; those of :func:`mtrec.features.assemble.task_inputs` are read here.
         sizes: of the model.
     """
@@ -104,7 +116,8 @@ def _answer(
     head = make_head(task, kind, 0 if known is None else known.shape[-1])
     beside = [below.catalogue(kind.candidates)] if kind.candidates else []
     beside += [inputs[name] for name in getattr(head, "reads", lambda task: ())(task)]
-    logits = head(tower(state), *beside)
+    read = readings.of(task)
+    logits = head(_joined(tower(_joined(state, read)), read), *beside)
     head.bias.assign(assembly.base_logits[task])
     if known is not None:
         head.fill(known)

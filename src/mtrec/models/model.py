@@ -5,6 +5,7 @@
     inputs -> encoders -> representation -> shared layer -+-> state -> tower -> head -> logits
        |          |                                       +-> state -> tower -> head -> logits
        |          +-- states of a catalogue ------------------------------------^  |
+       +-- text readers -- what a task reads in a row's text --------^---------^   |
        +-- what a task reads itself: an offset, its row's link --------------------+
 
 A file holds the graph alone, as any functional model: every model that was ever saved has parts.
@@ -12,13 +13,14 @@ A file holds the graph alone, as any functional model: every model that was ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import keras
 
 from mtrec.models.encoders import ContextEncoder, EntityEncoder
+from mtrec.models.reader import TextReader
 from mtrec.models.shared.base import SharedLayer
 
 
@@ -30,16 +32,18 @@ class TaskPart:
         state: what the shared layer gives the task, ``(batch, units)``.
         tables: what it reads of the encoders past the shared layer, such as the states of the
             catalogue that it ranks, ``(rows, width)`` each.
+        reads: what readers of texts give it, ``(batch, width)`` each.
         inputs: names of the model's inputs that it reads itself.
         owned: layers that serve it alone, in the order of computation.
         tower: the one before its head.
         head: the one that gives logits.
-        hidden: what the tower gives the head, ``(batch, units)``.
+        hidden: what the head reads first, ``(batch, units)``: what the tower gives, and reads.
         logits: ``(batch, outputs)``; those of the head, with an offset added if there is one.
     """
 
     state: keras.KerasTensor
     tables: tuple[keras.KerasTensor, ...]
+    reads: tuple[keras.KerasTensor, ...]
     inputs: tuple[str, ...]
     owned: tuple[keras.layers.Layer, ...]
     tower: keras.layers.Layer
@@ -88,12 +92,23 @@ class MultiTaskModel(keras.Model):
         }
 
     @cached_property
+    def readers(self) -> dict[str, TextReader]:
+        """Readers of texts, by the input that each reads."""
+        return {
+            name: layer
+            for layer in self.layers
+            if isinstance(layer, TextReader)
+            for name, tensor in self.input.items()
+            if tensor is _read_first(layer)[0]
+        }
+
+    @cached_property
     def tasks(self) -> dict[str, TaskPart]:
         """The part of each task, in the order of the model's outputs."""
         below = [_maker(tensor) for tensor in _ancestors(self.representation)]
         common = {id(layer) for layer in below if _is_layer(layer) and not _is_input(layer)}
         return {
-            task: _Walk(self.shared, common, self.input, logits).part
+            task: _Walk(self.shared, common, [*self.readers.values()], self.input, logits).part
             for task, logits in self.output.items()
         }
 
@@ -124,6 +139,7 @@ class _Walk:
     Args:
         shared: layer that all tasks share.
         common: ids of the layers below it.
+        readers: of texts, which tasks share.
         inputs: of the model.
         logits: of the task.
     """
@@ -132,14 +148,17 @@ class _Walk:
         self,
         shared: SharedLayer,
         common: set[int],
+        readers: Sequence[TextReader],
         inputs: Mapping[str, keras.KerasTensor],
         logits: keras.KerasTensor,
     ):
         self.shared, self.common = shared, common
+        self.readers = {id(reader) for reader in readers}
         self.names = {id(tensor): name for name, tensor in inputs.items()}
         self.seen: dict[int, keras.KerasTensor] = {}
         self.states: list[keras.KerasTensor] = []
         self.tables: list[keras.KerasTensor] = []
+        self.reads: list[keras.KerasTensor] = []
         self.owned: dict[int, keras.layers.Layer] = {}
         self.to(logits)
         if len(self.states) != 1:
@@ -157,9 +176,10 @@ class _Walk:
         return TaskPart(
             self.states[0],
             tuple(self.tables),
+            tuple(self.reads),
             tuple(name for tensor, name in self.names.items() if tensor in self.seen),
             owned,
-            _maker(hidden),
+            owned[-2],
             owned[-1],
             hidden,
             self.logits,
@@ -174,6 +194,8 @@ class _Walk:
             return
         if self._is_state(tensor):
             self.states.append(tensor)
+        elif self._is_read(tensor):
+            self.reads.append(tensor)
         elif self._is_below(tensor):
             self.tables.append(tensor)
         else:
@@ -193,6 +215,10 @@ class _Walk:
             if not _is_layer(_maker(tensor)):
                 return False
         return False
+
+    def _is_read(self, tensor: keras.KerasTensor) -> bool:
+        """Whether it is one task's part of what a reader gives."""
+        return any(id(_maker(earlier)) in self.readers for earlier in _read(tensor))
 
     def _is_below(self, tensor: keras.KerasTensor) -> bool:
         """Whether encoders made it, and the shared layer had no part in it."""

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from mtrec.models.seeds import draw
@@ -40,8 +39,7 @@ class TextReader(keras.layers.Layer):
     Args:
         rows: users or items, without the unknown one.
         tasks: number of tasks.
-        state_width: width of a token's state.
-        task_width: width of the language model's vectors of the tasks' texts, 0 without.
+        state_width: width of a token's state, and of a vector of a task's text.
         units: width of the hidden states, a multiple of ``heads``.
         heads: of each task.
         width: of what a task takes: half of it through gelu, half linear.
@@ -54,7 +52,6 @@ class TextReader(keras.layers.Layer):
         rows: int,
         tasks: int,
         state_width: int,
-        task_width: int = 0,
         units: int = 192,
         heads: int = 4,
         width: int = 96,
@@ -63,9 +60,7 @@ class TextReader(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.rows, self.tasks, self.state_width, self.task_width = (
-            rows, tasks, state_width, task_width,
-        )  # fmt: skip
+        self.rows, self.tasks, self.state_width = rows, tasks, state_width
         self.units, self.heads, self.width = units, heads, width
         self.dropout, self.token_dropout = dropout, token_dropout
         self.project = keras.layers.Dense(units, activation="gelu", name="project")
@@ -85,15 +80,16 @@ class TextReader(keras.layers.Layer):
         self.query = self.add_weight(
             name="query", shape=(self.tasks, self.heads, size), initializer="glorot_uniform"
         )
-        if self.task_width:
-            self.text = self.add_weight(name="text", shape=(self.tasks, self.task_width), **fixed)
-            self.from_text = self.add_weight(
-                name="from_text", shape=(self.task_width, self.units), initializer="glorot_uniform"
-            )
+        self.text = self.add_weight(name="text", shape=(self.tasks, self.state_width), **fixed)
+        self.from_text = self.add_weight(
+            name="from_text", shape=(self.state_width, self.units), initializer="glorot_uniform"
+        )
         self.kernel = self.add_weight(
             name="kernel", shape=(self.tasks, features, self.width), initializer=each_glorot
         )
-        self.bias = self.add_weight(name="bias", shape=(self.tasks, self.width), **{"initializer": "zeros"})
+        self.bias = self.add_weight(
+            name="bias", shape=(self.tasks, self.width), initializer="zeros"
+        )
         self.table = self.add_weight(
             name="table", shape=(self.rows + 1, self.tasks, self.width), **fixed
         )
@@ -110,7 +106,7 @@ class TextReader(keras.layers.Layer):
         return tf.gather(self.read(states, segments, lengths, training), back)
 
     def attach(self, texts) -> None:
-        """Read ``texts`` from now on, see :class:`mtrec.training.reading.Shelf`; None: the table."""
+        """Read ``texts`` (:class:`mtrec.training.reading.Shelf`) from now on; None: the table."""
         self._texts = texts
 
     def read(self, states, segments, lengths, training=None):
@@ -131,7 +127,7 @@ class TextReader(keras.layers.Layer):
         weights = _softmax(scores, segments, texts)
         count = ops.cast(lengths, hidden.dtype)[:, None]
         common = [
-            ops.where(count > 0, _max(hidden, segments, texts), 0.0),
+            ops.where(count > 0, ops.segment_max(hidden, segments, texts), 0.0),
             ops.segment_sum(hidden, segments, texts) / ops.maximum(count, 1.0),
             ops.log1p(count) / 5.0,
             count / LONG,
@@ -147,9 +143,25 @@ class TextReader(keras.layers.Layer):
         half = self.width * 2 // 3
         return ops.concatenate([ops.gelu(found[..., :half]), found[..., half:]], axis=-1)
 
+    def compute_output_spec(self, rows, training=None):
+        """``(batch, tasks, width)``."""
+        return keras.KerasTensor((rows.shape[0], self.tasks, self.width), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Sizes; the texts are attached anew."""
+        own = (
+            "rows",
+            "tasks",
+            "state_width",
+            "units",
+            "heads",
+            "width",
+            "dropout",
+            "token_dropout",
+        )
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
     def _queries(self):
-        if not self.task_width:
-            return self.query
         own = ops.matmul(self.text, self.from_text)
         return self.query + ops.reshape(own, (self.tasks, self.heads, -1))
 
@@ -158,10 +170,6 @@ def each_glorot(shape: Sequence[int], dtype: str | None = None):
     """Glorot's uniform start of one matrix per task, ``(tasks, rows, columns)``."""
     limit = (6.0 / (shape[1] + shape[2])) ** 0.5
     return keras.random.uniform(shape, -limit, limit, dtype=dtype)
-
-
-def _max(values, segments, texts):
-    return ops.segment_max(values, segments, texts)
 
 
 def _softmax(scores, segments, texts):

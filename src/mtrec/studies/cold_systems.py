@@ -17,7 +17,7 @@ from mtrec.features.fields import Field, Side
 from mtrec.features.visibility import Visible
 from mtrec.studies.cold_split import OTHER, ColdData
 from mtrec.studies.group_ranking import GroupRanking
-from mtrec.studies.workbench import Workbench, sample_rows
+from mtrec.studies.workbench import Workbench, library_of, sample_rows
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import SPLITS
 
@@ -83,6 +83,7 @@ def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -
     bench = Workbench(
         cold.domain, tables, vectors, assembly, data, training, held, data.take(training),
         data.take(held), sizes, run.training.model_copy(update=changes),
+        library_of(run, tables, data.take(training)),
     )  # fmt: skip
     test, entities = np.flatnonzero(split == "test"), entities.reset_index(drop=True)
     return ColdBench(bench, test, entities, cold.side)

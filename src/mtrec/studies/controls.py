@@ -162,7 +162,7 @@ class Seed:
         types = {task: bench.assembly.types[task] for task in one.tasks}
         budget = Budget(
             self.assemblies[one.lacks], bench.domain.tasks, bench.settings, self.seed,
-            bench.training, bench.validation, self.folder,
+            bench.training, bench.validation, self.folder, bench.library,
         )  # fmt: skip
         if one.teachers:
             budget = budget.taught_by(lessons[one.teachers])

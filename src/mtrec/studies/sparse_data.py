@@ -18,7 +18,7 @@ from mtrec.studies.plan import plain
 from mtrec.studies.score import score
 from mtrec.studies.sparse_data_plan import PLAN, Setting
 from mtrec.studies.thin import recount, thin
-from mtrec.studies.workbench import VALIDATION_ROWS, Workbench, sample_rows
+from mtrec.studies.workbench import VALIDATION_ROWS, Workbench, library_of, sample_rows
 from mtrec.tables import schema
 from mtrec.tasks.base import TaskType
 from mtrec.text import embeddings
@@ -88,7 +88,7 @@ def prepare(
     held = sample_rows(data.masks, held, min(1.0, VALIDATION_ROWS / len(held)), seed)
     return Workbench(
         domain, thinned, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
-        sizes, training_settings,
+        sizes, training_settings, library_of(run, thinned, data.take(rows)),
     )  # fmt: skip
 
 

@@ -16,9 +16,12 @@ from mtrec.features.dataset import Dataset
 from mtrec.models.twins import build_some
 from mtrec.settings import Task
 from mtrec.tables import schema
+from mtrec.tables.schema import Tables
 from mtrec.text import embeddings
+from mtrec.text.states import read_sides
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
+from mtrec.training.reading import Library
 
 VALIDATION_ROWS = 10_000  # sampled from more
 
@@ -39,6 +42,7 @@ class Workbench:
         validation: those rows.
         sizes: :class:`mtrec.settings.ModelBuilding`.
         settings: :class:`mtrec.settings.Training`.
+        library: texts for models that read them.
     """
 
     domain: Any
@@ -52,6 +56,19 @@ class Workbench:
     validation: Dataset
     sizes: Any
     settings: Any
+    library: Library
+
+
+def library_of(run: Any, tables: Tables, data: Dataset) -> Library:
+    """The texts of a domain for models of its settings; the seed is the domain's.
+
+    Args:
+        run: :class:`mtrec.config.Experiment`.
+        tables: the four tables.
+        data: training rows, whose texts tell mean and deviation of a state.
+    """
+    reader, own = run.model_building.reader, (run.task_embedding, run.paths.raw, run.paths.cache)
+    return Library(read_sides(tables, reader, *own), data.inputs, run.seed)
 
 
 def prepare(run: Any, short: Any) -> Workbench:
@@ -77,7 +94,7 @@ def prepare(run: Any, short: Any) -> Workbench:
     held = sample_rows(data.masks, held, min(1.0, VALIDATION_ROWS / len(held)), run.seed)
     return Workbench(
         domain, tables, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
-        sizes, settings,
+        sizes, settings, library_of(run, tables, data.take(rows)),
     )  # fmt: skip
 
 
@@ -94,7 +111,7 @@ def whole(run: Any) -> Workbench:
     rows, held = (np.flatnonzero(split == part) for part in ("train", "validation"))
     return Workbench(
         run.domain, tables, vectors, assembly, data, rows, held, data.take(rows), data.take(held),
-        run.model_building, run.training,
+        run.model_building, run.training, library_of(run, tables, data.take(rows)),
     )  # fmt: skip
 
 
@@ -165,7 +182,7 @@ def trainer_of(
         weights or {name: bench.domain.tasks[name].weight for name in names},
         bench.training.only(*names), bench.validation.only(*names), bench.settings,
         max(1, len(bench.training) // bench.settings.batch_size),
-        dependent(types, bench.domain.tasks),
+        dependent(types, bench.domain.tasks), bench.library,
     )  # fmt: skip
 
 

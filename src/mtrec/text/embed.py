@@ -171,7 +171,7 @@ def reading(
             first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
         ]
         lengths = np.array([len(tokens) for tokens in found])
-        for rows, length in batches(lengths, settings.batch_tokens):
+        for rows, length in batches(lengths.tolist(), settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")
             padding = np.zeros((len(rows), length), dtype=bool)
             for at, row in enumerate(rows):

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
 from mtrec.files import save_arrays
-from mtrec.settings import EmbedSettings
+from mtrec.settings import EmbedSettings, Reader
+from mtrec.tables.schema import Tables
 from mtrec.text.backbone import weights_identity
 from mtrec.text.embed import SHARD, key, reading
 
@@ -63,6 +65,32 @@ class Texts:
         return found[self.number]
 
 
+INPUTS = {"users": "user", "items": "item"}  # of a model, by table
+
+
+def read_sides(
+    tables: Tables, reader: Reader | None, settings: EmbedSettings, raw: Path, cache: Path
+) -> dict[str, Texts]:
+    """The texts that readers read, by the input of the model that names their rows.
+
+    Args:
+        tables: the four tables.
+        reader: settings of readers; None if a model has none.
+        settings: of the language model.
+        raw: folder of the raw data, where the weights lie.
+        cache: folder of the cache.
+
+    Raises:
+        WeightsError: the model cannot be loaded.
+    """
+    found = {}
+    for side in reader.sides if reader else ():
+        texts = texts_of(getattr(tables, side), settings, raw, cache)
+        if texts is not None:
+            found[INPUTS[side]] = texts
+    return found
+
+
 def texts_of(table: pd.DataFrame, settings: EmbedSettings, raw: Path, cache: Path) -> Texts | None:
     """The texts of a table of users or items, read by the language model; None if it has none.
 
@@ -100,7 +128,8 @@ def read_states(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache:
     chosen = settings.model_dump(exclude={"components", "pooling"})
     identity = ["states", METHOD, chosen, weights_identity(settings.preset, raw)]
     run: Callable[[Sequence[str]], States] | None = None
-    parts: list[States] = []
+    files, lengths = [], []
+    cache.mkdir(parents=True, exist_ok=True)
     with progress.task("reading", len(texts), unit="text") as bar:
         for at in range(0, len(order), SHARD):
             shard = [texts[number] for number in order[at : at + SHARD]]
@@ -109,11 +138,12 @@ def read_states(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache:
             if part is None:
                 run = run or _runner(settings, raw)
                 part = run(shard)
-                cache.mkdir(parents=True, exist_ok=True)
                 save_arrays(file, {"values": part.values, "starts": part.starts})
-            parts.append(part)
+            files.append(file)
+            lengths.append(part.lengths)
+            width = part.values.shape[1]
             bar.advance(len(shard))
-    return _ordered(parts, order)
+    return _ordered(files, np.concatenate(lengths), np.array(order), width)
 
 
 def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], States]:
@@ -130,21 +160,30 @@ def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Sta
     return run
 
 
-def _starts(lengths: Sequence[int]) -> Array:
+def _starts(lengths: Sequence[int] | Array) -> Array:
     return np.concatenate([[0], np.cumsum(lengths, dtype="int64")])
 
 
-def _ordered(parts: Sequence[States], order: Sequence[int]) -> States:
-    """The states of shards, whose texts are in alphabetical order, in the order of the texts."""
-    lengths = np.empty(len(order), dtype="int64")
-    lengths[np.array(order)] = np.concatenate([part.lengths for part in parts])
-    starts = _starts(lengths)
-    values = np.empty((starts[-1], parts[0].values.shape[1]), dtype="float16")
+def _ordered(files: Sequence[Path], lengths: Array, order: Array, width: int) -> States:
+    """The states of shards in the order of the texts; one shard in memory at a time.
+
+    Args:
+        files: of the shards.
+        lengths: tokens of their texts, one shard after the other.
+        order: number of each of these texts.
+        width: of a state.
+    """
+    own = np.empty(len(order), dtype="int64")
+    own[order] = lengths
+    starts = _starts(own)
+    values = np.empty((starts[-1], width), dtype="float16")
     numbers = iter(order)
-    for part in parts:
-        for begin, end in zip(part.starts[:-1], part.starts[1:], strict=True):
+    for file in files:
+        with np.load(file) as arrays:
+            states, bounds = arrays["values"], arrays["starts"]
+        for begin, end in pairwise(bounds):
             at = starts[next(numbers)]
-            values[at : at + end - begin] = part.values[begin:end]
+            values[at : at + end - begin] = states[begin:end]
     return States(values, starts)
 
 
@@ -153,7 +192,7 @@ def _cached(file: Path, texts: int) -> States | None:
     try:
         with np.load(file) as arrays:
             found = States(arrays["values"], arrays["starts"])
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
     whole = len(found.starts) == texts + 1 and len(found.values) == found.starts[-1]
     return found if whole else None

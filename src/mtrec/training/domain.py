@@ -22,10 +22,12 @@ from mtrec.training import together
 from mtrec.training.distillation import teach
 from mtrec.training.loop import Outcome, Trainer
 from mtrec.training.objective import dependent
+from mtrec.training.reading import Library
 from mtrec.training.recalibration import recalibrate
 
 if TYPE_CHECKING:
     from mtrec.settings import Task, Training
+    from mtrec.text.states import Texts
 
 FITTED = ("train", "validation")  # splits that a training reads
 
@@ -42,6 +44,7 @@ class Budget:
         training: training rows, perhaps with what teachers say of them.
         validation: validation rows.
         checkpoints: folder for the state of an interrupted run.
+        library: texts for models that read them.
     """
 
     assembly: Assembly
@@ -51,6 +54,7 @@ class Budget:
     training: Dataset
     validation: Dataset
     checkpoints: Path
+    library: Library
 
     def fit(
         self, name: str, model: MultiTaskModel, tasks: Sequence[str], watch: Callable[[int], None]
@@ -74,7 +78,7 @@ class Budget:
         with together.one_at_a_time:
             trainer = Trainer(
                 model, own, self.assembly.scales, {task: self.tasks[task].weight for task in own},
-                *rows, self.settings, steps, dependent(own, self.tasks),
+                *rows, self.settings, steps, dependent(own, self.tasks), self.library,
             )  # fmt: skip
         return trainer.run(self.seed, self.checkpoints / f"{name}.npz", watch)
 
@@ -94,6 +98,7 @@ def train_models(
     untrained: Path,
     trained: Path,
     checkpoints: Path,
+    texts: Mapping[str, Texts] | None = None,
 ) -> dict[str, Outcome]:
     """Train the twins and then the joint model; write each when it is done.
 
@@ -113,12 +118,14 @@ def train_models(
         untrained: folder of the models from notebook 03.
         trained: folder to write to.
         checkpoints: folder for the state of an interrupted run.
+        texts: those that readers read (:func:`mtrec.text.states.read_sides`).
 
     Returns:
         Outcomes by model: the joint one, the twins.
     """
     training, validation = (data.take((split == part).to_numpy()) for part in FITTED)
-    budget = Budget(assembly, tasks, settings, seed, training, validation, checkpoints)
+    library = Library(texts or {}, training.inputs, seed)
+    budget = Budget(assembly, tasks, settings, seed, training, validation, checkpoints, library)
     groups = {name: (name,) for name in longest_first(assembly)} | {JOINT: tuple(assembly.types)}
 
     def train(name: str, watch: Callable[[int], None]) -> tuple[Outcome, dict]:

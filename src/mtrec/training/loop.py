@@ -22,6 +22,7 @@ from mtrec.tasks.base import TaskType
 from mtrec.training import checkpoint
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
 from mtrec.training.parts import divide
+from mtrec.training.reading import Library
 from mtrec.training.step import compile_evaluation, compile_step, compile_steps
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Trainer:
         settings: how the model is trained.
         steps: steps per epoch; a batch is as large as it takes to pass once over the rows.
         parents: parent of each binary task that is trained on the entire space.
+        library: texts for the model's readers.
 
     Raises:
         ValueError: unknown optimiser or balancer.
@@ -80,8 +82,10 @@ class Trainer:
         settings: Training,
         steps: int,
         parents: Mapping[str, str] | None = None,
+        library: Library | None = None,
     ):
         self.model, self.names, self.settings, self.steps = model, list(tasks), settings, steps
+        self.library = library
         self.rows, self.held_rows = len(training), len(validation)
         self.batch = max(1, round(len(training) / steps))
         self.optimizer = make_optimizer(
@@ -136,6 +140,8 @@ class Trainer:
             TrainingError: a loss is NaN or infinite, or a batch has no label at all.
         """
         self._reset(seed)
+        if self.library:
+            self.library.open(self.model)
         variables = [*self.model.variables, *self.optimizer.variables, *self.balancer.variables]
         run = checkpoint.fingerprint(self._identity, seed, *map(np.asarray, self.model.variables))
         saved = checkpoint.load(checkpoint_file, run, variables) if checkpoint_file else None
@@ -158,6 +164,8 @@ class Trainer:
                 checkpoint.save(checkpoint_file, run, state, variables, best)
         for variable, value in zip(self.model.variables, best, strict=True):
             variable.assign(value)
+        if self.library:
+            self.library.close(self.model)
         curve = pd.DataFrame(state["curve"], columns=["epoch", "task", "loss", "val_loss"])
         return Outcome(curve, state["best_epoch"], float(np.median(speeds)) if speeds else 0.0)
 

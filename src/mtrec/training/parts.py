@@ -51,8 +51,8 @@ class Parts:
     """The parts of a model, which together compute what it computes.
 
     Attributes:
-        below: inputs -> the representation, which is the shared layer's input, and the states of
-            the catalogues that ranking heads read.
+        below: inputs -> the representation, which is the shared layer's input, the states of
+            the catalogues that ranking heads read, and what tasks read in texts.
         shared: representation -> the tasks' states.
         above: what each task owns, with tower and head.
     """
@@ -76,11 +76,13 @@ def cut(model: MultiTaskModel) -> Parts:
     states: list[keras.KerasTensor] = []
     tables: list[keras.KerasTensor] = []
     for task, part in model.tasks.items():
-        read = [part.state, *part.tables, *(model.input[name] for name in part.inputs)]
+        read = [part.state, *part.tables, *part.reads, *(model.input[name] for name in part.inputs)]
         known_only = getattr(part.head, "known_only", False)
-        above[task] = Top(Part(read, part.logits), len(part.tables), part.inputs, known_only)
+        above[task] = Top(
+            Part(read, part.logits), len(part.tables), len(part.reads), part.inputs, known_only
+        )
         states.append(part.state)
-        tables += part.tables
+        tables += [*part.tables, *part.reads]
     representation = model.representation
     return Parts(Part(model.input, [representation, *tables]), Part(representation, states), above)
 

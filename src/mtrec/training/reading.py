@@ -5,12 +5,14 @@ A text is read once per step, however many rows of the batch name it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
+    from mtrec.models.model import MultiTaskModel
     from mtrec.models.reader import TextReader
     from mtrec.text.states import Texts
 
@@ -36,31 +38,49 @@ class Shelf:
         """States ``(tokens, width)``, which text each is of ``(tokens,)``, and texts' lengths."""
         begin, lengths = tf.gather(self._starts, numbers), tf.gather(self._lengths, numbers)
         tokens = tf.ragged.range(begin, begin + lengths).flat_values
-        return tf.gather(self._values, tokens), tf.repeat(tf.range(tf.size(numbers)), lengths), lengths
+        segments = tf.repeat(tf.range(tf.size(numbers)), lengths)
+        return tf.gather(self._values, tokens), segments, lengths
 
 
-def attach(reader: TextReader, shelf: Shelf, texts: Texts, training: np.ndarray, seed: int) -> None:
-    """Let a reader read texts, with mean and deviation of states from training texts.
+class Library:
+    """The texts of a domain, for the readers of all of its models.
 
     Args:
-        reader: of the side.
-        shelf: the texts as tensors; readers of several models share one.
-        texts: the same texts.
-        training: rows of the side that training knows, ``(rows,)`` bool.
-        seed: of the sample of texts.
+        texts: by the model's input that names their rows, ``user`` or ``item``; maybe none.
+        training: the inputs of training rows, whose texts tell mean and deviation of a state.
+        seed: of the sample of texts for that.
     """
-    states = texts.states
-    known = np.unique(texts.number[training])
+
+    def __init__(self, texts: Mapping[str, Texts], training: Mapping[str, np.ndarray], seed: int):
+        self._shelves = {name: Shelf(own) for name, own in texts.items()}
+        self._moments = {name: _moments(own, training[name], seed) for name, own in texts.items()}
+
+    def open(self, model: MultiTaskModel) -> None:
+        """Let the model's readers read from now on."""
+        for name, reader in model.readers.items():
+            mean, deviation = self._moments[name]
+            reader.mean.assign(mean)
+            reader.scale.assign(deviation)
+            reader.attach(self._shelves[name])
+
+    def close(self, model: MultiTaskModel) -> None:
+        """Write what the model's readers have to say into their tables, and take the texts away."""
+        for name, reader in model.readers.items():
+            write_table(reader, self._shelves[name])
+
+
+def _moments(texts: Texts, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of a token's state, ``(width,)`` each, from texts of training rows."""
+    states, rows = texts.states, np.unique(rows)
+    known = np.unique(texts.number[rows[rows > 0] - 1])
     known = known[known < len(states)]
     if not len(known):
-        return
-    sample = np.random.default_rng(seed).permutation(known)[:SAMPLE]
-    values = np.concatenate(
-        [states.values[states.starts[n] : states.starts[n + 1]] for n in np.sort(sample)]
-    ).astype("float64")
-    reader.mean.assign(values.mean(axis=0))
-    reader.scale.assign(np.maximum(values.std(axis=0), 1e-6))
-    reader.attach(shelf)
+        width = states.values.shape[1]
+        return np.zeros(width), np.ones(width)
+    sample = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
+    tokens = [states.values[states.starts[n] : states.starts[n + 1]] for n in sample]
+    values = np.concatenate(tokens).astype("float64")
+    return values.mean(axis=0), np.maximum(values.std(axis=0), 1e-6)
 
 
 def write_table(reader: TextReader, shelf: Shelf) -> None:

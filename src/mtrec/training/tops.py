@@ -30,8 +30,10 @@ class Top:
     is known, since no other row counts in a loss.
 
     Attributes:
-        part: the task's state, states of catalogues that it reads, direct inputs -> logits.
+        part: the task's state, states of catalogues that it ranks, what it reads in texts, direct
+            inputs -> logits.
         catalogues: their number: one if it ranks, else none.
+        reads: number of sides whose texts it reads.
         direct: names of the inputs that it reads itself: an offset, which is added to logits, and
             what heads read that know links.
         known_only: whether rows without a label are left out.
@@ -39,13 +41,14 @@ class Top:
 
     part: Callable[..., tf.Tensor]
     catalogues: int
+    reads: int
     direct: tuple[str, ...]
     known_only: bool
 
     def __call__(
         self,
         state: tf.Tensor,
-        catalogues: Sequence[tf.Tensor],
+        below: Sequence[tf.Tensor],
         inputs: Mapping[str, tf.Tensor],
         mask: tf.Tensor | None,
         training: bool,
@@ -54,12 +57,13 @@ class Top:
 
         Args:
             state: what the shared layer gives the task, ``(batch, units)``.
-            catalogues: states of those that it reads.
+            below: states of catalogues, and what it reads, of what lies below the shared layer.
             inputs: the batch.
             mask: where the label is known, ``(batch,)``; None to leave no row out.
             training: whether the model is being trained.
         """
-        by_row = [state, *(inputs[name] for name in self.direct)]
+        catalogues, reads = below[: self.catalogues], below[self.catalogues :]
+        by_row = [state, *reads, *(inputs[name] for name in self.direct)]
         if mask is None or not self.known_only:
             return self.part([by_row[0], *catalogues, *by_row[1:]], training=training)
         rows = labelled(mask)
@@ -79,7 +83,7 @@ def labelled(mask: tf.Tensor) -> tf.Tensor:
 def answers(
     tops: Mapping[str, Top],
     states: Sequence[tf.Tensor],
-    catalogues: Sequence[tf.Tensor],
+    below: Sequence[tf.Tensor],
     inputs: Mapping[str, tf.Tensor],
     masks: Mapping[str, tf.Tensor] | None,
     training: bool,
@@ -89,14 +93,14 @@ def answers(
     Args:
         tops: by task.
         states: what the shared layer gives each task.
-        catalogues: those that each task reads, in the order of tasks.
+        below: what each task has of what lies below the shared layer, in the order of tasks.
         inputs: the batch.
         masks: where labels are known by task; None to leave no row out.
         training: whether the model is being trained.
     """
-    found, left = {}, iter(catalogues)
+    found, left = {}, iter(below)
     for (name, top), state in zip(tops.items(), states, strict=True):
         mask = None if masks is None else masks[name]
-        own = [*islice(left, top.catalogues)]
+        own = [*islice(left, top.catalogues + top.reads)]
         found[name] = top(state, own, inputs, mask, training)
     return found
