@@ -17,7 +17,6 @@ for mean and maximum beside each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -84,8 +83,11 @@ class TextReader(keras.layers.Layer):
         self.from_text = self.add_weight(
             name="from_text", shape=(self.state_width, self.units), initializer="glorot_uniform"
         )
+        limit = (6.0 / (features + self.width)) ** 0.5  # Glorot's, of each task's own matrix
         self.kernel = self.add_weight(
-            name="kernel", shape=(self.tasks, features, self.width), initializer=each_glorot
+            name="kernel",
+            shape=(self.tasks, features, self.width),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
         )
         self.bias = self.add_weight(
             name="bias", shape=(self.tasks, self.width), initializer="zeros"
@@ -141,7 +143,9 @@ class TextReader(keras.layers.Layer):
             answers.append(ops.matmul(features, self.kernel[task]) + self.bias[task])
         found = ops.stack(answers, axis=1)
         half = self.width * 2 // 3
-        return ops.concatenate([ops.gelu(found[..., :half]), found[..., half:]], axis=-1)
+        return ops.concatenate(
+            [keras.activations.gelu(found[..., :half]), found[..., half:]], axis=-1
+        )
 
     def compute_output_spec(self, rows, training=None):
         """``(batch, tasks, width)``."""
@@ -164,12 +168,6 @@ class TextReader(keras.layers.Layer):
     def _queries(self):
         own = ops.matmul(self.text, self.from_text)
         return self.query + ops.reshape(own, (self.tasks, self.heads, -1))
-
-
-def each_glorot(shape: Sequence[int], dtype: str | None = None):
-    """Glorot's uniform start of one matrix per task, ``(tasks, rows, columns)``."""
-    limit = (6.0 / (shape[1] + shape[2])) ** 0.5
-    return keras.random.uniform(shape, -limit, limit, dtype=dtype)
 
 
 def _softmax(scores, segments, texts):
