@@ -12,7 +12,7 @@ from mtrec.models.reader import CLIP, LONG, TextReader
 from mtrec.models.store import load_model, save_model
 from mtrec.models.twins import build_some
 from mtrec.settings import Reader
-from mtrec.text.states import States, Texts
+from mtrec.text.states import Shard, States, Texts
 from mtrec.training.loop import Trainer
 from mtrec.training.reading import Library, Shelf, write_table
 from tests.conftest import SIZES, TRAINING
@@ -31,7 +31,7 @@ def states():
     lengths = np.array([3, 1, 7, 200, 2])
     values = rng.normal(2.0, 3.0, (lengths.sum(), WIDTH)).astype("float16")
     values[4] = 900.0  # as the states of a few tokens are
-    return States(values, np.concatenate([[0], np.cumsum(lengths)]))
+    return States([Shard(values, np.cumsum([0, *lengths]))])
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_task_reads_what_a_computation_by_hand_reads(reader, states):
     shelf = Shelf(Texts(np.arange(5, dtype="int32"), states))
     found = reader.read(*shelf.take(tf.range(5))).numpy()
     for text in range(5):
-        tokens = states.values[states.starts[text] : states.starts[text + 1]]
+        tokens = states.tokens(np.array([text]))
         for task in range(3):
             np.testing.assert_allclose(
                 found[text, task], by_hand(reader, tokens, task), rtol=2e-4, atol=2e-5
@@ -129,7 +129,7 @@ def texts():
     lengths = rng.integers(1, 9, 15)
     values = rng.normal(size=(lengths.sum(), WIDTH)).astype("float16")
     number = np.concatenate([np.arange(15), [15, 15, 0, 1, 2]]).astype("int32")
-    return {"item": Texts(number, States(values, np.concatenate([[0], np.cumsum(lengths)])))}
+    return {"item": Texts(number, States([Shard(values, np.cumsum([0, *lengths]))]))}
 
 
 def joint(few, *names):
@@ -204,18 +204,17 @@ def test_two_trainings_end_with_the_same_weights(few, texts):
 def test_mean_and_deviation_of_states_come_from_training_texts_alone(few, texts):
     own = texts["item"]
     rows = np.array([1, 2, 2, 19])  # of the items of texts 0, 1, 1 and 1
-    changed = own.states.values.copy()
-    changed[own.states.starts[2] :] = 50.0  # texts of validation and test
-    planted = {"item": Texts(own.number, States(changed, own.states.starts))}
+    known = own.states.tokens(np.array([0, 1]))
+    later = np.full((own.states.lengths[2:].sum(), WIDTH), 50.0, "float16")  # validation and test
+    changed = Shard(np.concatenate([known, later]), np.cumsum([0, *own.states.lengths]))
+    planted = {"item": Texts(own.number, States([changed]))}
     found = []
     for given in (texts, planted):
         model = joint(few)
         Library(given, {"item": rows}, seed=0).open(model)
         found.append([model.readers["item"].mean.numpy(), model.readers["item"].scale.numpy()])
     np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_allclose(
-        found[0][0], own.states.values[: own.states.starts[2]].astype("float64").mean(0), rtol=1e-5
-    )
+    np.testing.assert_allclose(found[0][0], known.astype("float64").mean(0), rtol=1e-5)
 
 
 def test_units_that_heads_do_not_divide_are_refused():

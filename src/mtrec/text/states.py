@@ -1,10 +1,11 @@
-"""Texts -> states of their tokens: each text once, cached by content, read from the disk."""
+"""Texts -> states of their tokens: each text once, cached by content, left on the disk."""
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -20,27 +21,55 @@ from mtrec.text.embed import SHARD, key, reading
 
 Array = np.ndarray
 METHOD = 1  # raise it with every change of how a state comes about: cached ones are then unused
+INPUTS = {"users": "user", "items": "item"}  # of a model, by table
 
 
 @dataclass(frozen=True)
-class States:
+class Shard:
     """States of the tokens of some texts, one text after the other.
 
     Attributes:
-        values: ``(tokens, width)`` float16.
+        values: ``(tokens, width)`` float16; a file is mapped, not read.
         starts: ``(texts + 1,)`` int64: text ``i`` is ``values[starts[i]:starts[i + 1]]``.
     """
 
     values: Array
     starts: Array
 
-    def __len__(self) -> int:
-        return len(self.starts) - 1
 
-    @property
-    def lengths(self) -> Array:
-        """Tokens of each text, ``(texts,)``."""
-        return np.diff(self.starts)
+class States:
+    """States of the tokens of texts, by the texts' numbers.
+
+    Args:
+        shards: which together hold the texts.
+        order: number of each of their texts, one shard after the other; 0, 1, … if None.
+
+    Attributes:
+        lengths: tokens of each text, ``(texts,)``.
+        width: of a state.
+    """
+
+    def __init__(self, shards: Sequence[Shard], order: Array | None = None):
+        self._shards, self.width = shards, shards[0].values.shape[1]
+        sizes = [len(shard.starts) - 1 for shard in shards]
+        lengths = np.concatenate([np.diff(shard.starts) for shard in shards])
+        order = np.arange(len(lengths)) if order is None else order
+        self.lengths, self._at = np.empty_like(lengths), np.empty((len(lengths), 2), "int64")
+        self.lengths[order] = lengths
+        self._at[order, 0] = np.repeat(np.arange(len(shards)), sizes)
+        self._at[order, 1] = np.concatenate([np.arange(size) for size in sizes])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def tokens(self, numbers: Array) -> Array:
+        """States of some texts' tokens, one text after the other: ``(tokens, width)`` float16."""
+        found = np.empty((self.lengths[numbers].sum(), self.width), dtype="float16")
+        at = 0
+        for place, text in self._at[numbers]:
+            begin, end = self._shards[place].starts[text : text + 2]
+            found[at : (at := at + end - begin)] = self._shards[place].values[begin:end]
+        return found
 
 
 @dataclass(frozen=True)
@@ -58,14 +87,10 @@ class Texts:
 
     def means(self) -> Array:
         """Mean state of each row's text, ``(rows, width)`` float32; NaN where there is none."""
-        width = self.states.values.shape[1]
-        found = np.full((len(self.states) + 1, width), np.nan, dtype="float32")
-        for at, (begin, end) in enumerate(pairwise(self.states.starts)):
-            found[at] = self.states.values[begin:end].mean(axis=0, dtype="float32")
+        found = np.full((len(self.states) + 1, self.states.width), np.nan, dtype="float32")
+        for text in range(len(self.states)):
+            found[text] = self.states.tokens(np.array([text])).mean(axis=0, dtype="float32")
         return found[self.number]
-
-
-INPUTS = {"users": "user", "items": "item"}  # of a model, by table
 
 
 def read_sides(
@@ -110,7 +135,8 @@ def read_states(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache:
     """States after block ``settings.layer`` of distinct texts, in their order.
 
     The start token is read and left out, as in :func:`mtrec.text.embed.embed`, and states are
-    cached in the same way.
+    cached in the same way. The files stay where they are, and parts of them are read when asked
+    for: a million tokens take 1.2 GB.
 
     Args:
         texts: distinct texts.
@@ -127,72 +153,57 @@ def read_states(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache:
     order = sorted(range(len(texts)), key=texts.__getitem__)
     chosen = settings.model_dump(exclude={"components", "pooling"})
     identity = ["states", METHOD, chosen, weights_identity(settings.preset, raw)]
-    run: Callable[[Sequence[str]], States] | None = None
-    files, lengths = [], []
-    cache.mkdir(parents=True, exist_ok=True)
+    run: Callable[[Sequence[str]], Shard] | None = None
+    shards = []
     with progress.task("reading", len(texts), unit="text") as bar:
         for at in range(0, len(order), SHARD):
             shard = [texts[number] for number in order[at : at + SHARD]]
-            file = cache / f"{key(shard, identity)}.npz"
-            part = _cached(file, len(shard))
-            if part is None:
+            file = cache / f"{key(shard, identity)}.npy"
+            if (found := _cached(file)) is None:
                 run = run or _runner(settings, raw)
-                part = run(shard)
-                save_arrays(file, {"values": part.values, "starts": part.starts})
-            files.append(file)
-            lengths.append(part.lengths)
-            width = part.values.shape[1]
+                _write(file, run(shard))
+                found = _cached(file)
+                assert found is not None  # it was written a moment ago
+            shards.append(found)
             bar.advance(len(shard))
-    return _ordered(files, np.concatenate(lengths), np.array(order), width)
+    return States(shards, np.array(order))
 
 
-def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], States]:
+def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Shard]:
     read = reading(settings, raw, lambda states, padding: states)
 
-    def run(texts: Sequence[str]) -> States:
+    def run(texts: Sequence[str]) -> Shard:
         found: dict[int, Array] = {}
         for rows, states, lengths in read(texts):
             for row, own, length in zip(rows, states, lengths, strict=True):
                 found[int(row)] = own[:length].astype("float16")
         parts = [found[row] for row in range(len(texts))]
-        return States(np.concatenate(parts), _starts([len(part) for part in parts]))
+        starts = np.cumsum([0, *map(len, parts)], dtype="int64")
+        return Shard(np.concatenate(parts), starts)
 
     return run
 
 
-def _starts(lengths: Sequence[int] | Array) -> Array:
-    return np.concatenate([[0], np.cumsum(lengths, dtype="int64")])
+def _write(file: Path, shard: Shard) -> None:
+    """Write a shard's values, and then beside them what tells that they are whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.partial")
+    with temporary.open("wb") as handle:
+        np.save(handle, shard.values)
+    os.replace(temporary, file)
+    save_arrays(_beside(file), {"starts": shard.starts, "sum": np.array(zlib.crc32(shard.values))})
 
 
-def _ordered(files: Sequence[Path], lengths: Array, order: Array, width: int) -> States:
-    """The states of shards in the order of the texts; one shard in memory at a time.
-
-    Args:
-        files: of the shards.
-        lengths: tokens of their texts, one shard after the other.
-        order: number of each of these texts.
-        width: of a state.
-    """
-    own = np.empty(len(order), dtype="int64")
-    own[order] = lengths
-    starts = _starts(own)
-    values = np.empty((starts[-1], width), dtype="float16")
-    numbers = iter(order)
-    for file in files:
-        with np.load(file) as arrays:
-            states, bounds = arrays["values"], arrays["starts"]
-        for begin, end in pairwise(bounds):
-            at = starts[next(numbers)]
-            values[at : at + end - begin] = states[begin:end]
-    return States(values, starts)
-
-
-def _cached(file: Path, texts: int) -> States | None:
+def _cached(file: Path) -> Shard | None:
     """A shard, or None if it is missing or damaged."""
     try:
-        with np.load(file) as arrays:
-            found = States(arrays["values"], arrays["starts"])
+        with np.load(_beside(file)) as arrays:
+            starts, expected = arrays["starts"], int(arrays["sum"])
+        values = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
-    whole = len(found.starts) == texts + 1 and len(found.values) == found.starts[-1]
-    return found if whole else None
+    return Shard(values, starts) if zlib.crc32(values) == expected else None
+
+
+def _beside(file: Path) -> Path:
+    return file.with_suffix(".starts.npz")

@@ -21,25 +21,26 @@ CHUNK = 256  # texts that are read at a time for the table
 
 
 class Shelf:
-    """Texts of one side as tensors, by row of the side; row 0 is the unknown one, without a text.
+    """Texts of one side, by row of the side; row 0 is the unknown one, without a text.
 
     Args:
         texts: of the rows, without row 0.
     """
 
     def __init__(self, texts: Texts):
-        states, none = texts.states, len(texts.states)
+        self._states, none = texts.states, len(texts.states)
         self.number = tf.constant(np.concatenate([[none], texts.number]).astype("int32"))
-        self._values = tf.constant(states.values)
-        self._starts = tf.constant(states.starts)
-        self._lengths = tf.constant(np.append(states.lengths, 0))
+        self._lengths = tf.constant(np.append(texts.states.lengths, 0).astype("int32"))
 
     def take(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """States ``(tokens, width)``, which text each is of ``(tokens,)``, and texts' lengths."""
-        begin, lengths = tf.gather(self._starts, numbers), tf.gather(self._lengths, numbers)
-        tokens = tf.ragged.range(begin, begin + lengths).flat_values
-        segments = tf.repeat(tf.range(tf.size(numbers)), lengths)
-        return tf.gather(self._values, tokens), segments, lengths
+        lengths = tf.gather(self._lengths, numbers)
+        states = tf.numpy_function(self._tokens, [numbers], tf.float16)  # they are on the disk
+        states = tf.ensure_shape(states, (None, self._states.width))
+        return states, tf.repeat(tf.range(tf.size(numbers)), lengths), lengths
+
+    def _tokens(self, numbers: np.ndarray) -> np.ndarray:
+        return self._states.tokens(numbers[numbers < len(self._states)])
 
 
 class Library:
@@ -75,11 +76,9 @@ def _moments(texts: Texts, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
     known = np.unique(texts.number[rows[rows > 0] - 1])
     known = known[known < len(states)]
     if not len(known):
-        width = states.values.shape[1]
-        return np.zeros(width), np.ones(width)
+        return np.zeros(states.width), np.ones(states.width)
     sample = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
-    tokens = [states.values[states.starts[n] : states.starts[n + 1]] for n in sample]
-    values = np.concatenate(tokens).astype("float64")
+    values = states.tokens(sample).astype("float64")
     return values.mean(axis=0), np.maximum(values.std(axis=0), 1e-6)
 
 
