@@ -176,3 +176,18 @@ def test_the_process_is_as_it_was_after_a_model_that_cannot_be_built(assembly, v
         twins.build_some(assembly, ("like",), vectors["tasks"], SIZES.model_copy(update=broken), 3)
     assert random.getstate() == state
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("encoder", ["lstm", "attention"])
+def test_a_loaded_model_computes_in_the_precision_it_was_built_in(assembly, vectors, tmp_path,
+                                                                  encoder):  # fmt: skip
+    history = SIZES.history.model_copy(update={"encoder": encoder})
+    sizes = SIZES.model_copy(update={"precision": "mixed_bfloat16", "history": history})
+    model = twins.build_some(assembly, ("like",), vectors["tasks"], sizes, seed=3)
+    save_model(model, tmp_path / "like.keras")
+    built, loaded = (
+        {layer.path: layer.dtype_policy.name for layer in one._flatten_layers(include_self=False)}
+        for one in (model, load_model(tmp_path / "like.keras"))
+    )
+    assert built == loaded
+    assert "mixed_bfloat16" in built.values()
