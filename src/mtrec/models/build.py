@@ -12,7 +12,7 @@ from mtrec.features.assemble import Assembly, task_inputs
 from mtrec.features.offsets import input_name
 from mtrec.features.visibility import group
 from mtrec.models.below import Below, Tensors, make_inputs
-from mtrec.models.heads import make_head
+from mtrec.models.heads import inputs_of, make_head
 from mtrec.models.model import MultiTaskModel
 from mtrec.models.readings import Readings
 from mtrec.models.scope import apart
@@ -115,7 +115,7 @@ def _answer(
     tower = keras.layers.Dense(sizes.tower_units, activation="relu", name=f"{task}_tower")
     head = make_head(task, kind, 0 if known is None else known.shape[-1])
     beside = [below.catalogue(kind.candidates)] if kind.candidates else []
-    beside += [inputs[name] for name in getattr(head, "reads", lambda task: ())(task)]
+    beside += [inputs[name] for name in inputs_of(head, task)]
     read = readings.of(task)
     logits = head(_joined(tower(_joined(state, read)), read), *beside)
     head.bias.assign(assembly.base_logits[task])

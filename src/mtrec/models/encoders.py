@@ -66,22 +66,24 @@ class EntityEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.fields, self.width = [dict(field) for field in fields], width
         self.tables, self.projections, self.vectors = [], [], {}
+        own = {"dtype": self.dtype_policy}  # a loaded layer's, whatever the process has
         for field in self.fields:
             name = field["name"]
             indexed = field["kind"] in ("categorical", *FIXED)
             shape = (field["rows"],) if indexed else (field["rows"], field["size"])
             self.tables.append(
-                Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows")
+                Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows", **own)
             )
             if field["kind"] == "categorical":
                 projection = keras.layers.Embedding(
-                    field["size"], width, embeddings_initializer="glorot_normal", name=name
+                    field["size"], width, embeddings_initializer="glorot_normal", name=name, **own
                 )
             else:
-                projection = keras.layers.Dense(width, use_bias=False, name=name)
+                projection = keras.layers.Dense(width, use_bias=False, name=name, **own)
             self.projections.append(projection)
             if field["kind"] in FIXED:
-                self.vectors[name] = Lookup((field["size"], field["width"]), name=f"{name}_vectors")
+                shape = (field["size"], field["width"])
+                self.vectors[name] = Lookup(shape, name=f"{name}_vectors", **own)
 
     def build(self, input_shape) -> None:
         """Create the projections' weights."""
@@ -150,8 +152,9 @@ class ContextEncoder(keras.layers.Layer):
     def __init__(self, columns: Sequence[str], width: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.columns, self.width = list(columns), width
-        self.hidden = keras.layers.Dense(width, activation="relu", name="hidden")
-        self.out = keras.layers.Dense(width, use_bias=False, name="out")
+        own = {"dtype": self.dtype_policy}
+        self.hidden = keras.layers.Dense(width, activation="relu", name="hidden", **own)
+        self.out = keras.layers.Dense(width, use_bias=False, name="out", **own)
 
     def build(self, input_shape) -> None:
         """Create the weights."""

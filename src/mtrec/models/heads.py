@@ -184,3 +184,8 @@ def make_head(name: str, kind: TaskType, width: int = 0) -> keras.layers.Layer:
         ValueError: head ``label_embedding`` without text vectors.
     """
     return HEADS[kind.head](kind.outputs, width, name=f"{name}_head", dtype="float32")
+
+
+def inputs_of(head: keras.layers.Layer, task: str) -> tuple[str, ...]:
+    """Names of the model's inputs that the head of ``task`` is called with; most read none."""
+    return head.reads(task) if hasattr(head, "reads") else ()

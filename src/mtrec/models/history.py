@@ -21,19 +21,25 @@ def on_gpu() -> bool:
 
 
 def _recurrent(
-    layer: type[keras.layers.Layer], units: int, seed: int | None, name: str
+    layer: type[keras.layers.Layer],
+    units: int,
+    seed: int | None,
+    dtype: keras.DTypePolicy,
+    name: str,
 ) -> keras.layers.Layer:
     """Unrolled where it runs on a CPU: a quarter faster than TensorFlow's loop and its lists."""
-    return layer(units, go_backwards=True, unroll=not on_gpu(), seed=seed, name=name)
+    return layer(units, go_backwards=True, unroll=not on_gpu(), seed=seed, dtype=dtype, name=name)
 
 
-def _self_attention(units: int, seed: int | None) -> keras.layers.Layer:
-    return keras.layers.MultiHeadAttention(num_heads=2, key_dim=units // 2, name="attention")
+def _self_attention(units: int, seed: int | None, dtype: keras.DTypePolicy) -> keras.layers.Layer:
+    return keras.layers.MultiHeadAttention(
+        num_heads=2, key_dim=units // 2, dtype=dtype, name="attention"
+    )
 
 
-HISTORY_ENCODERS: dict[str, Callable[[int, int | None], keras.layers.Layer]] = {
-    "lstm": lambda units, seed: _recurrent(keras.layers.LSTM, units, seed, "lstm"),
-    "gru": lambda units, seed: _recurrent(keras.layers.GRU, units, seed, "gru"),
+HISTORY_ENCODERS: dict[str, Callable[[int, int | None, keras.DTypePolicy], keras.layers.Layer]] = {
+    "lstm": lambda units, seed, dtype: _recurrent(keras.layers.LSTM, units, seed, dtype, "lstm"),
+    "gru": lambda units, seed, dtype: _recurrent(keras.layers.GRU, units, seed, dtype, "gru"),
     "attention": _self_attention,
 }
 
@@ -60,8 +66,8 @@ class HistoryEncoder(keras.layers.Layer):
         self.encoder, self.units, self.width = encoder, units, width
         # Keras makes no generator for attention; a seed that is drawn moves all later weights.
         self.seed = seed or draw() if encoder != "attention" else None
-        self.sequence = HISTORY_ENCODERS[encoder](units, self.seed)
-        self.out = keras.layers.Dense(width, use_bias=False, name="out")
+        self.sequence = HISTORY_ENCODERS[encoder](units, self.seed, self.dtype_policy)
+        self.out = keras.layers.Dense(width, use_bias=False, name="out", dtype=self.dtype_policy)
 
     def build(self, events_shape, known_shape=None) -> None:
         """Create the weights."""

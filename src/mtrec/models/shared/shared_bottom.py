@@ -23,7 +23,9 @@ class SharedBottom(SharedLayer):
 
     def __init__(self, groups: list[int], units: int, **kwargs: Any):
         super().__init__(groups, units, **kwargs)
-        self.bottom = keras.layers.Dense(units, activation="relu", name="bottom")
+        self.bottom = keras.layers.Dense(
+            units, activation="relu", name="bottom", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape) -> None:
         """Create the layer for inputs ``(batch, groups, width)``."""
