@@ -80,7 +80,7 @@ def read_params(path: Path) -> Config:
             name: domain.model_copy(
                 update={
                     "data": _data_settings(name, domain.module or name, domain.data),
-                    "features": _source_settings(name, domain.features),
+                    "features": source_settings(name, domain.features),
                     **{block: _own_settings(name, block, config, domain) for block in OWN},
                 }
             )
@@ -135,7 +135,7 @@ def _data_settings(name: str, module: str, raw: object) -> Settings:
         raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
 
 
-def _source_settings(name: str, features: Features) -> Features:
+def source_settings(name: str, features: Features) -> Features:
     """The features with the settings of sources of vectors checked by the sources."""
     typed = {}
     for source in SOURCES.keys_for("settings"):

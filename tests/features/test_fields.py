@@ -113,3 +113,10 @@ def test_split_by_user_learns_from_training_users_and_shows_others_their_own_pas
     events, histories_show_all = training_events(world.events, examples)
     assert histories_show_all
     assert set(events["user_id"]) == set(world.events["user_id"]) - held
+
+
+def test_two_features_of_one_name_are_refused():
+    table = pd.DataFrame({"user_id": ["a", "b"], "jobs": [["x"], ["y"]]})
+    columns, counts = Columns(multi=("jobs", "jobs")), pd.Series({"a": 1, "b": 1})
+    with pytest.raises(ValueError, match="features.user: two features are called 'jobs'"):
+        make_side(table, "user_id", columns, counts, 1)
