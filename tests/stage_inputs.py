@@ -37,6 +37,7 @@ REGISTRIES = {
     "BALANCERS": r"BALANCERS\[",
     "OPTIMIZERS": r"OPTIMIZERS\[",
     "PEERS": r"PEERS\[",
+    "SOURCES": r"SOURCES\[",
 }
 
 
@@ -123,6 +124,7 @@ def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
         "SHARED_LAYERS": {sizes["layer"] for sizes in shared},
         "BALANCERS": {settings["balancing"] for settings in training},
         "OPTIMIZERS": {settings["optimizer"] for settings in training},
+        "SOURCES": {s for domain in some for s in used_sources(domain.get("features", {}))},
         "PEERS": {
             p for domain in some for task in domain["tasks"].values() for p in task.get("peers", ())
         },
@@ -133,6 +135,14 @@ def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
         for kind in names
     }  # fmt: skip
     return found | {"REPORTS": {m for m in found["DOMAINS"] if "def extra_report" in source_of(m)}}
+
+
+def used_sources(features: dict) -> tuple[str, ...]:
+    """Sources of vectors that the features of a domain ask for."""
+    from mtrec.registry import SOURCES
+    from mtrec.settings import Features
+
+    return SOURCES.used(Features.model_validate(features))
 
 
 def compact(found: set[str]) -> list[str]:

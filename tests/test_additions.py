@@ -2,29 +2,34 @@
 
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import poisson
 
+from mtrec.config import source_settings
 from mtrec.evaluation import domain, reference
 from mtrec.features import assemble
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.models import twins
 from mtrec.models.store import load_model
+from mtrec.paths import ConfigError
 from mtrec.registry import (
     BALANCERS,
     HEADS,
     METRICS,
     PEERS,
     SHARED_LAYERS,
+    SOURCES,
     TASK_TYPES,
     Form,
     Kind,
+    Origin,
 )
 from mtrec.report import tables as report
-from mtrec.settings import Shared, Task
+from mtrec.settings import Domain, Shared, Task
 from mtrec.tables import schema
 from mtrec.training.domain import train_models
 from tests.conftest import FEW, SIZES, TRAINING, make_world, of
@@ -39,9 +44,11 @@ import tensorflow as tf
 from keras import ops
 
 from mtrec.balancing.base import Balancer
+from mtrec.features.source import Vectors
 from mtrec.metrics.family import Family
 from mtrec.models.shared.base import SharedLayer, pick
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.settings import Settings as Base
 from mtrec.tasks.base import TaskType, float_labels
 
 
@@ -115,6 +122,18 @@ def training_mean(asked):
     asked.require("training_mean", (Form.NUMBER,))
     mean = asked.labels[asked.rows("train")].mean()
     return np.full(len(asked.labels), mean)
+
+
+class Settings(Base):
+    scale: float = 1.0
+
+
+def pictures(asked):
+    return {
+        one.side: {name: Vectors(asked.settings.scale * np.array(one.table[name].tolist()))
+                   for name in one.columns}
+        for one in asked.sides
+    }
 """
 
 
@@ -131,6 +150,9 @@ def additions(tmp_path, monkeypatch):
         monkeypatch.setitem(registry.places, name, f"additions:{attribute}")
     for part in ("places", "forms", "heads", "losses"):
         monkeypatch.setattr(TASK_TYPES, part, dict(getattr(TASK_TYPES, part)))
+    for part in ("places", "origins"):
+        monkeypatch.setattr(SOURCES, part, dict(getattr(SOURCES, part)))
+    SOURCES.add("pictures", Origin("additions:pictures", columns=True, settings=True))
     TASK_TYPES.add("count", Kind("additions:Count", Form.NUMBER, ("log_rate",), ("poisson",)))
     yield
     sys.modules.pop("additions", None)
@@ -191,6 +213,44 @@ def test_a_type_a_head_metrics_a_layer_a_balancer_and_a_peer_need_no_other_file(
     assert lines[0] == "plays joint deviance: within 0.05 of the committed reference"
     assert assembly.types["plays"].answers(np.array([2.2])) == ["about 2"]
     assert load_model(trained / "joint.keras").get_layer("shared").units == 8
+
+
+def test_a_source_of_vectors_needs_no_other_file(additions, vectors, tmp_path):
+    """Each film's poster says whether it is liked, and nothing else does."""
+    world, rng = make_world(), np.random.default_rng(0)
+    good = rng.random(len(world.items)) < 0.5
+    posters = np.where(good, 1.0, -1.0)[:, None] * rng.uniform(0.5, 1.5, (len(good), 3))
+    liked = dict(zip(world.items["item_id"], good.astype(float), strict=True))
+    examples = world.examples.assign(
+        like=world.examples["item_id"].map(liked).where(world.examples["like"].notna())
+    )
+    items = world.items.assign(poster=posters.tolist())
+    tables = schema.with_examples(replace(world, items=items), examples)
+    tasks = {"like": FEW["like"].model_copy(update={"features": ("poster",), "view": "item"})}
+    params = {
+        "raw": "raw", "data": None, "tasks": tasks,
+        "features": {"item": {"pictures": ["poster"]}, "pictures": {"scale": 2.0}},
+    }  # fmt: skip
+    asked = Domain.model_validate(params)
+    features = source_settings("tiny", asked.features)
+    asked = asked.model_copy(update={"features": features})
+
+    assembly = assemble.assemble(tables, vectors, asked, SIZES)
+    found = assembly.encoder.item.field("poster")
+    assert found.kind == "pictures"
+    np.testing.assert_allclose(found.vectors[found.table[1:]], 2 * posters, rtol=1e-6)
+    data = assemble.dataset(assembly, tables, tasks)
+    untrained, trained = tmp_path / "untrained", tmp_path / "trained"
+    twins.save_models(twins.build_models(assembly, vectors["tasks"][:1], SIZES, 3), untrained)
+    settings = TRAINING.model_copy(update={"epochs": 8, "patience": 8})
+    train_models(
+        assembly, data, tables.examples["split"], tasks, settings, 0, untrained, trained, tmp_path
+    )
+    answers = domain.predict_tasks(assembly, data, tables, tasks, trained, 0)
+    scores = domain.score(answers, resamples=20, seed=0)
+    assert scores["like"]["joint"]["auc"]["value"] > 0.95
+    with pytest.raises(ConfigError, match="features.pictures: scale: Input should be a valid numb"):
+        source_settings("tiny", features.model_copy(update={"pictures": {"scale": "big"}}))
 
 
 def test_a_peer_says_which_types_it_answers(additions, counted):

@@ -47,12 +47,31 @@ def changed(tmp_path, key, value):
             "set ema_momentum: 0 or take adamw",
         ),
         ("domains.ecommerce.tasks.spend.when", "basket", "'basket' is not a binary task"),
+        ("domains.video.features.item.poster", ["a"], "'poster' is neither .*: graph, words"),
+        ("domains.video.features.graph", {"a": 1}, "'graph' is neither .*: factors, words"),
+        ("domains.video.features.item.words", 3, "features.item.words: Input should be a valid tu"),
+        ("domains.video.features.words", {"components": 1}, "video.features.words: components"),
+        ("domains.video.features.factors", {"method": "x"}, "video.features.factors: method"),
         ("domains.mine", {"data": {}, "features": {}, "tasks": {}}, "domains.mine"),
     ],
 )
 def test_wrong_setting_is_named(tmp_path, key, value, message):
     with pytest.raises(ConfigError, match=message):
         read_params(changed(tmp_path, key, value))
+
+
+def test_a_source_without_columns_is_as_if_it_were_not_named(tmp_path):
+    found = read_params(changed(tmp_path, "domains.video.features.item.graph", []))
+    item = found.domains["video"].features.item
+    assert "graph" not in item.model_dump()
+    assert item.of_source("graph") == ()
+
+
+def test_settings_of_a_source_are_checked_and_typed(tmp_path):
+    found = read_params(changed(tmp_path, "domains.video.features.words", {"components": 7}))
+    features = found.domains["video"].features
+    assert features.of_source("words").components == 7
+    assert features.of_source("factors") is None
 
 
 def test_a_domain_trains_with_its_own_settings_and_the_common_ones(tmp_path):

@@ -14,6 +14,7 @@ from mtrec.registry import (
     OPTIMIZERS,
     PEERS,
     SHARED_LAYERS,
+    SOURCES,
     STUDIES,
     TASK_TYPES,
 )
@@ -25,7 +26,7 @@ HEADS_OF, LOSSES = TASK_TYPES.heads, TASK_TYPES.losses
 
 REGISTRIES = (
     DOMAINS, TASK_TYPES, METRICS, HEADS, SHARED_LAYERS, BALANCERS, OPTIMIZERS, PEERS,
-    STUDIES,
+    SOURCES, STUDIES,
 )  # fmt: skip
 
 

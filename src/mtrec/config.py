@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from mtrec.paths import ConfigError, Paths, find_root
-from mtrec.registry import DOMAINS, TASK_TYPES, Form
+from mtrec.registry import DOMAINS, SOURCES, TASK_TYPES, Form
 from mtrec.settings import (
     Analysis,
     ColdStart,
@@ -22,6 +22,7 @@ from mtrec.settings import (
     Domain,
     EmbedSettings,
     Evaluation,
+    Features,
     ModelBuilding,
     Settings,
     Sparse,
@@ -79,6 +80,7 @@ def read_params(path: Path) -> Config:
             name: domain.model_copy(
                 update={
                     "data": _data_settings(name, domain.module or name, domain.data),
+                    "features": source_settings(name, domain.features),
                     **{block: _own_settings(name, block, config, domain) for block in OWN},
                 }
             )
@@ -131,6 +133,21 @@ def _data_settings(name: str, module: str, raw: object) -> Settings:
         return DOMAINS[module].Settings.model_validate(raw or {})
     except ValidationError as error:
         raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
+
+
+def source_settings(name: str, features: Features) -> Features:
+    """The features with the settings of sources of vectors checked by the sources."""
+    typed = {}
+    for source in SOURCES.keys_for("settings"):
+        raw = features.of_source(source)
+        if raw is None:
+            continue
+        try:
+            typed[source] = SOURCES.settings(source).model_validate(raw)
+        except ValidationError as error:
+            where = f"params.yaml: domains.{name}.features.{source}"
+            raise ConfigError(_sentence(where, error)) from None
+    return features.model_copy(update=typed)
 
 
 def _own_settings(name: str, block: str, config: Config, domain: Domain) -> Settings:

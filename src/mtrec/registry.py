@@ -144,6 +144,55 @@ class TaskTypes(Registry):
         return chosen
 
 
+class Origin(NamedTuple):
+    """Where a source of vectors is, and how ``features:`` of a domain asks for it.
+
+    Attributes:
+        place: ``module:function``, see :mod:`mtrec.features.source`.
+        columns: a side names columns for it: ``item: {<name>: [<column>]}``.
+        settings: ``features: {<name>: {…}}`` are its settings, checked by the module's
+            ``Settings``. A source with neither is always asked.
+    """
+
+    place: str
+    columns: bool = False
+    settings: bool = False
+
+
+class Sources(Registry):
+    """Sources of vectors with the keys that ask for them."""
+
+    def __init__(self, what: str, sources: Mapping[str, Origin]):
+        super().__init__(what, {name: one.place for name, one in sources.items()})
+        self.origins = dict(sources)
+
+    def add(self, name: str, origin: Origin) -> None:
+        """One more source, by name."""
+        self.places[name], self.origins[name] = origin.place, origin
+
+    def keys_for(self, kind: str) -> tuple[str, ...]:
+        """Sources that have ``columns``, or that have ``settings``."""
+        return tuple(name for name, one in self.origins.items() if getattr(one, kind))
+
+    def settings(self, name: str) -> Any:
+        """The class of a source's settings."""
+        return importlib.import_module(self.places[name].partition(":")[0]).Settings
+
+    def used(self, features: Any) -> tuple[str, ...]:
+        """Sources that the features of a domain ask for, in the order of the registry.
+
+        Args:
+            features: :class:`mtrec.settings.Features`.
+        """
+
+        def asked(name: str, origin: Origin) -> bool:
+            if origin.columns:
+                return any(getattr(features, side).of_source(name) for side in ("user", "item"))
+            return not origin.settings or features.of_source(name) is not None
+
+        return tuple(name for name, origin in self.origins.items() if asked(name, origin))
+
+
 class Studies(Registry):
     """Studies with the domains that each is meant for; none named for all."""
 
@@ -268,6 +317,16 @@ OPTIMIZERS = Registry(
         "adagrad": "keras.optimizers:Adagrad",
         "lion": "keras.optimizers:Lion",
         "lazy_adamw": "mtrec.training.lazy:LazyAdamW",
+    },
+)
+# mtrec.features.source.Asked -> vectors of users and items; fields are in this order
+SOURCES = Sources(
+    "source of vectors",
+    {
+        "graph": Origin("mtrec.features.graph:graph", columns=True),
+        "text": Origin("mtrec.features.texts:text"),
+        "factors": Origin("mtrec.features.factors:factors", settings=True),
+        "words": Origin("mtrec.features.words:words", columns=True, settings=True),
     },
 )
 # mtrec.peers.base.PeerTask -> predictions of all examples in the form of the type's ``predict``

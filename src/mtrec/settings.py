@@ -18,7 +18,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mtrec.registry import BALANCERS, OPTIMIZERS, PEERS, SHARED_LAYERS, TASK_TYPES, Form, Registry
+from mtrec.registry import (
+    BALANCERS,
+    OPTIMIZERS,
+    PEERS,
+    SHARED_LAYERS,
+    SOURCES,
+    TASK_TYPES,
+    Form,
+    Registry,
+)
 
 
 def _one_of(registry: Registry) -> AfterValidator:
@@ -40,6 +49,22 @@ def _settable(name: str) -> str:
     known = ", ".join(TASK_TYPES.settable())
     sentence = f"there is no task type '{name}' (known: {known})"
     raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
+
+
+def _source_with(kind: str) -> AfterValidator:
+    """A check that a key names a source of vectors that has ``columns`` or ``settings``."""
+
+    def check(name: str) -> str:
+        known = SOURCES.keys_for(kind)
+        if name in known:
+            return name
+        sentence = (
+            f"'{name}' is neither a setting of this block nor a source of vectors with {kind} here "
+            f"(known: {', '.join(known)})"
+        )
+        raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
+
+    return AfterValidator(check)
 
 
 Layer = Annotated[str, _one_of(SHARED_LAYERS)]
@@ -136,37 +161,56 @@ class Task(Settings):
 
 
 class Columns(Settings):
-    """Feature columns of one side (users or items), by kind."""
+    """Feature columns of one side (users or items), by kind.
+
+    Any other key is a source of vectors of :data:`mtrec.registry.SOURCES`, with its columns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[
+        Annotated[str, _source_with("columns")], tuple[str, ...]
+    ] = Field(init=False)  # fmt: skip
 
     categorical: tuple[str, ...] = ()
     multi: tuple[str, ...] = Field((), description="columns that hold a list of categories")
     numeric: tuple[str, ...] = ()
-    graph: tuple[str, ...] = Field(
-        (), description="columns that hold a list of links of a knowledge graph"
-    )
     context: tuple[str, ...] = Field(
         (), description="numeric columns of examples that describe this side at that moment"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        """Leave out sources that name no column, as if they were not there."""
+        if not isinstance(values, dict):
+            return values
+        return {k: v for k, v in values.items() if k in cls.model_fields or v not in ([], ())}
 
-class Factors(Settings):
-    """Vectors of users and items from the matrix of training events (article §9.1)."""
-
-    method: Literal["pca", "svd", "nmf"]
-    components: int = Field(16, ge=1, description="length of a vector")
+    def of_source(self, name: str) -> tuple[str, ...]:
+        """Columns that a source of vectors reads."""
+        return (self.__pydantic_extra__ or {}).get(name, ())
 
 
 class Features(Settings):
-    """Which columns feed the model, and on which side."""
+    """Which columns feed the model, and on which side.
+
+    Any other key is a source of vectors of :data:`mtrec.registry.SOURCES`, with its settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[Annotated[str, _source_with("settings")], Any] = Field(init=False)
 
     user: Columns = Columns()
     item: Columns = Columns()
     joint: Columns = Columns()
     event: tuple[str, ...] = Field((), description="numeric columns of a past event")
-    factors: Factors | None = Field(None, description="vectors from the matrix of training events")
     imputation: Literal["mean", "iterative", "knn"] | None = Field(
         None, description="how missing numbers are filled; the model sees a flag all the same"
     )
+
+    def of_source(self, name: str) -> Any:
+        """Settings of a source of vectors; None where there are none."""
+        return (self.__pydantic_extra__ or {}).get(name)
 
 
 class Domain(Settings):

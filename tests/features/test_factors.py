@@ -6,15 +6,14 @@ import pytest
 from sklearn.decomposition import NMF, PCA, TruncatedSVD
 
 from mtrec.features.encoder import fit_encoder, load_encoder, save_encoder, without
-from mtrec.features.factors import METHODS, align, factorize, interactions
-from mtrec.settings import Factors
+from mtrec.features.factors import METHODS, Settings, align, factorize, interactions
 from tests.conftest import DOMAIN, SIZES
 
 COMPONENTS = 4
 
 
 def asked(method):
-    factors = Factors(method=method, components=COMPONENTS)
+    factors = Settings(method=method, components=COMPONENTS)
     return DOMAIN.features.model_copy(update={"factors": factors})
 
 
@@ -78,7 +77,7 @@ def test_entity_without_training_events_has_no_vector(world, vectors):
 
 
 def test_without_text_the_factors_stay(world, vectors):
-    encoder = without("text", fit_encoder(world, asked("svd"), SIZES, vectors))
+    encoder = without(("text",), fit_encoder(world, asked("svd"), SIZES, vectors))
     assert [f.name for f in encoder.user.fields] == ["user_id", "age", "factors"]
 
 

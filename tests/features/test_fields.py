@@ -53,7 +53,7 @@ def test_unknown_ids_share_row_zero():
 def test_vocabularies_and_statistics_come_from_training_entities_alone():
     table = pd.DataFrame({"user_id": ["a", "b", "c"], "job": ["x", "y", "z"], "age": [10, 20, 999]})
     columns = Columns(categorical=("user_id", "job"), numeric=("age",))
-    side = make_side(table, "user_id", columns, pd.Series({"a": 3, "b": 1}), 2, None)
+    side = make_side(table, "user_id", columns, pd.Series({"a": 3, "b": 1}), 2)
     assert side.field("user_id").table.tolist() == [0, 1, 0, 0]  # b is rare, c unseen
     assert side.field("job").table.tolist() == [0, 1, 2, 0]
     np.testing.assert_allclose(side.field("age").table[1:3, 0], [-1, 1])
@@ -113,3 +113,10 @@ def test_split_by_user_learns_from_training_users_and_shows_others_their_own_pas
     events, histories_show_all = training_events(world.events, examples)
     assert histories_show_all
     assert set(events["user_id"]) == set(world.events["user_id"]) - held
+
+
+def test_two_features_of_one_name_are_refused():
+    table = pd.DataFrame({"user_id": ["a", "b"], "jobs": [["x"], ["y"]]})
+    columns, counts = Columns(multi=("jobs", "jobs")), pd.Series({"a": 1, "b": 1})
+    with pytest.raises(ValueError, match="features.user: two features are called 'jobs'"):
+        make_side(table, "user_id", columns, counts, 1)

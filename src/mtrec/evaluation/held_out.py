@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.features.ablation import WITHOUT_GRAPH, WITHOUT_TEXT
+from mtrec.features import ablation
 from mtrec.features.assemble import Assembly
 from mtrec.features.candidates import left_out
 from mtrec.features.dataset import Dataset
@@ -28,8 +28,10 @@ DIFFERENCES = {
     "difference": (JOINT, SINGLE),
     "control_difference": (JOINT, SELF_TAUGHT),
     "teacher_difference": (SELF_TAUGHT, SINGLE),
-    "text_difference": (JOINT, WITHOUT_TEXT),
-    "graph_difference": (JOINT, WITHOUT_GRAPH),
+    "text_difference": (JOINT, ablation.WITHOUT_TEXT),
+    "words_difference": (JOINT, ablation.WITHOUT_WORDS),
+    "text_and_words_difference": (JOINT, ablation.WITHOUT_TEXT_AND_WORDS),
+    "graph_difference": (JOINT, ablation.WITHOUT_GRAPH),
     "baseline_difference": (JOINT, BASELINE),
 }
 

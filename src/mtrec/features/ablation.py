@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,17 @@ import numpy as np
 from mtrec.features import links
 from mtrec.features.assemble import Assembly
 from mtrec.features.encoder import Encoder, without
-from mtrec.features.fields import Kind
 from mtrec.features.visibility import Visible
 
-WITHOUT_TEXT, WITHOUT_GRAPH = "without_text", "without_graph"
-ABLATIONS: dict[str, Kind] = {WITHOUT_TEXT: "text", WITHOUT_GRAPH: "graph"}
+WITHOUT_TEXT, WITHOUT_WORDS, WITHOUT_GRAPH = "without_text", "without_words", "without_graph"
+WITHOUT_TEXT_AND_WORDS = "without_text_and_words"
+WITHOUT_LANGUAGE_MODEL = (WITHOUT_TEXT, WITHOUT_TEXT_AND_WORDS)
+ABLATIONS: dict[str, tuple[str, ...]] = {  # kinds of feature that are gone
+    WITHOUT_TEXT: ("text",),
+    WITHOUT_WORDS: ("words",),
+    WITHOUT_TEXT_AND_WORDS: ("text", "words"),
+    WITHOUT_GRAPH: ("graph",),
+}
 
 
 def ablations(assembly: Assembly) -> tuple[str, ...]:
@@ -22,10 +29,10 @@ def ablations(assembly: Assembly) -> tuple[str, ...]:
     Without texts a model also lacks those of tasks, which every domain has. Without its graph, a
     head that reads links among users finds none.
     """
-    kinds = {field.kind for side in assembly.encoder.sides for field in side.fields}
+    kinds = {field.kind for side in assembly.encoder.sides for field in side.fields} | {"text"}
     if links.linked(assembly.types):
         kinds.add("graph")
-    return tuple(n for n, kind in ABLATIONS.items() if n == WITHOUT_TEXT or kind in kinds)
+    return tuple(name for name, gone in ABLATIONS.items() if kinds.issuperset(gone))
 
 
 def ablated(assembly: Assembly, name: str) -> Assembly:
@@ -38,23 +45,23 @@ def ablated(assembly: Assembly, name: str) -> Assembly:
         assembly: fitted on all features.
         name: one of :data:`ABLATIONS`.
     """
-    kind, encoder = ABLATIONS[name], assembly.encoder
+    gone, encoder = ABLATIONS[name], assembly.encoder
     labels, chosen = assembly.label_vectors, assembly.links
-    if name == WITHOUT_TEXT:
+    if name in WITHOUT_LANGUAGE_MODEL:
         labels = {task: np.eye(len(found), dtype="float32") for task, found in labels.items()}
     return replace(
         assembly,
-        encoder=without(kind, encoder),
-        seen={task: _without(kind, part, encoder) for task, part in assembly.seen.items()},
+        encoder=without(gone, encoder),
+        seen={task: _without(gone, part, encoder) for task, part in assembly.seen.items()},
         label_vectors=labels,
         links={} if name == WITHOUT_GRAPH else chosen,
     )
 
 
-def _without(kind: Kind, part: Visible, encoder: Encoder) -> Visible:
-    """What a head sees when no feature of that kind exists."""
+def _without(gone: Collection[str], part: Visible, encoder: Encoder) -> Visible:
+    """What a head sees when no feature of these kinds exists."""
     user, item = (
-        tuple(name for name in names if side.field(name).kind != kind)
+        tuple(name for name in names if side.field(name).kind not in gone)
         for names, side in zip((part.user, part.item), encoder.sides, strict=True)
     )
     return replace(part, user=user, item=item)

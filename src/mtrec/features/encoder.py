@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from mtrec.features.events import Events, last_events, make_events, milliseconds, training_events
-from mtrec.features.factors import factorize
-from mtrec.features.fields import Field, Kind, Scaler, Side, make_side
+from mtrec.features.fields import Field, Fitted, Scaler, Side, make_side
 from mtrec.features.impute import Imputer
+from mtrec.features.source import Asked, Entities
+from mtrec.features.vectors import fit_sources
 from mtrec.files import save_arrays
 
 if TYPE_CHECKING:
@@ -107,17 +108,19 @@ def fit_encoder(
     if links is not None:
         counts["user_id"] = pd.concat([events["user_id"], links]).value_counts()
     training = tables.examples[tables.examples["split"] == "train"]
-    asked, imputation = features.factors, features.imputation
-    factors = factorize(events, asked.method, asked.components) if asked else {}
+    imputation = features.imputation
+    users, items = (
+        Entities(side, table, _shown(table[f"{side}_id"], counts), vectors.get(f"{side}s"))
+        for side, table in (("user", tables.users), ("item", tables.items))
+    )
+    fields = fit_sources(features, Asked(users, items, events))
     user, item = (
         make_side(
-            table, key, columns, counts[key], sizes.min_count, text, factors.get(key), imputation
+            one.table, one.key, getattr(features, one.side), counts[one.key], sizes.min_count,
+            fields[one.side], imputation,
         )
-        for table, key, columns, text in (
-            (tables.users, "user_id", features.user, vectors.get("users")),
-            (tables.items, "item_id", features.item, vectors.get("items")),
-        )
-    )
+        for one in (users, items)
+    )  # fmt: skip
     contexts = {
         side: Scaler.fit(training[list(getattr(features, side).context)])
         for side in ("user", "item", "joint")
@@ -130,6 +133,11 @@ def fit_encoder(
     }
     event = Scaler.fit(events[list(features.event)])
     return Encoder(user, item, event, contexts, sizes.history.length, imputers)
+
+
+def _shown(ids: pd.Series, counts: Mapping[str, pd.Series]) -> Array:
+    """Whether training has an event of each id, ``(n,)`` bool."""
+    return (ids.map(counts[str(ids.name)]).fillna(0) > 0).to_numpy()
 
 
 def usable_events(tables: Tables, encoder: Encoder) -> Events:
@@ -157,12 +165,10 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         side = getattr(encoder, name)
         plain[name] = {
             "ids": side.ids,
-            "fields": [{"name": f.name, "kind": f.kind, "size": f.size} for f in side.fields],
+            "fields": [_plain(one) for one in side.fields],
         }
         for one in side.fields:
-            arrays[f"{name}/{one.name}"] = one.table
-            if one.vectors is not None:
-                arrays[f"{name}/{one.name}/vectors"] = one.vectors
+            arrays |= {f"{name}/{key}": values for key, values in _arrays(one).items()}
     (folder / "encoder.json").write_text(json.dumps(plain), encoding="utf-8")
     save_arrays(folder / "encoder.npz", arrays)
 
@@ -183,14 +189,7 @@ def load_encoder(folder: Path) -> Encoder:
         user, item = (
             Side(
                 tuple(plain[name]["ids"]),
-                tuple(
-                    Field(
-                        **field,
-                        table=arrays[f"{name}/{field['name']}"],
-                        vectors=arrays.get(f"{name}/{field['name']}/vectors"),
-                    )
-                    for field in plain[name]["fields"]
-                ),
+                tuple(_field(one, name, arrays) for one in plain[name]["fields"]),
             )
             for name in ("user", "item")
         )
@@ -203,14 +202,43 @@ def load_encoder(folder: Path) -> Encoder:
     return Encoder(user, item, event, contexts, plain["history_length"], imputers)
 
 
+def _plain(one: Field) -> dict[str, Any]:
+    """What of a field is JSON."""
+    found = {"name": one.name, "kind": one.kind, "size": one.size}
+    return found if one.fitted is None else found | {"fitted": dict(one.fitted.plain)}
+
+
+def _arrays(one: Field) -> dict[str, Array]:
+    """What of a field are arrays."""
+    found = {one.name: one.table}
+    if one.vectors is not None:
+        found[f"{one.name}/vectors"] = one.vectors
+    if one.fitted is not None:
+        found |= {f"{one.name}/fitted/{key}": v for key, v in one.fitted.arrays.items()}
+    return found
+
+
+def _field(plain: Mapping[str, Any], side: str, arrays: Mapping[str, Array]) -> Field:
+    """Undo :func:`_plain` and :func:`_arrays`."""
+    place, fitted = f"{side}/{plain['name']}", None
+    if "fitted" in plain:
+        inside = f"{place}/fitted/"
+        own = {key.removeprefix(inside): arrays[key] for key in arrays if key.startswith(inside)}
+        fitted = Fitted(plain["fitted"], own)
+    return Field(
+        plain["name"], plain["kind"], arrays[place], plain["size"],
+        arrays.get(f"{place}/vectors"), fitted,
+    )  # fmt: skip
+
+
 def _scaler(plain: dict[str, list]) -> Scaler:
     return Scaler(**{key: tuple(value) for key, value in plain.items()})
 
 
-def without(kind: Kind, encoder: Encoder) -> Encoder:
-    """The same encoder without a kind of feature, to measure what it adds."""
+def without(kinds: Collection[str], encoder: Encoder) -> Encoder:
+    """The same encoder without some kinds of feature, to measure what they add."""
     user, item = (
-        replace(side, fields=tuple(f for f in side.fields if f.kind != kind))
+        replace(side, fields=tuple(f for f in side.fields if f.kind not in kinds))
         for side in (encoder.user, encoder.item)
     )
     return replace(encoder, user=user, item=item)

@@ -7,15 +7,36 @@ components of it say whom he resembles, before any gradient.
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy import sparse
 from sklearn.decomposition import NMF, PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
 
+from mtrec.features.source import Asked, Found, Vectors
+from mtrec.settings import Settings as Base
+
 Array = np.ndarray
 METHODS = ("pca", "svd", "nmf")
+
+
+class Settings(Base):
+    """``features.factors``: vectors from the matrix of training events (article §9.1)."""
+
+    method: Literal["pca", "svd", "nmf"]
+    components: int = Field(16, ge=1, description="length of a vector")
+
+
+def factors(asked: Asked) -> Found:
+    """The feature ``factors`` of users and items, from one factorisation."""
+    found = factorize(asked.events, asked.settings.method, asked.settings.components)
+    return {
+        one.side: {"factors": Vectors(align(found[one.key], one.table[one.key]))}
+        for one in asked.sides
+    }
 
 
 def interactions(events: pd.DataFrame) -> tuple[sparse.csr_matrix, pd.Index, pd.Index]:

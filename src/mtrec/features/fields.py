@@ -5,14 +5,13 @@ Row 0 of every side is the unknown user or item.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mtrec.features.factors import align
-from mtrec.features.graph import reduce_links
 from mtrec.features.impute import Imputer
 
 if TYPE_CHECKING:
@@ -20,7 +19,19 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 ROUNDING = 1e-10  # a deviation below this share of the mean is one of float sums
-Kind = Literal["categorical", "multi", "numeric", "text", "graph", "factors"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a source of vectors learnt: enough for the vectors of what comes later.
+
+    Attributes:
+        plain: JSON values.
+        arrays: arrays, none of objects.
+    """
+
+    plain: Mapping[str, Any]
+    arrays: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -30,18 +41,20 @@ class Field:
     Attributes:
         name: column.
         kind: ``categorical`` (index of the category, 0 unknown), ``multi`` (0/1 per category),
-            ``numeric`` (standardised value and a flag that is 1 where missing), ``text``,
-            ``graph`` or ``factors`` (index into ``vectors``, 0 no text, links or events).
+            ``numeric`` (standardised value and a flag that is 1 where missing), or a source of
+            :data:`mtrec.registry.SOURCES` (index into ``vectors``, 0 where there is none).
         table: ``(rows, )`` int32 or ``(rows, width)`` float32.
         size: number of categories with the unknown one, width of a row, or number of vectors.
-        vectors: fixed vectors ``(size, components)`` float32 for the last three kinds, else None.
+        vectors: fixed vectors ``(size, components)`` float32 of a source, else None.
+        fitted: what a source learnt, if it can give vectors of later users or items.
     """
 
     name: str
-    kind: Kind
+    kind: str
     table: Array
     size: int
     vectors: Array | None = None
+    fitted: Fitted | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,7 @@ def make_side(
     columns: Columns,
     counts: pd.Series,
     min_count: int,
-    vectors: Array | None,
-    factors: pd.DataFrame | None = None,
+    vectors: Sequence[Field] = (),
     imputation: str | None = None,
 ) -> Side:
     """Encode one side's table.
@@ -119,13 +131,15 @@ def make_side(
     Args:
         table: users or items, one row per id.
         key: name of the id column.
-        columns: settings with ``categorical``, ``multi``, ``numeric`` and ``graph`` column names.
+        columns: settings with ``categorical``, ``multi`` and ``numeric`` column names.
         counts: number of training events by id; ids without one are not training entities and
             teach no vocabulary or statistic.
         min_count: training events below which an id shares the unknown embedding.
-        vectors: text vectors ``(rows, components)`` of ``table``, NaN where there is no text.
-        factors: vectors by id from :func:`mtrec.features.factors.factorize`.
+        vectors: fields of sources of vectors, see :func:`mtrec.features.vectors.fit_sources`.
         imputation: how missing numbers are filled, see :mod:`mtrec.features.impute`.
+
+    Raises:
+        ValueError: two features have one name.
     """
     seen = table[key].map(counts).fillna(0)
     training = table[(seen > 0).to_numpy()]
@@ -144,14 +158,13 @@ def make_side(
     unknown = np.array([[0.0, 1.0]], dtype="float32")
     for name, values in zip(columns.numeric, scaled, strict=True):
         fields.append(Field(name, "numeric", np.concatenate([unknown, values]), 2))
-    for name in columns.graph:
-        links = reduce_links(table[name], (seen > 0).to_numpy())
-        if np.isfinite(links).any():
-            fields.append(_fixed(name, "graph", links))
-    if vectors is not None and np.isfinite(vectors).any():
-        fields.append(_fixed("text", "text", vectors))
-    if factors is not None and factors.size:
-        fields.append(_fixed("factors", "factors", align(factors, table[key])))
+    fields += vectors
+    names = [field.name for field in fields]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"features.{key.removesuffix('_id')}: two features are called '{twice[0]}'; rename the "
+            "column, or drop one of them in params.yaml."
+        )
     return Side(tuple(table[key]), tuple(fields))
 
 
@@ -160,14 +173,6 @@ def _categorical(table: pd.DataFrame, name: str, known: pd.Series) -> Field:
     values = table[name].astype("object").where(table[name].notna())
     codes = pd.Index(vocabulary).get_indexer(values.map(str, na_action="ignore")) + 1
     return Field(name, "categorical", pad(codes.astype("int32")), len(vocabulary) + 1)
-
-
-def _fixed(name: str, kind: Kind, vectors: Array) -> Field:
-    known = np.isfinite(vectors).all(axis=1)
-    unique, inverse = np.unique(vectors[known], axis=0, return_inverse=True)
-    index = np.zeros(len(vectors), dtype="int32")
-    index[known] = inverse.reshape(-1) + 1
-    return Field(name, kind, pad(index), len(unique) + 1, pad(unique.astype("float32")))
 
 
 def _multi_hot(lists: pd.Series, classes: tuple[str, ...]) -> Array:

@@ -7,9 +7,21 @@ import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from mtrec.features.source import Asked, Found, Vectors
+
 Array = np.ndarray
 COMPONENTS = 32
 MIN_ENTITIES = 2  # a link that one entity alone has says nothing about another
+
+
+def graph(asked: Asked) -> Found:
+    """A feature per column of links that a side names."""
+    return {
+        one.side: {
+            name: Vectors(reduce_links(one.table[name], one.training)) for name in one.columns
+        }
+        for one in asked.sides
+    }
 
 
 def reduce_links(links: pd.Series, training: Array, components: int = COMPONENTS) -> Array:

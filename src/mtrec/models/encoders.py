@@ -14,7 +14,7 @@ from keras import ops
 
 from mtrec.features.fields import Field
 
-FIXED = ("text", "graph", "factors")  # kinds whose values are rows of a table of vectors
+PLAIN = ("categorical", "multi", "numeric")  # all other kinds' values are rows of vectors
 
 
 @keras.saving.register_keras_serializable("mtrec")
@@ -54,8 +54,8 @@ class Lookup(keras.layers.Layer):
 class EntityEncoder(keras.layers.Layer):
     r"""State of a user or item: :math:`\sum_f P_f(x_f)` over the visible features :math:`f`.
 
-    :math:`P_f` is an embedding for categories and a linear map for multi-hot, numeric, text and
-    graph features.
+    :math:`P_f` is an embedding for categories and a linear map for multi-hot and numeric features
+    and for vectors.
 
     Args:
         fields: ``{"name", "kind", "rows", "size", "width"}`` per feature, see :func:`specify`.
@@ -69,7 +69,7 @@ class EntityEncoder(keras.layers.Layer):
         own = {"dtype": self.dtype_policy}  # a loaded layer's, whatever the process has
         for field in self.fields:
             name = field["name"]
-            indexed = field["kind"] in ("categorical", *FIXED)
+            indexed = field["kind"] not in ("multi", "numeric")
             shape = (field["rows"],) if indexed else (field["rows"], field["size"])
             self.tables.append(
                 Lookup(shape, "int32" if indexed else "float32", name=f"{name}_rows", **own)
@@ -81,7 +81,7 @@ class EntityEncoder(keras.layers.Layer):
             else:
                 projection = keras.layers.Dense(width, use_bias=False, name=name, **own)
             self.projections.append(projection)
-            if field["kind"] in FIXED:
+            if field["kind"] not in PLAIN:
                 shape = (field["size"], field["width"])
                 self.vectors[name] = Lookup(shape, name=f"{name}_vectors", **own)
 
@@ -103,7 +103,7 @@ class EntityEncoder(keras.layers.Layer):
             if visible is not None and field["name"] not in visible:
                 continue
             values = table(rows)
-            if field["kind"] in FIXED:
+            if field["kind"] not in PLAIN:
                 values = self.vectors[field["name"]](values)
             terms.append(projection(values))
         if not terms:

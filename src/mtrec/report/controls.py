@@ -11,13 +11,17 @@ from mtrec.report.tables import arrow, show_interval
 
 SYSTEMS = {
     "baseline": "baseline", "single": "single-task", "self_taught": "self-taught",
-    "joint": "joint", "without_text": "joint without text", "without_graph": "joint without graph",
+    "joint": "joint", "without_text": "joint without text", "without_words": "joint without words",
+    "without_text_and_words": "joint without text and words",
+    "without_graph": "joint without graph",
 }  # fmt: skip
 QUESTIONS = {  # difference -> what is judged
     "difference": "Joint training",
     "control_difference": "Joint training, against self-taught models,",
     "teacher_difference": "Self-teaching of single-task models",
     "text_difference": "The language model",
+    "words_difference": "The bag of words",
+    "text_and_words_difference": "Language model and bag of words together",
     "graph_difference": "The graph",
     "baseline_difference": "The joint model, against the baseline,",
 }

@@ -188,7 +188,7 @@ def _select(side: Side, key: str, parts: frozenset[str], cold: bool) -> Side:
 
 
 def _part(field: Field) -> str:
-    return "text" if field.name == "text" else "tables"
+    return field.kind if field.kind in ("text", "words") else "tables"  # no system reads words yet
 
 
 def _see(part: Visible, encoder: Encoder) -> Visible:

@@ -27,7 +27,7 @@ from mtrec import progress
 from mtrec.config import experiment
 from mtrec.evaluation.domain import score
 from mtrec.evaluation.held_out import SELF_TAUGHT, SINGLE, HeldOut
-from mtrec.features.ablation import WITHOUT_TEXT, ablated, ablations
+from mtrec.features.ablation import WITHOUT_LANGUAGE_MODEL, ablated, ablations
 from mtrec.features.assemble import Assembly
 from mtrec.lock import only_run
 from mtrec.metrics.families import MAIN_METRIC
@@ -137,7 +137,7 @@ class Seed:
         return found
 
     def _build(self, one: Training) -> keras.Model:
-        vectors = None if one.lacks == WITHOUT_TEXT else self.bench.vectors["tasks"]
+        vectors = None if one.lacks in WITHOUT_LANGUAGE_MODEL else self.bench.vectors["tasks"]
         assembly = self.assemblies[one.lacks]
         return build_some(assembly, one.tasks, vectors, self.bench.sizes, self.seed)
 

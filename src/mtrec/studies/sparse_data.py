@@ -12,7 +12,7 @@ import pandas as pd
 
 from mtrec.config import Experiment
 from mtrec.features.assemble import Assembly, assemble, dataset
-from mtrec.settings import Factors
+from mtrec.features.factors import Settings as Factors
 from mtrec.studies import runner, workbench
 from mtrec.studies.plan import plain
 from mtrec.studies.score import score
