@@ -62,9 +62,12 @@ class TextReader(keras.layers.Layer):
         self.rows, self.tasks, self.state_width = rows, tasks, state_width
         self.units, self.heads, self.width = units, heads, width
         self.dropout, self.token_dropout = dropout, token_dropout
-        self.project = keras.layers.Dense(units, activation="gelu", name="project")
-        self.drop_tokens = keras.layers.Dropout(token_dropout, seed=draw(), name="drop_tokens")
-        self.drop = keras.layers.Dropout(dropout, seed=draw(), name="drop")
+        own = {"dtype": self.dtype_policy}  # a loaded layer's, whatever the process has
+        self.project = keras.layers.Dense(units, activation="gelu", name="project", **own)
+        self.drop_tokens = keras.layers.Dropout(
+            token_dropout, seed=draw(), name="drop_tokens", **own
+        )
+        self.drop = keras.layers.Dropout(dropout, seed=draw(), name="drop", **own)
         self._texts = None
 
     def build(self, input_shape) -> None:

@@ -191,7 +191,7 @@ def _write(file: Path, shard: Shard) -> None:
     with temporary.open("wb") as handle:
         np.save(handle, shard.values)
     os.replace(temporary, file)
-    save_arrays(_beside(file), {"starts": shard.starts, "sum": np.array(zlib.crc32(shard.values))})
+    save_arrays(_beside(file), {"starts": shard.starts, "sum": np.array(_sum(shard.values))})
 
 
 def _cached(file: Path) -> Shard | None:
@@ -202,7 +202,11 @@ def _cached(file: Path) -> Shard | None:
         values = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
-    return Shard(values, starts) if zlib.crc32(values) == expected else None
+    return Shard(values, starts) if _sum(values) == expected else None
+
+
+def _sum(values: Array) -> int:
+    return zlib.crc32(values.data)
 
 
 def _beside(file: Path) -> Path:
