@@ -222,6 +222,7 @@ class Domain(Settings):
     )
     data: Any
     features: Features
+    task_embedding: Any = Field({}, description="what differs here from the common settings")
     model_building: Any = Field({}, description="what differs here from the common settings")
     training: Any = Field({}, description="what differs here from the common settings")
     tasks: dict[str, Task] = Field(min_length=1)

@@ -121,15 +121,11 @@ class TextReader(keras.layers.Layer):
             states: of the tokens of all texts, ``(tokens, state_width)`` float.
             segments: which text each token is of, ``(tokens,)``, ascending.
             lengths: tokens of each text, ``(texts,)``; 0 where there is none.
+            training: whether to drop some of what is read.
         """
         texts = lengths.shape[0] or ops.shape(lengths)[0]
-        x = ops.cast(states, self.compute_dtype)
-        x = ops.clip((x - self.mean) / self.scale, -CLIP, CLIP)
-        hidden = self.drop_tokens(self.project(x), training=training)
-        size = self.units // self.heads
-        split = ops.reshape(hidden, (-1, self.heads, size))
-        scores = ops.einsum("nhd,thd->nth", split, self._queries()) / size**0.5
-        weights = _softmax(scores, segments, texts)
+        hidden = self._hidden(states, training)
+        weights = self._weights(hidden, segments, texts)
         count = ops.cast(lengths, hidden.dtype)[:, None]
         common = [
             ops.where(count > 0, ops.segment_max(hidden, segments, texts), 0.0),
@@ -140,15 +136,40 @@ class TextReader(keras.layers.Layer):
         ]
         answers = []
         for task in range(self.tasks):
-            seen = ops.reshape(split * weights[:, task, :, None], (-1, self.units))
-            features = ops.concatenate([ops.segment_sum(seen, segments, texts), *common], axis=-1)
-            features = self.drop(features, training=training)
+            seen = self._split(hidden) * weights[:, task, :, None]
+            seen = ops.segment_sum(ops.reshape(seen, (-1, self.units)), segments, texts)
+            features = self.drop(ops.concatenate([seen, *common], axis=-1), training=training)
             answers.append(ops.matmul(features, self.kernel[task]) + self.bias[task])
         found = ops.stack(answers, axis=1)
         half = self.width * 2 // 3
-        return ops.concatenate(
-            [keras.activations.gelu(found[..., :half]), found[..., half:]], axis=-1
-        )
+        bent = keras.activations.gelu(found[..., :half])
+        return ops.concatenate([bent, found[..., half:]], axis=-1)
+
+    def attention(self, states, segments, texts: int):
+        """Share of each task's attention that a token has in its text, ``(tokens, tasks)``.
+
+        Args:
+            states: as in :meth:`read`.
+            segments: as in :meth:`read`.
+            texts: their number.
+        """
+        return ops.mean(self._weights(self._hidden(states, False), segments, texts), axis=-1)
+
+    def _hidden(self, states, training):
+        x = ops.cast(states, self.compute_dtype)
+        x = ops.clip((x - self.mean) / self.scale, -CLIP, CLIP)
+        return self.drop_tokens(self.project(x), training=training)
+
+    def _split(self, hidden):
+        """Each head's part, ``(tokens, heads, units / heads)``."""
+        return ops.reshape(hidden, (-1, self.heads, self.units // self.heads))
+
+    def _weights(self, hidden, segments, texts):
+        """Weights of attention, ``(tokens, tasks, heads)``."""
+        own = ops.matmul(self.text, self.from_text)
+        queries = self.query + ops.reshape(own, (self.tasks, self.heads, -1))
+        scores = ops.einsum("nhd,thd->nth", self._split(hidden), queries)
+        return _softmax(scores / (self.units // self.heads) ** 0.5, segments, texts)
 
     def compute_output_spec(self, rows, training=None):
         """``(batch, tasks, width)``."""
@@ -167,10 +188,6 @@ class TextReader(keras.layers.Layer):
             "token_dropout",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
-
-    def _queries(self):
-        own = ops.matmul(self.text, self.from_text)
-        return self.query + ops.reshape(own, (self.tasks, self.heads, -1))
 
 
 def _softmax(scores, segments, texts):

@@ -8,8 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtrec.report.attention import Passage
 from mtrec.report.plots import (
     LOW_TO_HIGH,
     SPLIT_COLOURS,
@@ -17,6 +19,8 @@ from mtrec.report.plots import (
     turn_labels,
 )
 
+LINE, LINES = 104, 3  # characters in a line of a passage, and lines
+DARK = 0.6  # of a ground, from which on white is easier to read than black
 FEWEST_UNLABELLED = 1.0  # percent of rows without a label, below which there is nothing to show
 
 
@@ -46,6 +50,37 @@ def gate_map(gates: np.ndarray, tasks: Sequence[str], title: str) -> Figure | No
     axes.set(title=title, xlabel="", ylabel="task")
     axes.tick_params(axis="y", rotation=0)
     return figure
+
+
+def attention(passages: Sequence[Passage], title: str) -> Figure | NotDrawn:
+    """Texts once per task, each word on a ground as dark as the task's attention to it."""
+    if not passages:
+        return NotDrawn("no model reads these texts token by token.")
+    lines = [(passage, task) for passage in passages for task in range(len(passage.tasks))]
+    figure, every = plt.subplots(len(lines), 1, figsize=(8, 0.3 + 1.05 * len(lines)), squeeze=False)
+    for axes, (passage, task) in zip(every[:, 0], lines, strict=True):
+        _shaded(axes, passage.words, passage.shares[task] / passage.shares[task].max())
+        axes.set_title(passage.tasks[task], loc="left", fontsize=9, fontweight="bold", pad=2)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _shaded(axes: Axes, words: Sequence[str], darkness: np.ndarray) -> None:
+    """Write words in lines, on grounds from white (0) to dark (1)."""
+    axes.set(xlim=(0, LINE), ylim=(-LINES + 0.4, 0.6))
+    axes.set_axis_off()
+    across, down = 0.0, 0
+    for word, dark in zip(words, darkness, strict=True):
+        if across + len(word) > LINE:
+            across, down = 0.0, down + 1
+        if down == LINES:
+            return
+        ground = {"facecolor": LOW_TO_HIGH(dark), "edgecolor": "none", "pad": 1.5}
+        axes.text(
+            across, -down, word.replace("$", r"\$"), fontsize=8, va="center", family="monospace",
+            color="white" if dark > DARK else "black", bbox=ground,
+        )  # fmt: skip
+        across += len(word) + 1.2
 
 
 def curves(frame: pd.DataFrame, title: str) -> Figure:
