@@ -30,6 +30,8 @@ from mtrec.tables import schema
 from mtrec.tables.schema import Tables
 from mtrec.tables.split import add_cold_flags
 
+collect_ignore = ["peers/reference"]  # scripts of other environments
+
 ROOT = Path(__file__).resolve().parents[1]
 GENRES = ("action", "drama", "comedy")
 TASKS = {

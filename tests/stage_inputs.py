@@ -18,6 +18,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from mtrec.files import write_text
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "mtrec"
 HARMLESS = {
@@ -194,9 +196,7 @@ def main() -> None:
         deps[:] = [others[0], *compact(inputs(stage, content, params)), *others[1:]]
     text = io.StringIO()
     yaml.dump(found, text)
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(text.getvalue())
-    temporary.replace(file)
+    write_text(file, text.getvalue())
 
 
 if __name__ == "__main__":

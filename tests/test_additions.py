@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from scipy.stats import poisson
 
-from mtrec.config import source_settings
+from mtrec.config import experiment, source_settings
 from mtrec.evaluation import domain, reference
 from mtrec.features import assemble
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.models import twins
 from mtrec.models.store import load_model
 from mtrec.paths import ConfigError
+from mtrec.peers.base import PeerTask
 from mtrec.registry import (
     BALANCERS,
     HEADS,
@@ -27,9 +28,11 @@ from mtrec.registry import (
     Form,
     Kind,
     Origin,
+    Peer,
 )
 from mtrec.report import tables as report
 from mtrec.settings import Domain, Shared, Task
+from mtrec.studies import cold_start, cold_start_plan
 from mtrec.tables import schema
 from mtrec.training.domain import train_models
 from tests.conftest import FEW, SIZES, TRAINING, make_world, of
@@ -145,10 +148,12 @@ def additions(tmp_path, monkeypatch):
     for registry, name, attribute in (
         (METRICS, "count", "COUNTS"), (HEADS, "log_rate", "log_rate"),
         (SHARED_LAYERS, "untouched", "make"), (BALANCERS, "first", "First"),
-        (PEERS, "training_mean", "training_mean"),
     ):  # fmt: skip
         monkeypatch.setitem(registry.places, name, f"additions:{attribute}")
-    for part in ("places", "forms", "heads", "losses"):
+    for part in ("places", "known"):
+        monkeypatch.setattr(PEERS, part, dict(getattr(PEERS, part)))
+    PEERS.add("training_mean", Peer("additions:training_mean", cold=True))
+    for part in ("places", "forms", "heads", "losses", "compared"):
         monkeypatch.setattr(TASK_TYPES, part, dict(getattr(TASK_TYPES, part)))
     for part in ("places", "origins"):
         monkeypatch.setattr(SOURCES, part, dict(getattr(SOURCES, part)))
@@ -165,8 +170,8 @@ def counted():
     rows = tables.examples
     item = rows["item_id"].str[1:].astype(float) + 1
     plays = np.random.default_rng(0).poisson(1 + item % 4).astype(float)
-    return schema.with_examples(
-        tables, rows.assign(plays=np.where(rows["mood"].notna(), plays, np.nan))
+    return replace(
+        tables, examples=rows.assign(plays=np.where(rows["mood"].notna(), plays, np.nan))
     )
 
 
@@ -225,7 +230,7 @@ def test_a_source_of_vectors_needs_no_other_file(additions, vectors, tmp_path):
         like=world.examples["item_id"].map(liked).where(world.examples["like"].notna())
     )
     items = world.items.assign(poster=posters.tolist())
-    tables = schema.with_examples(replace(world, items=items), examples)
+    tables = replace(world, items=items, examples=examples)
     tasks = {"like": FEW["like"].model_copy(update={"features": ("poster",), "view": "item"})}
     params = {
         "raw": "raw", "data": None, "tasks": tasks,
@@ -254,8 +259,6 @@ def test_a_source_of_vectors_needs_no_other_file(additions, vectors, tmp_path):
 
 
 def test_a_peer_says_which_types_it_answers(additions, counted):
-    from mtrec.peers.base import PeerTask
-
     kind = TASK_TYPES["multiclass"].fit(pd.Series(["a", "b"]), ())
     asked = PeerTask("mood", None, kind, counted, None, np.zeros(1), np.ones(1, bool), 0)
     with pytest.raises(
@@ -263,6 +266,24 @@ def test_a_peer_says_which_types_it_answers(additions, counted):
         match="'mood': peer training_mean predicts regression and count tasks .found: multiclass",
     ):
         PEERS["training_mean"](asked)
+
+
+def test_the_cold_start_study_asks_a_peer_whose_line_says_so(additions, counted, capsys):
+    run = experiment("video")
+    assert PEERS.cold == ("lightfm", "catboost", "training_mean")
+    without = cold_start_plan.fingerprint(run, "cold_items", 0, PEERS.cold[:2])
+    assert cold_start_plan.fingerprint(run, "cold_items", 0) != without
+    labels = counted.examples["plays"]
+    kind = TASK_TYPES["count"].fit(labels.dropna(), ())
+    known = labels.notna().to_numpy()
+    asked = PeerTask("plays", None, kind, counted, None, labels.to_numpy(), known, 0, cold="item")
+    found = cold_start.ask_peers(asked, ("training_mean",))
+    expected = labels[known & (counted.examples["split"] == "train")].mean()
+    assert list(found) == ["training_mean"]
+    assert found["training_mean"] == pytest.approx(np.full(len(asked.rows("test")), expected))
+    classes = TASK_TYPES["multiclass"].fit(pd.Series(["a", "b"]), ())
+    assert not cold_start.ask_peers(replace(asked, kind=classes), ("training_mean",))
+    assert not capsys.readouterr().out  # it is not asked what it does not answer
 
 
 def test_a_class_that_no_line_names_is_said_so():

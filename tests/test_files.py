@@ -1,9 +1,10 @@
+import os
 import zipfile
 
 import numpy as np
 import pytest
 
-from mtrec.files import save_arrays
+from mtrec.files import save_arrays, whole, write_text
 
 ARRAYS = {
     "numbers": np.arange(6, dtype="int32").reshape(2, 3),
@@ -38,3 +39,21 @@ def test_python_objects_are_refused(tmp_path):
     with pytest.raises(ValueError, match="[Oo]bject"):
         save_arrays(tmp_path / "x.npz", {"a": np.array([{}, None], dtype=object)})
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_a_file_stays_as_it_was_when_writing_fails(tmp_path):
+    file = tmp_path / "new" / "a.txt"
+    write_text(file, "old")
+    with pytest.raises(OSError, match="full"), whole(file) as temporary:
+        temporary.write_text("ne")
+        assert file.read_text() == "old" and temporary.parent == file.parent
+        raise OSError("the disk is full")
+    assert [each.name for each in file.parent.iterdir()] == ["a.txt"]
+    assert file.read_text() == "old"
+
+
+def test_a_file_that_several_processes_write_has_a_temporary_name_for_each(tmp_path):
+    with whole(tmp_path / "a.json", shared=True) as temporary:
+        assert str(os.getpid()) in temporary.name
+        temporary.write_text("{}")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from mtrec.files import whole
 
 Array = np.ndarray
 
@@ -47,12 +48,9 @@ def frozen(folder: Path, name: str, make: Callable[[], Mapping[str, Array]]) -> 
     """
     file = folder / f"{name}.npz"
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".partial")
-        with temporary.open("wb") as handle:
-            rows = {part: found.astype("int32") for part, found in make().items()}
+        rows = {part: found.astype("int32") for part, found in make().items()}
+        with whole(file) as temporary, temporary.open("wb") as handle:
             np.savez_compressed(handle, allow_pickle=False, **rows)
-        os.replace(temporary, file)
     try:
         with np.load(file) as found:
             rows = {key: found[key] for key in found.files}

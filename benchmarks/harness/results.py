@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+
+from mtrec.files import write_text
 
 # Names of systems: how ours begin, what stands between the two of a difference, and how those end
 # that read a rating's minute and second.
@@ -93,7 +94,4 @@ def add(file: Path, rows: Sequence[Row]) -> None:
         [*kept, *map(asdict, rows)], key=lambda row: (row["protocol"], row["metric"], row["system"])
     )
     cleaned = [{k: None if v != v else v for k, v in row.items()} for row in found]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(json.dumps(cleaned, indent=1) + "\n")
-    os.replace(temporary, file)
+    write_text(file, json.dumps(cleaned, indent=1) + "\n")

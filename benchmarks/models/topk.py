@@ -1,6 +1,6 @@
 """NDCG@10 and Recall@10 where a user has several relevant items, from full ranks.
 
-With one relevant item a user these are the figures of :func:`mtrec.metrics.families.ranking`.
+With one relevant item a user these are the figures of :func:`mtrec.metrics.resampled.ranking`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtrec.metrics.families import regression
+from mtrec.metrics import resampled
 from mtrec.metrics.intervals import weightings
 
 Array = np.ndarray
@@ -21,7 +21,7 @@ def mean_rmse(labels: Sequence[Array], found: Sequence[Array]) -> float:
         found: predictions, likewise.
     """
     folds = zip(labels, found, strict=True)
-    return float(np.mean([regression(*fold)["rmse"] for fold in folds]))
+    return float(np.mean([resampled.errors(*fold)["rmse"] for fold in folds]))
 
 
 def rmse_draws(

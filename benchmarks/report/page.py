@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from benchmarks.report.figures import PROFILE, SCALING, draw, figures
 from benchmarks.report.standing import standing
 from benchmarks.report.tables import curve, interval, notes, number, stages, table
 from benchmarks.report.targets import judge, main_metric
+from mtrec.files import write_text
 from mtrec.report.readme import markdown
 
 PIPELINE = "joint_"  # protocols that compare the pipeline's joint models with single-task ones
@@ -29,13 +29,10 @@ def write(root: Path, rows: pd.DataFrame) -> None:
         rows: see :class:`benchmarks.harness.results.Row`.
     """
     folder = root / "reports" / "benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
     judged = judge(rows)
     made = figures(rows, judged)
     draw(folder / "figures", made)
-    temporary = folder / "README.partial"
-    temporary.write_text(page(rows, judged, list(made), machine()), encoding="utf-8")
-    os.replace(temporary, folder / "README.md")
+    write_text(folder / "README.md", page(rows, judged, list(made), machine()))
 
 
 def page(

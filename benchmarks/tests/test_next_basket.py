@@ -1,5 +1,7 @@
 """Next basket: the split, the published methods, and what our ranking network sees."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,6 +122,35 @@ def test_up_cf_is_the_formula_of_its_paper():
             for v in range(7)
         ]
         np.testing.assert_allclose(found[u], weight @ share, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def cornac():
+    """Drawn baskets, and what cornac says of them; made by the script beside the file."""
+    found = np.load(Path(__file__).parent / "reference" / "baskets_cornac.npz")
+    household, basket, item = found["lines"][np.lexsort(found["lines"].T[::-1])].T
+    return Baskets(household, basket, item, 7 * basket, 12, 20), found
+
+
+@pytest.mark.parametrize("place, settings", enumerate([(0.9, 0.6, 3), (0.9, 0.7, 7)]))
+def test_tifu_vectors_are_those_of_cornac(cornac, place, settings):
+    some, known = cornac
+    found = baskets.tifu_vectors(some, *settings, "history").toarray()
+    np.testing.assert_allclose(found, known[f"tifu_{place}"], atol=1e-6)
+
+
+@pytest.mark.parametrize("place, settings", enumerate([(0, 1, 0.25), (3, 2, 0.5)]))
+def test_up_cf_is_that_of_cornac_fitted_without_the_household_that_asks(cornac, place, settings):
+    some, known = cornac
+    np.testing.assert_allclose(baskets.up_cf(some, *settings), known[f"up_cf_{place}"], atol=1e-5)
+
+
+def test_personal_top_has_the_order_of_cornac(cornac):
+    some, known = cornac
+    orders = [
+        np.argsort(-s, axis=1, kind="stable") for s in (baskets.personal_top(some), known["top"])
+    ]
+    np.testing.assert_array_equal(*orders)
 
 
 def test_pairs_know_count_and_recency():

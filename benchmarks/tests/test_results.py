@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pandas as pd
@@ -43,7 +44,7 @@ def test_a_failed_write_leaves_the_earlier_file_whole(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(results.os, "replace", broken)
+    monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(OSError, match="disk full"):
         results.add(file, [replace(ROW, value=0.5)])
     assert file.read_bytes() == before

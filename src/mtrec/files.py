@@ -5,12 +5,46 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # the command line writes text alone and starts without NumPy
+    import numpy as np
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@contextmanager
+def whole(path: Path, shared: bool = False) -> Iterator[Path]:
+    """A path to write to; it becomes ``path`` at the end, which stays as it was after an error.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+        shared: whether several processes may write this file at once.
+
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> with whole(folder / "a.txt") as temporary:
+        ...     _ = temporary.write_text("all of it")
+        >>> [file.name for file in folder.iterdir()]
+        ['a.txt']
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = f".{os.getpid()}" if shared else ""
+    temporary = path.with_name(f"{path.name}{own}.partial")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, shared: bool = False) -> None:
+    """Write a text in UTF-8, see :func:`whole`."""
+    with whole(path, shared) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -22,13 +56,13 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: an array holds Python objects.
     """
-    temporary = path.with_suffix(".partial")
-    with zipfile.ZipFile(temporary, "w") as target:
+    import numpy as np
+
+    with whole(path) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for name, values in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
             target.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
-    os.replace(temporary, path)
 
 
 def keep_out_of_git(folder: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+from mtrec.files import whole
+
 
 class BusyError(OSError):
     """Another run is under way in this clone."""
@@ -78,9 +80,8 @@ def clear_dvc(root: Path) -> None:
 def keep_dvc_lock(root: Path) -> None:
     """Keep a copy of dvc.lock, which DVC writes in place, so a full disk can cut it short."""
     if (root / "dvc.lock").is_file():
-        partial = _kept(root).with_suffix(".partial")
-        shutil.copyfile(root / "dvc.lock", partial)
-        os.replace(partial, _kept(root))
+        with whole(_kept(root)) as temporary:
+            shutil.copyfile(root / "dvc.lock", temporary)
 
 
 def mend_dvc_lock(root: Path) -> None:

@@ -25,6 +25,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from mtrec.files import write_text
+
 VARIABLE = "MTREC_PROGRESS"
 WRITE_EVERY = 0.5  # seconds between two writes of the file
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal
@@ -133,15 +135,8 @@ def over(items: Sequence[T], name: str, unit: str) -> Iterator[T]:
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON under a temporary name and move it into place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write JSON, whole at any time."""
+    write_text(file, json.dumps(content), shared=True)
 
 
 def read(file: Path) -> State | None:

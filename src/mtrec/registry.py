@@ -77,12 +77,14 @@ class Kind(NamedTuple):
         heads: names of its heads (of :data:`HEADS`), the default first; none for a type that
             ``params.yaml`` does not name.
         losses: names of its losses, the default first.
+        compared: changes to a task's settings that the comparison of notebook 07 tries, one by one.
     """
 
     place: str
     form: Form
     heads: tuple[str, ...]
     losses: tuple[str, ...]
+    compared: tuple[Mapping[str, str], ...] = ()
 
 
 class TaskTypes(Registry):
@@ -93,10 +95,12 @@ class TaskTypes(Registry):
         self.forms = {name: kind.form for name, kind in types.items()}
         self.heads = {name: kind.heads for name, kind in types.items()}
         self.losses = {name: kind.losses for name, kind in types.items()}
+        self.compared = {name: kind.compared for name, kind in types.items()}
 
     def add(self, name: str, kind: Kind) -> None:
         """One more task type, by name."""
-        self.places[name], self.forms[name], self.heads[name], self.losses[name] = kind
+        self.places[name], self.forms[name], self.heads[name], self.losses[name] = kind[:4]
+        self.compared[name] = kind.compared
 
     def name_of(self, cls: type) -> str:
         """The name of a class, or of the one here that it extends.
@@ -193,6 +197,57 @@ class Sources(Registry):
         return tuple(name for name, origin in self.origins.items() if asked(name, origin))
 
 
+class Peer(NamedTuple):
+    """Where a peer is, and what is known of it without importing it.
+
+    Attributes:
+        place: ``module:function``, of a :class:`mtrec.peers.base.PeerTask`.
+        cold: whether the cold-start study asks it, too; its results are then trained anew.
+        title: what the study's sentences call it; its name if empty.
+        package: the module that it needs and the distribution that has it, if that is optional.
+    """
+
+    place: str
+    cold: bool = False
+    title: str = ""
+    package: tuple[str, str] | None = None
+
+
+class Peers(Registry):
+    """Peers with what is known of them."""
+
+    def __init__(self, what: str, peers: Mapping[str, Peer]):
+        super().__init__(what, {name: peer.place for name, peer in peers.items()})
+        self.known = dict(peers)
+
+    def add(self, name: str, peer: Peer) -> None:
+        """One more peer, by name."""
+        self.places[name], self.known[name] = peer.place, peer
+
+    @property
+    def cold(self) -> tuple[str, ...]:
+        """Those that the cold-start study asks."""
+        return tuple(name for name, peer in self.known.items() if peer.cold)
+
+    def package(self, name: str) -> Any:
+        """The module that a peer needs; None if it needs none.
+
+        Raises:
+            ImportError: it is not installed.
+        """
+        package = self.known[name].package
+        if package is None:
+            return None
+        module, distribution = package
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            raise ImportError(
+                f"peer {name}: the package {distribution} is not installed. Install it: "
+                f"`pip install {distribution}`."
+            ) from None
+
+
 class Studies(Registry):
     """Studies with the domains that each is meant for; none named for all."""
 
@@ -230,6 +285,7 @@ TASK_TYPES = TaskTypes(
     {
         "binary": Kind(
             "mtrec.tasks.binary:Binary", Form.BIT, ("dense",), ("logistic", "focal"),
+            ({"loss": "focal"},),
         ),
         "multiclass": Kind(
             "mtrec.tasks.multiclass:Multiclass", Form.CLASS, ("dense",), ("softmax",),
@@ -238,15 +294,18 @@ TASK_TYPES = TaskTypes(
         "regression": Kind(
             "mtrec.tasks.regression:Regression", Form.NUMBER,
             ("linear", "relu"), ("squared", "lognormal"),
+            ({"head": "relu"}, {"loss": "lognormal"}, {"type": "ordinal"}),
         ),
         "lognormal": Kind("mtrec.tasks.lognormal:LogNormal", Form.NUMBER, (), ()),
         "multilabel": Kind(
             "mtrec.tasks.multilabel:Multilabel", Form.SET,
             ("dense", "label_embedding"), ("logistic", "focal", "asymmetric"),
+            ({"head": "label_embedding"}, {"loss": "focal"}, {"loss": "asymmetric"}),
         ),
         "ranking": Kind(
             "mtrec.tasks.ranking:Ranking", Form.RANK,
             ("catalogue", "linked_catalogue"), ("softmax", "sampled_softmax", "pairwise"),
+            ({"loss": "sampled_softmax"}, {"loss": "pairwise"}),
         ),
     },
 )  # fmt: skip
@@ -330,14 +389,20 @@ SOURCES = Sources(
     },
 )
 # mtrec.peers.base.PeerTask -> predictions of all examples in the form of the type's ``predict``
-PEERS = Registry(
+PEERS = Peers(
     "peer",
     {
-        "boosting": "mtrec.peers.boosting:boosting",
-        "common_neighbours": "mtrec.peers.common_neighbours:common_neighbours",
-        "random_effects": "mtrec.peers.random_effects:random_effects",
-        "svdpp": "mtrec.peers.svdpp:svdpp",
-        "tfidf": "mtrec.peers.tfidf:tfidf",
+        "boosting": Peer("mtrec.peers.boosting:boosting"),
+        "common_neighbours": Peer("mtrec.peers.common_neighbours:common_neighbours"),
+        "lightfm": Peer(
+            "mtrec.peers.lightfm:lightfm", True, "LightFM", ("lightfm", "lightfm-next")
+        ),
+        "catboost": Peer(
+            "mtrec.peers.catboost:catboost", True, "CatBoost", ("catboost", "catboost")
+        ),
+        "random_effects": Peer("mtrec.peers.random_effects:random_effects"),
+        "svdpp": Peer("mtrec.peers.svdpp:svdpp"),
+        "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },
 )
 # (domain, minutes) -> whether nothing is missing any more; adds to reports/study what it lacks

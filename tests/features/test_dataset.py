@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,6 @@ import pytest
 from mtrec.features.dataset import fit_types, make_dataset
 from mtrec.settings import EmbedSettings, Task
 from mtrec.tables.labels import relevant
-from mtrec.tables.schema import with_examples
 from mtrec.tasks.binary import Binary
 from mtrec.text import embeddings
 from tests.conftest import TASKS
@@ -32,7 +33,7 @@ def test_condition_holds_along_a_chain_and_not_where_a_link_is_unknown(world, as
     )
     assert relevant(examples, CHAIN, "saw").equals(examples["saw"])
     types = dict.fromkeys(CHAIN, Binary())
-    masks = make_dataset(with_examples(world, examples), assembly.encoder, CHAIN, types).masks
+    masks = make_dataset(replace(world, examples=examples), assembly.encoder, CHAIN, types).masks
     assert masks["saw"].tolist() == [True, True, True, True, False, True]
     assert masks["click"].tolist() == [True, True, False, False, False, True]
     assert masks["buy"].tolist() == [True, False, False, False, False, False]

@@ -9,11 +9,12 @@ from mtrec.evaluation import reference
 from mtrec.features import offsets
 from mtrec.features.candidates import seen_items
 from mtrec.features.events import Events
-from mtrec.metrics.families import HIGHER_IS_BETTER, calibration_error
+from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.metrics.intervals import evaluate, resample_weights
 from mtrec.metrics.ranks import ranks
 from mtrec.registry import METRICS
 from mtrec.report import findings
+from tests.metrics import scikit
 
 RNG = np.random.default_rng(0)
 N = 80
@@ -40,7 +41,7 @@ def test_weighted_metrics_equal_scikit_learn_on_repeated_rows(kind):
     weights = RNG.integers(0, 4, (3, N)).astype(float)
     resampled = METRICS[kind].draws(labels, found, weights)
     for number, weight in enumerate(weights.astype(int)):
-        expected = METRICS[kind].values(
+        expected = getattr(scikit, kind)(
             np.repeat(labels, weight, axis=0), np.repeat(found, weight, axis=0)
         )
         for metric, value in expected.items():
@@ -79,7 +80,8 @@ def test_ndcg_with_one_relevant_item_is_scikit_learns():
 
 
 def test_calibration_error_of_a_closed_form():
-    assert calibration_error(np.array([1.0, 0.0]), np.array([0.95, 0.95])) == pytest.approx(0.45)
+    scores = METRICS["binary"].values(np.array([1.0, 0.0]), np.array([0.95, 0.95]))
+    assert scores["ece"] == pytest.approx(0.45)
 
 
 def test_seen_items_are_left_out_and_ties_span_first_to_last():
@@ -161,10 +163,20 @@ def test_an_error_in_large_units_may_differ_by_a_share_of_it():
 
 
 @pytest.mark.parametrize("kind", METRICS)
-def test_a_family_without_plain_metrics_weighs_rows_alike(kind):
+def test_plain_metrics_weigh_rows_alike_and_equal_scikit_learns_to_fifteen_digits(kind):
     labels, found = sample(kind)
-    plain = METRICS[kind].values(labels, found)
-    assert replace(METRICS[kind], plain=None).values(labels, found) == pytest.approx(plain)
+    if kind != "ranking":
+        found = found.astype("float32")
+    values = METRICS[kind].values(labels, found)
+    assert values == pytest.approx(getattr(scikit, kind)(labels, found), rel=2e-15)
+    assert replace(METRICS[kind], plain=None).values(labels, found) == pytest.approx(values)
+
+
+def test_a_metric_without_a_value_is_missing():
+    one = np.zeros(3, dtype=int)
+    assert np.isnan(METRICS["binary"].values(one, np.full(3, 0.5))["auc"])
+    assert np.isnan(METRICS["multiclass"].values(one, np.full((3, 2), 0.5))["auc"])
+    assert np.isnan(METRICS["multilabel"].values(np.zeros((3, 2)), np.full((3, 2), 0.5))["map"])
 
 
 def test_no_claim_without_an_interval_that_excludes_zero():

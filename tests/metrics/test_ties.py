@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks.models import topk
-from mtrec.metrics.families import ranking, ranking_rows
+from mtrec.metrics.families import ranking_rows
 from mtrec.metrics.ranks import ranks
 from mtrec.registry import METRICS
 
 CASES = json.loads((Path(__file__).parent / "ties.json").read_text())["cases"]
 SINGLE = [case for case in CASES if len(case["relevant"]) == 1]
+
+plain = METRICS["ranking"].values
 
 
 def nobody(scores):
@@ -23,7 +25,7 @@ def nobody(scores):
 @pytest.mark.parametrize("tied", [1, 10, 11, 19, 20, 1000])
 def test_of_tied_candidates_ten_are_found_whatever_their_number(tied):
     scores = np.zeros((1, tied))
-    found = ranking(None, ranks(scores, np.array([0]), nobody(scores)))
+    found = plain(None, ranks(scores, np.array([0]), nobody(scores)))
     place = np.arange(1, tied + 1)
     assert found["recall@10"] == pytest.approx(min(1, 10 / tied))
     assert found["mrr"] == pytest.approx(np.mean(1 / place))
@@ -33,7 +35,7 @@ def test_of_tied_candidates_ten_are_found_whatever_their_number(tied):
 @pytest.mark.parametrize("case", SINGLE)
 def test_ties_are_worth_pytrec_evals_mean_over_all_orders(case):
     scores = np.array([case["scores"]])
-    found = ranking(None, ranks(scores, np.array(case["relevant"]), nobody(scores)))
+    found = plain(None, ranks(scores, np.array(case["relevant"]), nobody(scores)))
     assert found == pytest.approx({name: case[name] for name in found}, abs=1e-6)
 
 
@@ -50,8 +52,8 @@ def test_ties_are_worth_the_mean_over_distinct_scores_in_every_order():
     scores = np.array([2.0] * 8 + [1.0] * 4)
     orders = np.array([[3.0] * 8 + list(order) for order in permutations([0.1, 0.2, 0.3, 0.4])])
     item = np.full(len(orders), 9)
-    mean = ranking(None, ranks(orders, item, nobody(orders)))
-    assert ranking(None, ranks(scores[None], item[:1], nobody(scores[None]))) == pytest.approx(mean)
+    mean = plain(None, ranks(orders, item, nobody(orders)))
+    assert plain(None, ranks(scores[None], item[:1], nobody(scores[None]))) == pytest.approx(mean)
 
 
 def test_a_tied_candidate_that_does_not_compete_changes_nothing():
@@ -74,7 +76,7 @@ def test_resampled_ranking_counts_ties_alike():
     first = np.array([1.0, 5, 30])
     places = np.stack([first, first + [18, 0, 3]], axis=1)
     found = METRICS["ranking"].draws(None, places, np.array([[2.0, 1, 0]]))
-    repeated = ranking(None, places[[0, 0, 1]])
+    repeated = plain(None, places[[0, 0, 1]])
     assert {name: value[0] for name, value in found.items()} == pytest.approx(repeated)
 
 

@@ -11,7 +11,7 @@ from mtrec.peers.base import PeerTask
 from mtrec.peers.boosting import features
 from mtrec.registry import PEERS, TASK_TYPES
 from mtrec.settings import Columns, Features, Task
-from mtrec.tables.schema import Tables, with_examples
+from mtrec.tables.schema import Tables
 from tests.conftest import SIZES, make_world
 
 FEATURES = Features(
@@ -27,7 +27,7 @@ def world() -> Tables:
     tables = make_world()
     examples = tables.examples
     clue = examples["rating"] + np.random.default_rng(0).normal(0, 0.01, len(examples))
-    return with_examples(tables, examples.assign(clue=clue, stars=examples["rating"]))
+    return replace(tables, examples=examples.assign(clue=clue, stars=examples["rating"]))
 
 
 def ask(tables, task, seed=0, vectors=None):
@@ -116,7 +116,7 @@ def test_predictions_do_not_depend_on_test_labels(world):
     changed = world.examples.copy()
     test = (changed["split"] == "test") & changed["like"].notna()
     changed.loc[test, "like"] = 1 - changed.loc[test, "like"]
-    np.testing.assert_array_equal(PEERS["boosting"](ask(with_examples(world, changed), task)),
+    np.testing.assert_array_equal(PEERS["boosting"](ask(replace(world, examples=changed), task)),
                                   before)  # fmt: skip
 
 

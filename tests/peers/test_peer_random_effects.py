@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,8 @@ from mtrec.tasks.multilabel import Multilabel
 from mtrec.tasks.ordinal import Ordinal
 from mtrec.tasks.regression import Regression
 from tests.conftest import SIZES
+
+REFERENCE = Path(__file__).parent / "reference"
 
 
 def small(seed=0, n=60, sizes=(10, 6, 3)):
@@ -69,6 +73,17 @@ def test_insteval_has_the_deviance_and_the_fit_that_mixedmodels_publishes(raw_da
     fitted = found.predict(fixed, groups)
     assert fitted[0] == pytest.approx(3.1787619026604945, abs=1e-4)
     assert frame["y"][0] - fitted[0] == pytest.approx(1.8212380973395055, abs=1e-4)
+
+
+def test_two_crossed_effects_are_those_of_statsmodels():
+    known = np.load(REFERENCE / "crossed_statsmodels.npz")  # made by the script of that name
+    fixed = np.column_stack([np.ones(len(known["y"])), known["x"]])
+    found = fit(known["y"], fixed, list(known["groups"]), (12, 7))
+    assert found.deviance == pytest.approx(float(known["deviance"]), abs=1e-6)
+    assert found.deviations == pytest.approx(known["deviations"], abs=1e-4)
+    assert found.residual == pytest.approx(float(known["residual"]), abs=1e-4)
+    assert found.fixed == pytest.approx(known["fixed"], abs=1e-5)
+    assert np.concatenate(found.effects) == pytest.approx(known["effects"], abs=1e-4)
 
 
 def test_an_unseen_level_has_no_effect():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.conftest import TASKS, make_world
 
 svdpp = import_module("mtrec.peers.svdpp")  # the package names the function
 SIZES = (6, 5)
+REFERENCE = Path(__file__).parent / "reference"
 NONE = Scaler((), (), ())
 
 
@@ -96,6 +98,23 @@ def test_step_adds_up_the_updates_of_its_rows(binary):
         expected = getattr(found, name) + sum(change[name] for change in changes)
         np.testing.assert_allclose(getattr(after, name), expected, atol=1e-12)
     assert after.mean == found.mean
+
+
+def test_steps_of_one_row_are_those_of_surprise():
+    known = np.load(REFERENCE / "svdpp_surprise.npz")  # made by the script of that name
+    training = svdpp.Ratings(known["user"].astype(int), known["item"].astype(int), known["rating"])
+    names = ("user_bias", "item_bias", "user", "item", "rated")
+    found = svdpp.Factors(
+        float(training.value.mean()), *(known[f"before_{name}"] for name in names)
+    )
+    seen = svdpp.rated_items(training, known["score"].shape)
+    for row in [*range(len(training.value))] * 2:
+        found = svdpp.step(found, seen, training.take(np.array([row])), 0.007, 0.02, False)
+    for name in names:
+        np.testing.assert_allclose(getattr(found, name), known[f"after_{name}"], atol=1e-9)
+    everyone = svdpp.Ratings(*(p.ravel() for p in np.indices(known["score"].shape)), np.zeros(63))
+    scores = svdpp.predict(found, seen, everyone, False, np.array([-9.0, 9.0]))
+    np.testing.assert_allclose(scores, known["score"].ravel(), atol=1e-9)
 
 
 def test_movielens_fold_1_is_predicted_about_as_well_as_elsewhere(raw_data):

@@ -13,7 +13,6 @@ from mtrec.models import twins
 from mtrec.models.store import save_model
 from mtrec.paths import Paths
 from mtrec.serving import recommender as serving
-from mtrec.tables.schema import with_examples
 from mtrec.tasks.ordinal import Ordinal
 from tests.conftest import DOMAIN, SIZES, TASKS
 
@@ -144,7 +143,9 @@ def levels(world, vectors, tmp_path_factory):
         "rating": TASKS["rating"].model_copy(update={"type": "ordinal"}),
         "mood": TASKS["mood"],
     }
-    world = with_examples(world, world.examples.assign(rating=world.examples["rating"].map(STARS)))
+    world = replace(
+        world, examples=world.examples.assign(rating=world.examples["rating"].map(STARS))
+    )
     domain = DOMAIN.model_copy(update={"tasks": tasks})
     assembly = assemble.assemble(world, vectors, domain, SIZES)
     models = twins.build_models(assembly, vectors["tasks"][:2], SIZES, seed=0)

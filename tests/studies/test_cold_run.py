@@ -56,7 +56,10 @@ def test_peer_that_is_not_installed_is_left_out_until_it_is(
     for name in ("lightfm", "catboost"):
         monkeypatch.setitem(sys.modules, name, None)
     assert study(run)
-    assert "lightfm-next is not installed and is left out" in capsys.readouterr().out
+    assert (
+        "lightfm-next is not installed. Install it: `pip install lightfm-next`. It is left out"
+        in capsys.readouterr().out
+    )
     assert study(run)
     assert len(quick) == 2
     assert PLAN.results(run)["key"].tolist() == [

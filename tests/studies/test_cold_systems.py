@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,6 @@ from mtrec.studies import workbench
 from mtrec.studies.cold_split import OTHER, make_cold
 from mtrec.studies.cold_systems import SYSTEMS, prepare, restrict, select, systems
 from mtrec.studies.group_ranking import GroupRanking
-from mtrec.tables.schema import with_examples
 from mtrec.tasks.ranking import Ranking
 from tests.conftest import DOMAIN
 from tests.studies.conftest import SHORT
@@ -143,7 +144,7 @@ def test_head_starts_from_training_means_of_the_side_that_is_known(
     examples, key = cold_world.examples.copy(), f"{held.side}_id"
     planted = examples[key].isin(held.groups.index[held.groups == "test"])
     examples.loc[planted & examples["rating"].notna(), "rating"] = 1.0
-    _, other = prepared(with_examples(cold_world, examples))
+    _, other = prepared(replace(cold_world, examples=examples))
     assert (other.bench.data.labels["rating"] != data.labels["rating"]).any()
     np.testing.assert_array_equal(
         other.bench.data.inputs["rating_offset"], data.inputs["rating_offset"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +10,6 @@ from mtrec.settings import Task
 from mtrec.studies import workbench
 from mtrec.studies.gradients import GradientWatch
 from mtrec.studies.task_analysis_plan import matrix
-from mtrec.tables.schema import with_examples
 from tests.conftest import DOMAIN, SHORT, TASKS, make_run
 
 NAMES = ("like", "again", "never", "rating", "kind")
@@ -23,7 +24,7 @@ def bench(world, vectors, tmp_path_factory):
              "kind": TASKS["kind"]}  # fmt: skip
     examples = world.examples.assign(again=lambda x: x["like"], never=lambda x: 1 - x["like"])
     run = make_run(
-        tmp_path_factory.mktemp("twins"), with_examples(world, examples),
+        tmp_path_factory.mktemp("twins"), replace(world, examples=examples),
         {**vectors, "tasks": vectors["tasks"][:5]}, DOMAIN.model_copy(update={"tasks": tasks}),
     )  # fmt: skip
     return workbench.with_layer(workbench.prepare(run, SHORT), "shared_bottom", "static")

@@ -6,7 +6,7 @@ import pytest
 from mtrec.config import experiment, read_params
 from mtrec.registry import BALANCERS, SHARED_LAYERS, TASK_TYPES
 from mtrec.settings import Study
-from mtrec.studies.comparison_plan import HEADS, Setting, fingerprint, settings, weightings
+from mtrec.studies.comparison_plan import Setting, fingerprint, settings, weightings
 from mtrec.studies.plan import plain
 from tests.conftest import ROOT, TASKS
 
@@ -70,7 +70,7 @@ def test_number_is_tried_only_as_what_its_labels_can_be(levels, lowest, names):
 
 
 def test_every_head_of_the_plan_is_known_to_its_type():
-    for kind, changes in HEADS.items():
+    for kind, changes in TASK_TYPES.compared.items():
         for change in changes:
             kind = change.get("type", kind)
             TASK_TYPES.choose_head(kind, change.get("head"))

@@ -6,7 +6,6 @@ import pytest
 from mtrec.studies import score as module
 from mtrec.studies.score import score
 from mtrec.studies.workbench import with_head
-from mtrec.tables.schema import with_examples
 from mtrec.tasks.ordinal import Ordinal
 
 STARS = {1: 0.0, 2: 1.0, 3: 4.0, 4: 5.0, 5: 20.0}  # far from evenly spaced
@@ -69,7 +68,7 @@ def test_number_is_scored_in_its_own_units(bench, monkeypatch):
 
 def test_ordered_levels_are_scored_as_numbers_in_the_labels_units(bench, monkeypatch):
     examples = bench.tables.examples.assign(rating=lambda x: x["rating"].map(STARS))
-    bench = replace(bench, tables=with_examples(bench.tables, examples))
+    bench = replace(bench, tables=replace(bench.tables, examples=examples))
     bench = with_head(bench, "rating", {"type": "ordinal"})
     assert bench.assembly.types["rating"].levels == tuple(STARS.values())
     predicting(monkeypatch, bench)

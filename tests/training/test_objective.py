@@ -9,7 +9,6 @@ from mtrec.features.dataset import Dataset
 from mtrec.models.twins import build_some
 from mtrec.settings import Task
 from mtrec.studies import workbench
-from mtrec.tables.schema import with_examples
 from mtrec.tasks.binary import Binary
 from mtrec.tasks.regression import Regression
 from mtrec.training.loop import Trainer
@@ -182,7 +181,7 @@ def shop(world, vectors, tmp_path_factory):
     }
     run = make_run(
         tmp_path_factory.mktemp("shop"),
-        with_examples(world, examples.assign(click=click, buy=buy)),
+        replace(world, examples=examples.assign(click=click, buy=buy)),
         {**vectors, "tasks": vectors["tasks"][:3]},
         DOMAIN.model_copy(update={"tasks": tasks}),
     )

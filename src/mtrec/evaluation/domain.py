@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from mtrec.evaluation.held_out import SINGLE, HeldOut, Predictions
 from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
 from mtrec.features.encoder import usable_events
+from mtrec.files import write_text
 from mtrec.metrics.calibration import reliability_table
 from mtrec.metrics.intervals import evaluate
 from mtrec.models.store import load_model
@@ -97,10 +97,7 @@ def write(
 ) -> dict[str, Any]:
     """Write and return ``metrics.json``, whole or not at all; it holds no wall times."""
     metrics = {"domain": domain, "seed": seed, **hardware, "parameters": parameters, "tasks": tasks}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(json.dumps(_plain(metrics), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, json.dumps(_plain(metrics), indent=2) + "\n")
     return metrics
 
 
@@ -135,11 +132,8 @@ def write_confusion(p: Predictions, classes: tuple[str, ...], file: Path) -> Non
     """Write actual and predicted class names as CSV, for DVC's confusion plot."""
     names = defused(pd.Series(classes, dtype="str")).to_numpy()
     actual, chosen = confusion(p)
-    temporary = file.with_suffix(".partial")
-    pd.DataFrame({"actual": names[actual], "predicted": names[chosen]}).to_csv(
-        temporary, index=False
-    )
-    os.replace(temporary, file)
+    frame = pd.DataFrame({"actual": names[actual], "predicted": names[chosen]})
+    write_text(file, frame.to_csv(index=False))
 
 
 def extra_report(run: Experiment, tables: Tables) -> list[tuple[str, pd.DataFrame]]:

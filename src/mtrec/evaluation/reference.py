@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 from mtrec.config import experiment
+from mtrec.files import write_text
 from mtrec.metrics.family import Family
 from mtrec.metrics.intervals import as_numbers
 from mtrec.registry import METRICS
@@ -65,8 +65,5 @@ def update(domain: str) -> Path:
     """Make the last evaluation of ``domain`` the reference; returns the file to commit."""
     paths = experiment(domain).paths
     metrics = json.loads((paths.evaluation / "metrics.json").read_text(encoding="utf-8"))
-    temporary = paths.reference.with_suffix(".partial")
-    paths.reference.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps(main_figures(metrics), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, paths.reference)
+    write_text(paths.reference, json.dumps(main_figures(metrics), indent=2) + "\n")
     return paths.reference

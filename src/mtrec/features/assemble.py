@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from mtrec.features import links, offsets
 from mtrec.features.dataset import Dataset, encode_labels, fit_types, make_dataset
 from mtrec.features.encoder import Encoder, fit_encoder, load_encoder, save_encoder
 from mtrec.features.visibility import Visible, visible
+from mtrec.files import write_text
 from mtrec.registry import TASK_TYPES
 from mtrec.tables.labels import relevant
 from mtrec.tasks.base import TaskType
@@ -173,9 +173,7 @@ def save(assembly: Assembly, folder: Path) -> None:
         }
         for name, kind in assembly.types.items()
     }
-    temporary = folder / "tasks.json.partial"
-    temporary.write_text(json.dumps(plain), encoding="utf-8")
-    os.replace(temporary, folder / "tasks.json")
+    write_text(folder / "tasks.json", json.dumps(plain))
 
 
 def load(folder: Path) -> Assembly:

@@ -26,6 +26,7 @@ from pypi_simple import NoSuchProjectError, PyPISimple
 from mtrec import progress
 from mtrec.fetch.manifest import Distribution, FetchError, Member, read_manifest
 from mtrec.fetch.verify import files_in, sha256, verify, verify_dvc
+from mtrec.files import whole
 from mtrec.paths import find_root
 
 ATTEMPTS = 5
@@ -180,24 +181,14 @@ def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
 
 def _extract(archive: Path, member: Member, path: Path) -> None:
     """Write one member under a temporary name, check it, and move it into place."""
-    temporary = path.with_name(path.name + ".partial")
-    with _full_disk_is_clear(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with (
-                _open_member(archive, member.source) as source,
-                temporary.open("wb") as target,
-            ):
-                shutil.copyfileobj(source, target, CHUNK)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    if sha256(temporary) != member.sha256:
-        temporary.unlink()
-        raise FetchError(
-            f"{member.source}: another SHA-256 than in the manifest. Restore the manifest from git."
-        )
-    os.replace(temporary, path)
+    with _full_disk_is_clear(path.parent), whole(path) as temporary:
+        with _open_member(archive, member.source) as source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target, CHUNK)
+        if sha256(temporary) != member.sha256:
+            raise FetchError(
+                f"{member.source}: another SHA-256 than in the manifest. Restore the manifest "
+                "from git."
+            )
 
 
 class _full_disk_is_clear:  # noqa: N801  (reads as a condition)

@@ -23,7 +23,8 @@ class Family:
         tolerance: how far the main metric of a rerun may be from the committed reference.
         draws: labels, predictions and weights of rows ``(weightings, n)`` -> values with each
             weighting ``(weightings,)`` by metric.
-        plain: labels and predictions -> value by metric; None for ``draws`` with weights of one.
+        plain: labels and predictions -> value by metric, where that is not ``draws`` with weights
+            of one to the last digit.
         relative: tolerance as a share of the value, where that is more.
         probabilities: whether labels are 0 and 1 and predictions their probabilities, which a
             table of reliability compares.

@@ -1,4 +1,4 @@
-"""The metrics of :mod:`mtrec.metrics.families` for many weightings of the rows at once.
+"""All metrics, for many weightings of the rows at once; a plain value has weights of one.
 
 A bootstrap resample is a weight per row. scikit-learn computes one weighting per call; here all
 of them share one sort. The tests hold both to the same values.
@@ -7,9 +7,9 @@ of them share one sort. The tests hold both to the same values.
 from __future__ import annotations
 
 import numpy as np
+from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from mtrec.metrics import families
-from mtrec.metrics.families import BINS, _bit_loss, clip_classes, ranking_rows
+from mtrec.metrics.families import BINS, bit_loss, clip_classes, ranking_rows
 from mtrec.metrics.family import Family
 
 Array = np.ndarray
@@ -21,6 +21,14 @@ def _mean(values: Array, weights: Array) -> Array:
 
 def _divide(top: Array, bottom: Array) -> Array:
     return np.divide(top, bottom, out=np.zeros_like(top, dtype="float64"), where=bottom > 0)
+
+
+def _mean_of_known(values: list[Array], weights: Array) -> Array:
+    """Mean over classes or labels of values ``(resamples,)`` each, without NaN; NaN for none."""
+    found = np.array(values).reshape(-1, len(weights))
+    known = np.isfinite(found)
+    total, count = np.where(known, found, 0.0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, count, out=np.full(len(weights), np.nan), where=count > 0)
 
 
 def _sorted_sums(labels: Array, scores: Array, weights: Array) -> tuple[Array, Array]:
@@ -72,6 +80,10 @@ def _class_counts(labels: Array, classes: Array, size: int, weights: Array) -> t
 
 
 def _calibration_error(hits: Array, confidence: Array, weights: Array) -> Array:
+    """Expected calibration error: mean gap of confidence and frequency over equal-width bins.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, eq. 3.
+    """
     bin_of = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
     gaps = np.eye(BINS)[bin_of] * (confidence - hits)[:, None]
     return np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1)
@@ -92,38 +104,48 @@ def _quadratic_kappa(labels: Array, classes: Array, weights: Array) -> Array:
 
 
 def binary(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.binary`."""
+    """Metrics of probabilities ``(n,)`` for labels 0/1 ``(n,)``; classes at 0.5."""
     classes = predictions >= 0.5
     return {
         "accuracy": _mean(classes == labels, weights),
         **_f_scores(*_class_counts(labels, classes, 2, weights)),
         "auc": auc(labels, predictions, weights),
-        "log_loss": _mean(_bit_loss(labels, predictions), weights),
+        "log_loss": _mean(bit_loss(labels, predictions), weights),
         "ece": _calibration_error(labels, predictions, weights),
     }
 
 
 def multiclass(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.multiclass`."""
+    """Metrics of probabilities ``(n, classes)`` for class indices ``(n,)``.
+
+    ``auc`` is the mean of one-versus-rest over the classes that occur; ``ece`` is that of the
+    most probable class.
+    """
     classes = predictions.argmax(axis=1)
     aucs = [auc(labels == k, predictions[:, k], weights) for k in np.unique(labels)]
     return {
         "accuracy": _mean(classes == labels, weights),
         **_f_scores(*_class_counts(labels, classes, predictions.shape[1], weights)),
-        "auc": np.nanmean(aucs, axis=0),
+        "auc": _mean_of_known(aucs, weights),
         "log_loss": _class_loss(labels, predictions, weights),
         "ece": _calibration_error(classes == labels, predictions.max(axis=1), weights),
     }
 
 
 def ordinal(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.ordinal`."""
+    """Metrics of probabilities ``(n, levels)`` for level positions ``(n,)``.
+
+    ``mae`` and ``rmse`` are those of the expected position, in levels; ``kappa`` is Cohen's with
+    quadratic weights and, like ``accuracy`` and ``ece``, of the most probable level.
+
+    Source: Cohen 1968, "Weighted kappa", https://doi.org/10.1037/h0026256.
+    """
     classes = predictions.argmax(axis=1)
-    errors = regression(labels, predictions @ np.arange(predictions.shape[1]), weights)
+    expected = regression(labels, predictions @ np.arange(predictions.shape[1]), weights)
     return {
         "accuracy": _mean(classes == labels, weights),
-        "mae": errors["mae"],
-        "rmse": errors["rmse"],
+        "mae": expected["mae"],
+        "rmse": expected["rmse"],
         "kappa": _quadratic_kappa(labels, classes, weights),
         "log_loss": _class_loss(labels, predictions, weights),
         "ece": _calibration_error(classes == labels, predictions.max(axis=1), weights),
@@ -131,14 +153,24 @@ def ordinal(labels: Array, predictions: Array, weights: Array) -> dict[str, Arra
 
 
 def regression(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.regression`."""
+    """Errors of ``(n,)`` in the label's units."""
     error = labels.astype("float64") - predictions
     mse = _mean(error**2, weights)
     return {"mse": mse, "rmse": np.sqrt(mse), "mae": _mean(np.abs(error), weights)}
 
 
+def errors(labels: Array, predictions: Array) -> dict[str, float]:
+    """The same for all rows alike, summed in the precision of the predictions, as published."""
+    mse = mean_squared_error(labels, predictions)
+    return {"mse": mse, "rmse": mse**0.5, "mae": mean_absolute_error(labels, predictions)}
+
+
 def multilabel(labels: Array, predictions: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.multilabel`."""
+    """Metrics of probabilities ``(n, labels)`` for labels 0/1 ``(n, labels)``; sets at 0.5.
+
+    ``map`` is the mean of average precision over the labels that occur; equal probabilities are
+    one threshold, as in scikit-learn, so that a constant has the label's frequency.
+    """
     chosen = (predictions >= 0.5).astype("float64")
     tp, picked, actual = weights @ (labels * chosen), weights @ chosen, weights @ labels
     size = labels.shape[1]
@@ -154,13 +186,13 @@ def multilabel(labels: Array, predictions: Array, weights: Array) -> dict[str, A
         **macro,
         "hamming_loss": _mean((chosen != labels).mean(axis=1), weights),
         "subset_accuracy": _mean((chosen == labels).all(axis=1), weights),
-        "map": np.nanmean(precisions, axis=0),
-        "log_loss": _mean(_bit_loss(labels, predictions).mean(axis=1), weights),
+        "map": _mean_of_known(precisions, weights),
+        "log_loss": _mean(bit_loss(labels, predictions).mean(axis=1), weights),
     }
 
 
 def ranking(labels: Array | None, ranks: Array, weights: Array) -> dict[str, Array]:
-    """See :func:`mtrec.metrics.families.ranking`."""
+    """Metrics of the ranks ``(n, 2)`` of the one relevant item; labels are not needed."""
     return {name: _mean(values, weights) for name, values in ranking_rows(ranks).items()}
 
 
@@ -175,7 +207,6 @@ BINARY = Family(
     {"accuracy": True, **_PER_CLASS, "auc": True, **_LOSSES},
     0.015,  # moves by about 0.003 between seeds and machines
     binary,
-    families.binary,
     probabilities=True,
 )
 MULTICLASS = Family(
@@ -183,21 +214,19 @@ MULTICLASS = Family(
     {"accuracy": True, **_PER_CLASS, "auc": True, **_LOSSES},
     0.03,  # about 1 in size
     multiclass,
-    families.multiclass,
 )
 ORDINAL = Family(
     "mae",
     {"accuracy": True, **_ERRORS, "kappa": True, **_LOSSES},
     0.02,  # in levels
     ordinal,
-    families.ordinal,
 )
 REGRESSION = Family(
     "rmse",
     {"mse": False, **_ERRORS},
     0.02,  # ratings: stars; spend: log dollars; or 2 % of it, whichever is more
     regression,
-    families.regression,
+    errors,
     relative=0.02,
 )
 MULTILABEL = Family(
@@ -205,7 +234,6 @@ MULTILABEL = Family(
     {**_PER_CLASS, "hamming_loss": False, "subset_accuracy": True, "map": True, "log_loss": False},
     0.02,  # of labels as rare as 2 %
     multilabel,
-    families.multilabel,
     probabilities=True,
 )
 RANKING = Family(
@@ -213,5 +241,4 @@ RANKING = Family(
     {"ndcg@10": True, "recall@10": True, "mrr": True},
     0.006,  # about 0.03 in size
     ranking,
-    families.ranking,
 )

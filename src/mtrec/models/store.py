@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import keras
 
 import mtrec.models.below  # noqa: F401  (registers the layers that a file may name)
-from mtrec.files import EPOCH
+from mtrec.files import EPOCH, whole
 from mtrec.models.model import MultiTaskModel
 from mtrec.registry import HEADS, SHARED_LAYERS
 
@@ -24,9 +23,13 @@ def save_model(model: MultiTaskModel, path: Path) -> None:
     dates its members; any of these would make DVC see a change where there is none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    raw, fixed = path.with_suffix(".raw.keras"), path.with_suffix(".partial")
+    raw = path.with_suffix(".raw.keras")
     keras.Model(model.input, model.output, name=model.name).save(raw)  # the graph alone
-    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(fixed, "w") as target:
+    with (
+        whole(path) as temporary,
+        zipfile.ZipFile(raw) as source,
+        zipfile.ZipFile(temporary, "w") as target,
+    ):
         for name in sorted(source.namelist()):
             data = source.read(name)
             if name == "metadata.json":
@@ -36,7 +39,6 @@ def save_model(model: MultiTaskModel, path: Path) -> None:
                 data = re.sub(rb', "shared_object_id": \d+', b"", data)
             target.writestr(zipfile.ZipInfo(name, EPOCH), data)
     raw.unlink()
-    os.replace(fixed, path)
 
 
 def load_model(path: Path) -> MultiTaskModel:

@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from mtrec.features.encoder import usable_events
 from mtrec.features.events import training_events
 from mtrec.features.fields import Field, Side
-from mtrec.features.visibility import visible
 from mtrec.peers.base import Array, PeerTask
 from mtrec.registry import Form
 
@@ -79,8 +78,7 @@ def features(task: PeerTask) -> pd.DataFrame:
     Raises:
         ValueError: there is no column.
     """
-    seen = visible(task.name, task.task, task.encoder)
-    examples = task.tables.examples
+    seen, examples = task.seen, task.tables.examples
     columns = {
         name: examples[name].to_numpy(dtype="float64", na_value=np.nan)
         for name in (*seen.user_context, *seen.item_context, *seen.joint_context)

@@ -24,9 +24,9 @@ from scipy.sparse import csr_matrix, diags
 
 from mtrec.features.candidates import left_out
 from mtrec.features.links import links
-from mtrec.metrics.families import ranking
+from mtrec.metrics.families import ranking_rows
 from mtrec.metrics.ranks import ranks
-from mtrec.peers.base import Array, PeerTask
+from mtrec.peers.base import Array, NoAnswer, PeerTask
 
 TIE_BREAK = 1e-6  # of a vote; a hundred thousand links would be one tenth of it
 
@@ -48,11 +48,11 @@ def common_neighbours(asked: PeerTask) -> Array:
     """Scores ``(n, users)`` of all examples; zero where the label is unknown.
 
     Raises:
-        ValueError: the task does not rank users.
+        NoAnswer: the task does not rank users.
     """
     kind = asked.kind
     if kind.candidates != "users":
-        raise ValueError(
+        raise NoAnswer(
             f"task '{asked.name}': peer common_neighbours ranks users (type ranking, candidates "
             "users). Drop it from peers: in params.yaml."
         )
@@ -63,13 +63,11 @@ def common_neighbours(asked: PeerTask) -> Array:
 
     def quality(variant: Variant) -> float:
         found = ranks(scores(graph, user[held], variant), asked.labels[held], out)
-        return ranking(None, found)["ndcg@10"]
+        return float(ranking_rows(found)["ndcg@10"].mean())
 
     best = max(VARIANTS, key=quality) if len(held) else VARIANTS[0]
     known = np.flatnonzero(asked.mask)
-    result = np.zeros((len(user), kind.outputs))
-    result[known] = scores(graph, user[known], best)
-    return result
+    return asked.placed(known, scores(graph, user[known], best))
 
 
 def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:

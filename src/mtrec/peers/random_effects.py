@@ -23,7 +23,6 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
-from mtrec.features.visibility import visible
 from mtrec.peers.base import Array, PeerTask
 from mtrec.registry import Form
 
@@ -152,7 +151,7 @@ def random_effects(task: PeerTask) -> Array:
     Raises:
         ValueError: the task has another type, or its head does not see user and item.
     """
-    seen = visible(task.name, task.task, task.encoder)
+    seen = task.seen
     task.require("random_effects", FORMS, bool(seen.user and seen.item), "that see user and item")
     fixed, (groups, sizes) = _fixed(task, seen.joint_context), _groups(task, seen)
     training = task.rows("train")

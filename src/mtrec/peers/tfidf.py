@@ -10,9 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 
-from mtrec.metrics import families
 from mtrec.peers.base import Array, PeerTask
-from mtrec.registry import Form
+from mtrec.registry import METRICS, Form
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # C of the logistic models, alpha of ridge
 FEATURES = 50_000
@@ -28,10 +27,6 @@ MODELS: Mapping[Form, Callable[[float], Any]] = {
     Form.SET: lambda c: OneVsRestClassifier(LogisticRegression(C=c, solver="liblinear")),
     Form.NUMBER: lambda alpha: Ridge(alpha),
 }
-JUDGES = {
-    Form.BIT: families.binary, Form.CLASS: families.multiclass, Form.LEVEL: families.ordinal,
-    Form.SET: families.multilabel, Form.NUMBER: families.regression,
-}  # fmt: skip
 
 
 def tfidf(task: PeerTask) -> Array:
@@ -63,7 +58,7 @@ def tfidf(task: PeerTask) -> Array:
     best, lowest = None, np.inf
     for strength in STRENGTHS:
         model = MODELS[form](strength).fit(words[training], task.labels[training])
-        loss = _loss(form, task.labels[validation], _predict(form, model, words[validation]))
+        loss = _loss(task, task.labels[validation], _predict(form, model, words[validation]))
         if loss < lowest:
             best, lowest = model, loss
     return _predict(form, best, words)
@@ -101,5 +96,6 @@ def _predict(form: Form, model: Any, words: Any) -> Array:
     return found[:, 1] if form is Form.BIT else found
 
 
-def _loss(form: Form, labels: Array, predictions: Array) -> float:
-    return JUDGES[form](labels, predictions)["mse" if form is Form.NUMBER else "log_loss"]
+def _loss(task: PeerTask, labels: Array, predictions: Array) -> float:
+    found = METRICS[task.kind.metrics].values(labels, predictions)
+    return found["mse" if task.kind.form is Form.NUMBER else "log_loss"]

@@ -12,21 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
+from mtrec.registry import PEERS
 from mtrec.report.comparison import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
 
 OURS = ("ids", "tables", "llm", "both")
-PEERS = ("means", "lightfm", "catboost")
+OTHERS = {"means": "means and popularity"} | {
+    name: PEERS.known[name].title or name for name in PEERS.cold
+}
 QUESTIONS = {
     "tables - ids": "table columns against ids",
     "llm - ids": "text against ids",
     "both - tables": "text added to tables",
-    "both - means": "the whole model against means and popularity",
-    "tables - means": "the whole model (no text here) against means and popularity",
-    "both - lightfm": "the whole model against LightFM",
-    "tables - lightfm": "the whole model (no text here) against LightFM",
-    "both - catboost": "the whole model against CatBoost",
-    "tables - catboost": "the whole model (no text here) against CatBoost",
+} | {
+    f"{ours} - {other}": f"the whole model{note} against {title}"
+    for other, title in OTHERS.items()
+    for ours, note in (("both", ""), ("tables", " (no text here)"))
 }
 
 VERDICTS: Mapping[str, str] = {
@@ -42,7 +43,7 @@ def scores(results: pd.DataFrame, split: str) -> pd.DataFrame:
     Over several trainings: mean of the values, lowest and highest bound.
     """
     found = pooled(results[(results["split"] == split) & ~is_difference(results)])
-    columns = [s for s in (*OURS, *PEERS) if s in set(found["system"])]
+    columns = [s for s in (*OURS, *OTHERS) if s in set(found["system"])]
     rows = []
     for (task, metric), part in found.groupby(["task", "metric"], sort=False):
         values = part.set_index("system")
@@ -132,7 +133,7 @@ def systems_figure(results: pd.DataFrame, split: str, title: str) -> Figure | No
     """
     found = pooled(results[(results["split"] == split) & ~is_difference(results)])
     tasks = list(dict.fromkeys(found["task"]))
-    order = [system for system in (*OURS, *PEERS) if system in set(found["system"])]
+    order = [system for system in (*OURS, *OTHERS) if system in set(found["system"])]
     if not tasks:
         return NO_RESULT
     figure, panels = _grid(len(tasks), 0.36 * len(order) + 1.3)

@@ -15,6 +15,7 @@ from IPython.display import HTML
 from tqdm import TqdmWarning
 
 from mtrec import cores
+from mtrec.files import write_text
 
 
 def setup(tensorflow: bool = True, side_by_side: bool = False) -> None:
@@ -95,7 +96,7 @@ def tidy(path: Path) -> None:
     plain = json.dumps(
         notebook, ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": ")
     )
-    _write(path, plain + "\n")
+    write_text(path, plain + "\n")
     if seconds is not None:
         _record(path, seconds)
 
@@ -134,14 +135,8 @@ def _record(path: Path, seconds: float) -> None:
     speed = _read(artifacts / "speed.json")
     if speed:
         merged["speed"] = speed
-    _write(file, json.dumps(merged, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps(merged, indent=2, ensure_ascii=False) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(file.name + ".partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtrec.files import keep_out_of_git
+from mtrec.files import keep_out_of_git, write_text
 from mtrec.report.findings import verdicts
 from mtrec.report.tables import difference_table, results_table
 from mtrec.tables import schema
@@ -54,7 +53,5 @@ def write(run: Any, metrics: Mapping[str, Any]) -> Path:
     if (folder / PICTURE).is_file():
         lines.append(f"\n![Joint minus single-task models]({PICTURE})")
     keep_out_of_git(folder)
-    temporary = folder / "summary.md.partial"
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "summary.md")
+    write_text(folder / "summary.md", "\n".join(lines) + "\n")
     return folder / "summary.md"

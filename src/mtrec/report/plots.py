@@ -8,7 +8,6 @@ training, which differs a little between machines.
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+
+from mtrec.files import whole
 
 COLOURS = sns.color_palette("colorblind")
 SPLIT_COLOURS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
@@ -70,10 +71,8 @@ def save(figure: Figure | NotDrawn, path: Path) -> Picture | NotDrawn:
     if isinstance(figure, NotDrawn):
         path.unlink(missing_ok=True)
         return figure
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(_png(figure))
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_bytes(_png(figure))
     plt.close(figure)  # or the inline backend would show it a second time
     first = figure.axes[0].get_title() if figure.axes else ""
     return Picture(path.read_bytes(), figure.get_suptitle() or first)

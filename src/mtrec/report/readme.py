@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mtrec.config import experiment, read_params
+from mtrec.files import write_text
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
 from mtrec.report import controls, tables
@@ -56,9 +56,7 @@ def main(shown: Collection[str] = (), root: Path | None = None) -> None:
     new = insert(new, "study", study_section(root))
     new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
     if new != old:
-        temporary = readme.with_name("README.md.partial")
-        temporary.write_text(new, encoding="utf-8")
-        os.replace(temporary, readme)
+        write_text(readme, new)
     for domain in found:
         if not shown or domain in shown:
             _print(domain, found[domain], root, domain in own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from mtrec.files import write_text
 
 
 def settings_table(run: Any) -> pd.DataFrame:
@@ -56,16 +57,9 @@ def agreement(predictions: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -
 
 def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write each frame as ``<name>.csv`` and all as ``metrics.json``, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     plain: dict[str, Any] = {}
     for name, frame in frames.items():
         rounded = frame.round(6)
-        _replace(folder / f"{name}.csv", rounded.to_csv(index=True))
+        write_text(folder / f"{name}.csv", rounded.to_csv(index=True))
         plain[name] = json.loads(rounded.to_json(orient="split"))
-    _replace(folder / "metrics.json", json.dumps(plain, indent=1) + "\n")
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(file.name + ".partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(folder / "metrics.json", json.dumps(plain, indent=1) + "\n")

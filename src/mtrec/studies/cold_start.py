@@ -17,9 +17,10 @@ from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.metrics.intervals import evaluate
 from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
-from mtrec.peers import cold_boosting, factorization
-from mtrec.peers.question import Question, Rows, require
-from mtrec.studies import cold_means, runner, workbench
+from mtrec.peers.base import NoAnswer, PeerTask
+from mtrec.peers.baselines import training_means
+from mtrec.registry import PEERS
+from mtrec.studies import runner, workbench
 from mtrec.studies.cold_split import FEWEST, make_cold
 from mtrec.studies.cold_start_plan import PLAN, adapted, trainings
 from mtrec.studies.cold_systems import ColdBench, prepare, restrict, systems
@@ -29,11 +30,11 @@ from mtrec.text import embeddings
 
 Array = np.ndarray
 TIE = 1e-5  # in units of a score, which are logits
-PEERS: dict[str, Any] = {"lightfm": factorization, "catboost": cold_boosting}
 COMPARED = (
-    ("tables", "ids"), ("llm", "ids"), ("both", "tables"), ("both", "means"), ("tables", "means"),
-    ("both", "lightfm"), ("tables", "lightfm"), ("both", "catboost"), ("tables", "catboost"),
-)  # fmt: skip
+    ("tables", "ids"),
+    ("llm", "ids"),
+    ("both", "tables"),
+)  # among ours
 
 
 def main(domain: str, minutes: float | None = None) -> bool:
@@ -53,7 +54,7 @@ def study(run: Experiment, minutes: float | None = None) -> bool:
     """:func:`main` for settings that are read already."""
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     peers = installed()
-    asked = peers, tuple(PEERS)  # what is known with all peers is not done again with fewer
+    asked = peers, PEERS.cold  # what is known with all peers is not done again with fewer
 
     def train(split: str, seeds: list[int]) -> Iterator[tuple[int, pd.DataFrame]]:
         for seed in seeds:
@@ -70,11 +71,11 @@ def study(run: Experiment, minutes: float | None = None) -> bool:
 def installed() -> tuple[str, ...]:
     """Peers that can be asked; of one that cannot, a sentence says so and it is left out."""
     found = []
-    for name in PEERS:
+    for name in PEERS.cold:
         try:
-            require(name)
+            PEERS.package(name)
         except ImportError as error:
-            print(error, flush=True)
+            print(f"{error} It is left out of the cold-start study.", flush=True)
         else:
             found.append(name)
     return tuple(found)
@@ -105,48 +106,36 @@ def hold_out_once(
     }
     rows = []
     for name, kind in cold.bench.assembly.types.items():
-        question = ask(cold, name, seed)
+        task = ask(cold, name, seed)
+        known = task.rows("test")
         found = {system: answers[name] for system, answers in ours.items()}
-        found |= {"means": cold_means.predict(cold, name), **_ask_peers(question, name, asked)}
-        known = cold.test[cold.bench.data.masks[name][cold.test]]
+        found |= {"means": training_means(task)[known], **ask_peers(task, asked)}
         entities = cold.entities.iloc[known].to_numpy().astype(str)
         about = {"split": split, "seed": seed, "task": name, "type": kind.metrics,
                  "rows": len(known), "entities": len(set(entities))}  # fmt: skip
-        rows += [{**about, **row} for row in _score(run, kind, question.test, found, entities)]
+        rows += [{**about, **row} for row in _score(run, task, found, entities)]
     return pd.DataFrame(rows)
 
 
-def _ask_peers(question: Question, name: str, asked: tuple[str, ...]) -> dict[str, Array]:
+def ask_peers(task: PeerTask, asked: tuple[str, ...]) -> dict[str, Array]:
     """Answers of the peers that answer such a task; one that cannot learn it says so and is out."""
     found = {}
     for peer in asked:
-        if not PEERS[peer].answers(question):
-            continue
         try:
-            found[peer] = PEERS[peer].predict(question)
+            found[peer] = PEERS[peer](task)[task.rows("test")]
+        except NoAnswer:
+            continue
         except ValueError as error:
-            print(f"task '{name}': {error}; the peer is left out", flush=True)
+            print(f"task '{task.name}': {error}; the peer is left out", flush=True)
     return found
 
 
-def ask(cold: ColdBench, name: str, seed: int) -> Question:
+def ask(cold: ColdBench, name: str, seed: int) -> PeerTask:
     """What a peer is asked about a task."""
-    bench = cold.bench
-    kind = bench.assembly.types[name]
-    test = bench.data.take(cold.test)
-    parts = {"training": bench.training, "validation": bench.validation, "test": test}
-    outs: dict[str, Array | None] = dict.fromkeys(parts)
-    if kind.candidates:
-        for key, data in parts.items():
-            labels = data.labels[name][data.masks[name]]
-            outs[key] = kind.absent(labels)
-        asked = cold.test[test.masks[name]]
-        label = bench.domain.tasks[name].label
-        known = left_out(kind, bench.assembly.encoder, bench.tables, label, asked)
-        outs["test"] = outs["test"] | known
-    rows = {key: Rows.of(data, name, outs[key]) for key, data in parts.items()}
-    return Question(
-        kind, bench.assembly.encoder, bench.assembly.seen[name], **rows, cold=cold.side, seed=seed
+    bench, data = cold.bench, cold.bench.data
+    return PeerTask(
+        name, bench.domain.tasks[name], bench.assembly.types[name], bench.tables,
+        bench.assembly.encoder, data.labels[name], data.masks[name], seed, cold=cold.side,
     )  # fmt: skip
 
 
@@ -171,23 +160,26 @@ def _joint(bench: Workbench, test: Array, seed: int) -> dict[str, Array]:
 
 
 def _score(
-    run: Any, kind: Any, test: Rows, found: dict[str, Array], entities: Array
+    run: Any, task: PeerTask, found: dict[str, Array], entities: Array
 ) -> list[dict[str, Any]]:
     """The main metric of each system and compared pair with its interval over entities."""
+    kind, rows = task.kind, task.rows("test")
+    label = task.labels[rows]
     if kind.candidates:
-        assert test.out is not None
-        out, label = test.out, test.label
+        out = task.out("test") | left_out(kind, task.encoder, task.tables, task.task.label, rows)
         found = {name: ranks(tied(scores, label), label, out) for name, scores in found.items()}
-    pairs = {f"{a} - {b}": (a, b) for a, b in COMPARED if a in found and b in found}
+    others = [(ours, other) for other in ("means", *PEERS.cold) for ours in ("both", "tables")]
+    compared = [(a, b) for a, b in (*COMPARED, *others) if a in found and b in found]
+    pairs = {f"{a} - {b}": (a, b) for a, b in compared}
     metric = MAIN_METRIC[kind.metrics]
     scores = evaluate(
-        kind.metrics, test.label, found, entities, run.evaluation.resamples, run.seed, pairs
+        kind.metrics, label, found, entities, run.evaluation.resamples, run.seed, pairs
     )
-    rows = []
+    lines = []
     for name, values in scores.items():
         value, low, high = (values[metric][key] for key in ("value", "low", "high"))
         if name in pairs and not HIGHER_IS_BETTER[metric]:
             value, low, high = -value, -high, -low
-        rows.append({"metric": metric, "system": name, "value": round(value, 6),
-                     "low": round(low, 6), "high": round(high, 6)})  # fmt: skip
-    return rows
+        lines.append({"metric": metric, "system": name, "value": round(value, 6),
+                      "low": round(low, 6), "high": round(high, 6)})  # fmt: skip
+    return lines

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from mtrec.config import Experiment
 from mtrec.features import links
+from mtrec.registry import PEERS, TASK_TYPES, Form
 from mtrec.settings import Task
 from mtrec.studies import ledger
 from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from
@@ -15,17 +16,21 @@ from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from
 VERSION = 1
 SIDES = {"cold_items": "item", "cold_users": "user"}  # of whom is held out, by split
 DROPOUT = 0.5  # of every model here
-PEERS = ("lightfm", "catboost")
-PEER_SETS = tuple(some for n in (2, 1, 0) for some in combinations(PEERS, n))
 
 
-def trainings(run: Experiment, asked: Sequence[tuple[str, ...]] = PEER_SETS) -> Iterator[Trainings]:
+def trainings(
+    run: Experiment, asked: Sequence[tuple[str, ...]] | None = None
+) -> Iterator[Trainings]:
     """Every split of a domain, with its keys.
 
     Args:
         run: the settings.
-        asked: sets of peers; the first whose results are there counts, or else the first.
+        asked: sets of peers; the first whose results are there counts, or else the first. If
+            None, all peers come first, then all but one, and so on.
     """
+    if asked is None:
+        sizes = range(len(PEERS.cold), -1, -1)
+        asked = [some for size in sizes for some in combinations(PEERS.cold, size)]
     run, done = adapted(run), set(ledger.read(PLAN.file(run))["key"])
     for split in planned(run):
         seeds = [run.seed + n for n in range(run.cold_start.seeds)]
@@ -73,16 +78,25 @@ def cold_tasks(tasks: Mapping[str, Task], side: str) -> dict[str, Task]:
 
 def ranks_side(task: Task, side: str) -> bool:
     """Whether the entities of a side are the candidates of a task."""
-    return task.type == "ranking" and task.candidates == f"{side}s"
+    return TASK_TYPES.forms[task.type] is Form.RANK and task.candidates == f"{side}s"
 
 
-def fingerprint(run: Experiment, split: str, seed: int, peers: tuple[str, ...] = PEERS) -> str:
+def fingerprint(
+    run: Experiment, split: str, seed: int, peers: tuple[str, ...] | None = None
+) -> str:
     """What identifies the results of a split and seed: a change of any setting makes them new."""
     training = ELSEWHERE["training"] | {"distillation": True, "recalibrate": True}
     settings = learnt_from(run, ELSEWHERE | {"training": training})
     short = run.cold_start.model_dump(exclude={"seeds"})
     return ledger.key(
-        "cold_start", VERSION, split, seed, *settings, short, run.evaluation.resamples, peers
+        "cold_start",
+        VERSION,
+        split,
+        seed,
+        *settings,
+        short,
+        run.evaluation.resamples,
+        PEERS.cold if peers is None else peers,
     )
 
 

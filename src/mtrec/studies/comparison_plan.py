@@ -10,21 +10,13 @@ import numpy as np
 import pandas as pd
 
 from mtrec.config import Experiment
+from mtrec.registry import TASK_TYPES, Form
 from mtrec.studies import ledger
 from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from, plain
 from mtrec.tables import schema
 from mtrec.tables.labels import relevant
 
 VERSION = 1
-
-HEADS: dict[str, tuple[dict[str, str], ...]] = {
-    "binary": ({"loss": "focal"},),
-    "regression": ({"head": "relu"}, {"loss": "lognormal"}, {"type": "ordinal"}),
-    "multilabel": (
-        {"head": "label_embedding"}, {"loss": "focal"}, {"loss": "asymmetric"},
-    ),
-    "ranking": ({"loss": "sampled_softmax"}, {"loss": "pairwise"}),
-}  # fmt: skip
 MOST_LEVELS = 10  # distinct values up to which a number may be treated as ordered levels
 
 
@@ -75,7 +67,7 @@ PLAN = Plan("comparison", "", ("part", "setting", "task", "seed"), trainings)
 def plan(run: Experiment, examples: pd.DataFrame) -> list[Setting]:
     """Every setting of the study of a domain."""
     tasks, training = run.domain.tasks, examples["split"] == "train"
-    labels = {n: relevant(examples, tasks, n) for n, t in tasks.items() if t.type == "regression"}
+    labels = {n: relevant(examples, tasks, n) for n, t in tasks.items() if _numbers(t.type)}
     levels = {name: column[training].nunique() for name, column in labels.items()}
     lowest = {name: column.min() for name, column in labels.items()}
     return settings(run.study, tasks, levels, lowest, run.seed)
@@ -124,16 +116,21 @@ def settings(
     heads = [
         Setting("heads", layer, "static", (), (name,), study.seeds, tuple(change.items()))
         for name, task in tasks.items()
-        for change in HEADS.get(task.type, ())
-        if task.type != "regression" or _possible(change, levels[name], lowest[name])
+        for change in TASK_TYPES.compared[task.type]
+        if not _numbers(task.type) or _possible(change, levels[name], lowest[name])
     ]
     first = [s for s in joint if s.layer == layer or s.balancing == study.balancers[0]]
     return [*alone, *first, *weighted, *heads, *(s for s in joint if s not in first)]
 
 
+def _numbers(kind: str) -> bool:
+    """Whether labels of a task type are numbers, which may be few, or negative."""
+    return TASK_TYPES.forms[kind] is Form.NUMBER
+
+
 def _possible(change: Mapping[str, str], levels: int, lowest: float) -> bool:
     """Whether a head or loss takes such labels: few levels, none negative, or all positive."""
-    if change.get("type") == "ordinal":
+    if "type" in change and TASK_TYPES.forms[change["type"]] is Form.LEVEL:
         return levels <= MOST_LEVELS
     if change.get("head") == "relu":
         return lowest >= 0

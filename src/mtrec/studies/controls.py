@@ -29,6 +29,7 @@ from mtrec.evaluation.domain import score
 from mtrec.evaluation.held_out import SELF_TAUGHT, SINGLE, HeldOut
 from mtrec.features.ablation import WITHOUT_LANGUAGE_MODEL, ablated, ablations
 from mtrec.features.assemble import Assembly
+from mtrec.files import whole
 from mtrec.lock import only_run
 from mtrec.metrics.families import MAIN_METRIC
 from mtrec.models.store import load_model, save_model
@@ -173,10 +174,8 @@ class Seed:
         if bench.settings.recalibrate:
             recalibrate(model, types, bench.validation)
         answers = self.held.answers(model, one.tasks)
-        temporary = self._answers(name).with_suffix(".partial")
-        with temporary.open("wb") as file:
+        with whole(self._answers(name)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **answers)
-        temporary.replace(self._answers(name))
         (self.folder / f"{name}.npz").unlink(missing_ok=True)  # its checkpoint
 
     def _answers(self, name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 from mtrec.config import Experiment
+from mtrec.files import write_text
 from mtrec.models.twins import build_some
 from mtrec.studies import workbench
 from mtrec.studies.workbench import Workbench
@@ -45,11 +45,8 @@ def measure(run: Experiment, bench: Workbench) -> Path:
         parameters=[sum(int(np.prod(v.shape)) for v in t.model.trainable_variables)
                     for t in trainers],
     )  # fmt: skip
-    file = run.paths.cost
-    temporary = file.with_suffix(".partial")
-    frame.to_csv(temporary, index=False)
-    os.replace(temporary, file)
-    return file
+    write_text(run.paths.cost, frame.to_csv(index=False))
+    return run.paths.cost
 
 
 def _trainer(bench: Workbench) -> Trainer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from mtrec.files import write_text
 
 
 def key(*parts: Any) -> str:
@@ -86,7 +87,4 @@ def missing(found: pd.DataFrame, names: Mapping[str, Collection[str]]) -> pd.Dat
 def add(file: Path, rows: pd.DataFrame) -> None:
     """Add the rows of a training; the file appears whole or not at all."""
     results = read(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".partial")
-    pd.concat([results, rows] if len(results) else [rows]).to_csv(temporary, index=False)
-    os.replace(temporary, file)
+    write_text(file, pd.concat([results, rows] if len(results) else [rows]).to_csv(index=False))

@@ -11,6 +11,7 @@ from mtrec.text.embed import reduce
 
 Array = np.ndarray
 FOLDS = 5
+FAMILY = "binary"  # of metrics: those of probabilities of yes
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # C, chosen inside each training fold
 
 
@@ -35,7 +36,7 @@ def quality(
 ) -> dict[str, float]:
     """Held-out log-loss and its difference from the default's, with intervals; accuracy, AUC."""
     scores = evaluate(
-        "binary", labels, {"own": found, "default": default}, np.arange(len(labels)),
+        FAMILY, labels, {"own": found, "default": default}, np.arange(len(labels)),
         resamples, seed, {"difference": ("own", "default")},
     )  # fmt: skip
     row: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.config import Experiment
+from mtrec.files import whole
 from mtrec.studies import runner, text_cost_plan
 from mtrec.studies.probe import held_out, quality
 from mtrec.studies.text_cost_plan import PLAN, Setting, fingerprint
@@ -214,8 +214,5 @@ def _timed(run: Callable[[Sequence[str]], Array], texts: list[str]) -> Round:
 
 
 def _save(file: Path, done: Round) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".partial")
-    with temporary.open("wb") as handle:
+    with whole(file) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **vars(done))
-    os.replace(temporary, file)

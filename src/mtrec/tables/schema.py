@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -198,8 +198,3 @@ def _read_parquet(file: Path) -> pd.DataFrame:
         if frame[column].dtype == object:  # Arrow gives lists back as arrays
             frame[column] = frame[column].map(list, na_action="ignore")
     return frame
-
-
-def with_examples(tables: Tables, examples: pd.DataFrame) -> Tables:
-    """The same tables with other examples."""
-    return replace(tables, examples=examples)

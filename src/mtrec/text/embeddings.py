@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.features.events import training_events
+from mtrec.files import whole
 from mtrec.registry import TASK_TYPES, Form
 from mtrec.settings import EmbedSettings
 from mtrec.tables.labels import relevant
@@ -132,12 +132,9 @@ def _texts(table: pd.DataFrame) -> pd.Series:
 
 def save(vectors: Mapping[str, Array], folder: Path) -> None:
     """Write one ``.npy`` file per array."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, array in vectors.items():
-        temporary = folder / f"{name}.npy.partial"
-        with temporary.open("wb") as file:
+        with whole(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, array)
-        os.replace(temporary, folder / f"{name}.npy")
 
 
 def load(folder: Path) -> dict[str, Array]:

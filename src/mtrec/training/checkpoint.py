@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mtrec.files import whole
 
 
 def fingerprint(*parts: Any) -> str:
@@ -37,15 +38,12 @@ def _arrays(part: Any) -> Mapping[str, np.ndarray] | None:
 
 def save(path: Path, run: str, state: dict[str, Any], variables: Iterable, best: list) -> None:
     """Write the state of run ``run``; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"v{i}": np.asarray(variable) for i, variable in enumerate(variables)}
     arrays |= {f"b{i}": array for i, array in enumerate(best)}
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
+    with whole(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file, allow_pickle=False, state=np.array(json.dumps({"run": run, **state})), **arrays
         )
-    os.replace(temporary, path)
 
 
 def load(path: Path, run: str, variables: list) -> tuple[dict[str, Any], list] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 from mtrec import progress
 from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
+from mtrec.files import write_text
 from mtrec.models.model import MultiTaskModel
 from mtrec.models.store import load_model, save_model
 from mtrec.models.twins import JOINT
@@ -165,9 +165,7 @@ def curves(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
 
 def write_curves(frame: pd.DataFrame, file: Path) -> None:
     """Write the curves as CSV, for DVC's plots."""
-    temporary = file.with_suffix(".partial")
-    frame.round(6).to_csv(temporary, index=False)
-    os.replace(temporary, file)
+    write_text(file, frame.round(6).to_csv(index=False))
 
 
 def write_speed(outcomes: Mapping[str, Outcome], file: Path) -> None:
@@ -175,9 +173,7 @@ def write_speed(outcomes: Mapping[str, Outcome], file: Path) -> None:
     found = {name: round(o.rows_per_second) for name, o in outcomes.items() if o.rows_per_second}
     if not found:  # everything came from checkpoints: keep what was measured
         return
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(json.dumps({"rows_per_second": found}, indent=2), encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, json.dumps({"rows_per_second": found}, indent=2))
 
 
 def clear_checkpoints(folder: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from mtrec.config import read_params
+from mtrec.files import whole
 from mtrec.paths import ConfigError
 
 DOMAINS = re.compile(r"^domains:[ \t]*(#.*)?\r?$", re.MULTILINE)
@@ -60,14 +60,10 @@ def replace(file: Path, text: str) -> None:
     Raises:
         ConfigError: the new text is not a valid parameter file.
     """
-    temporary = file.with_name(file.name + ".partial")
-    try:
+    with whole(file) as temporary:
         with temporary.open("w", encoding="utf-8", newline="") as out:
             out.write(text)
         read_params(temporary)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _domains(text: str) -> tuple[int, int]:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtrec.peers.question import Array, Question, Rows, entity_frame, frame, judge, require
-from mtrec.registry import Form
+from mtrec.peers.base import Array, PeerTask
+from mtrec.peers.columns import entity_frame, frame
+from mtrec.registry import PEERS, Form
 
 SETTINGS = tuple({"depth": d, "learning_rate": r} for d, r in product((2, 4, 6), (0.05, 0.1)))
 TREES, PATIENCE = 400, 20
@@ -21,15 +22,8 @@ NEGATIVES = 3  # candidates drawn per chosen one
 Labelled = tuple[pd.DataFrame, Array]
 
 
-def answers(question: Question) -> bool:
-    """Whether any column is left to split on; a new entity without properties has none."""
-    if question.kind.candidates:
-        return any(side.shape[1] > 0 for side in _sides(question))
-    return bool((frame(question, question.training).nunique() > 1).any())
-
-
-def predict(question: Question) -> Array:
-    """Predictions of the test rows in the form of the task type's ``predict``.
+def catboost(asked: PeerTask) -> Array:
+    """Predictions of the test rows in the form of the task type's ``predict``, zero elsewhere.
 
     The number of trees is that with the lowest validation loss, and of :data:`SETTINGS` that with
     the best main metric on the validation rows answers. A ranking task becomes one of pairs: was
@@ -38,52 +32,63 @@ def predict(question: Question) -> Array:
 
     Raises:
         ImportError: CatBoost is not installed.
+        NoAnswer: there is no column to split on; a new entity without properties has none.
     """
-    ranking = bool(question.kind.candidates)
-    parts = (_pairs if ranking else _rows)(question)
+    asked.require("catboost", tuple(Form), _columns(asked), "with a column to split on")
+    ranking = bool(asked.kind.candidates)
+    parts = (_pairs if ranking else _rows)(asked)
     answer = _scores if ranking else _values
+    validation, test = asked.rows("validation"), asked.rows("test")
 
     def valid(model: Any) -> float:
-        return judge(question, answer(question, model, question.validation))
+        return asked.judge(answer(asked, model, validation))
 
-    best = max((_fit(question, setting, *parts) for setting in SETTINGS), key=valid)
-    return answer(question, best, question.test)
+    best = max((_fit(asked, setting, *parts) for setting in SETTINGS), key=valid)
+    return asked.placed(test, answer(asked, best, test))
 
 
-def _rows(question: Question) -> tuple[Labelled, Labelled]:
+def _columns(asked: PeerTask) -> bool:
+    """Whether any column is left to split on."""
+    if asked.kind.candidates:
+        return any(side.shape[1] > 0 for side in _sides(asked))
+    return bool((frame(asked, asked.rows("train")).nunique() > 1).any())
+
+
+def _rows(asked: PeerTask) -> tuple[Labelled, Labelled]:
     """Training and validation rows with their labels."""
-    training, held = (
-        (frame(question, r), r.label) for r in (question.training, question.validation)
+    training, held = asked.rows("train"), asked.rows("validation")
+    return (frame(asked, training), asked.labels[training]), (
+        frame(asked, held),
+        asked.labels[held],
     )
-    return training, held
 
 
-def _fit(question: Question, setting: dict[str, float], training: Labelled, held: Labelled) -> Any:
-    catboost = require("catboost")
-    form = question.kind.form
+def _fit(asked: PeerTask, setting: dict[str, float], training: Labelled, held: Labelled) -> Any:
+    package = PEERS.package("catboost")
+    form = asked.kind.form
     (columns, labels), (held_columns, held_labels) = training, held
     shared: dict[str, Any] = setting | {
-        "iterations": TREES, "early_stopping_rounds": PATIENCE, "random_seed": question.seed,
+        "iterations": TREES, "early_stopping_rounds": PATIENCE, "random_seed": asked.seed,
         "allow_writing_files": False, "verbose": False,
         "cat_features": [c for c in columns if columns[c].dtype.kind == "i"],
     }  # fmt: skip
     if form in (Form.BIT, Form.RANK):
-        model = catboost.CatBoostClassifier(loss_function="Logloss", **shared)
+        model = package.CatBoostClassifier(loss_function="Logloss", **shared)
     elif form in (Form.CLASS, Form.LEVEL):
         known = np.isin(held_labels, labels)  # CatBoost refuses classes that training lacks
         held_columns, held_labels = held_columns[known], held_labels[known]
-        model = catboost.CatBoostClassifier(loss_function="MultiClass", **shared)
+        model = package.CatBoostClassifier(loss_function="MultiClass", **shared)
     elif form is Form.SET:
-        model = catboost.CatBoostClassifier(loss_function="MultiLogloss", **shared)
+        model = package.CatBoostClassifier(loss_function="MultiLogloss", **shared)
         labels, held_labels = labels.astype(int), held_labels.astype(int)
     else:
-        model = catboost.CatBoostRegressor(loss_function="RMSE", **shared)
+        model = package.CatBoostRegressor(loss_function="RMSE", **shared)
     return model.fit(columns, labels, eval_set=(held_columns, held_labels))
 
 
-def _values(question: Question, model: Any, rows: Rows) -> Array:
+def _values(asked: PeerTask, model: Any, rows: Array) -> Array:
     """Predictions of rows in the form of the task type's ``predict``."""
-    kind, columns = question.kind, frame(question, rows)
+    kind, columns = asked.kind, frame(asked, rows)
     if kind.form is Form.BIT:
         return model.predict_proba(columns)[:, 1]
     if kind.form is Form.SET:
@@ -95,43 +100,43 @@ def _values(question: Question, model: Any, rows: Rows) -> Array:
     return model.predict(columns)
 
 
-def _scores(question: Question, model: Any, rows: Rows) -> Array:
+def _scores(asked: PeerTask, model: Any, rows: Array) -> Array:
     """Scores of every candidate per row, ``(n, candidates)``."""
-    own, theirs = _sides(question)
-    users, place = np.unique(rows.inputs["user"], return_inverse=True)
-    count = len(question.candidates.ids)
+    own, theirs = _sides(asked)
+    users, place = np.unique(asked.entities["user"][rows], return_inverse=True)
+    count = len(asked.candidates.ids)
     scores = np.empty((len(users), count), dtype="float32")
     for row, user in enumerate(users):
-        asked = _join(own, theirs, np.full(count, user), np.arange(1, count + 1))
-        scores[row] = model.predict(asked, prediction_type="RawFormulaVal")
+        pairs = _join(own, theirs, np.full(count, user), np.arange(1, count + 1))
+        scores[row] = model.predict(pairs, prediction_type="RawFormulaVal")
     return scores[place]
 
 
-def _pairs(question: Question) -> tuple[Labelled, Labelled]:
+def _pairs(asked: PeerTask) -> tuple[Labelled, Labelled]:
     """Chosen candidates and drawn ones that compete with them, in training and validation."""
-    rng = np.random.default_rng(question.seed)
-    own, theirs = _sides(question)
+    rng = np.random.default_rng(asked.seed)
+    own, theirs = _sides(asked)
 
-    def drawn_beside(rows: Rows) -> Labelled:
-        assert rows.out is not None
-        user, chosen = rows.inputs["user"], rows.label
-        drawn = rng.integers(0, rows.out.shape[1], (len(user), NEGATIVES))
-        legal = ~rows.out[np.arange(len(user))[:, None], drawn] & (drawn != chosen[:, None])
+    def drawn_beside(split: str) -> Labelled:
+        rows, out = asked.rows(split), asked.out(split)
+        user, chosen = asked.entities["user"][rows], asked.labels[rows]
+        drawn = rng.integers(0, out.shape[1], (len(user), NEGATIVES))
+        legal = ~out[np.arange(len(user))[:, None], drawn] & (drawn != chosen[:, None])
         row, column = np.nonzero(legal)
         users = np.concatenate([user, user[row]])
         candidates = np.concatenate([chosen, drawn[row, column]])
         label = np.concatenate([np.ones(len(user)), np.zeros(len(row))])
         return _join(own, theirs, users, candidates + 1), label
 
-    return drawn_beside(question.training), drawn_beside(question.validation)
+    return drawn_beside("train"), drawn_beside("validation")
 
 
-def _sides(question: Question) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _sides(asked: PeerTask) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Columns of users and of candidates by row; the candidates' are told apart by a prefix."""
-    side = question.candidates
+    side = asked.candidates
     names = tuple(field.name for field in side.fields)
-    own = entity_frame(question.encoder.user, question.without_ids(question.seen.user))
-    return own, entity_frame(side, question.without_ids(names)).add_prefix("candidate ")
+    own = entity_frame(asked.encoder.user, asked.without_ids(asked.seen.user))
+    return own, entity_frame(side, asked.without_ids(names)).add_prefix("candidate ")
 
 
 def _join(own: pd.DataFrame, theirs: pd.DataFrame, users: Array, candidates: Array) -> pd.DataFrame:
