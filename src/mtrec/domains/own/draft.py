@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from mtrec.domains.own import domain as own
-from mtrec.domains.own import files
+from mtrec.domains.own import files, workbook
 from mtrec.domains.own.check_files import check_files
 from mtrec.domains.own.check_tables import check_tables, untrainable
 from mtrec.domains.own.check_unused import check_unused
@@ -34,15 +34,28 @@ class Source:
 
     @classmethod
     def read(cls, paths: Mapping[str, Path | None]) -> Source:
-        """Read ``events``, and perhaps ``items`` and ``users``.
+        """Read ``events``, and perhaps ``items`` and ``users``; a workbook becomes CSV, a zip archive its file.
+
+        A sheet of a workbook is named behind its file: ``shop.xlsx#Sales``.
 
         Raises:
             FileError: a file cannot be used.
         """
-        given = {table: path for table, path in paths.items() if path is not None}
-        contents = {table: files.raw_bytes(path) for table, path in given.items()}
-        names = {table: path.name for table, path in given.items()}
-        tables = {table: files.parse(names[table], found) for table, found in contents.items()}
+        names: dict[str, str] = {}
+        contents: dict[str, bytes] = {}
+        tables: dict[str, Table] = {}
+        for table, given in paths.items():
+            if given is None:
+                continue
+            path, sheet = workbook.divide(given)
+            content = files.raw_bytes(path)
+            if workbook.is_workbook(content):
+                content, notes = workbook.as_csv(path.name, content, sheet)
+            else:
+                content, notes = files.from_zip(path.name, content)
+            read = files.parse(path.name, content)
+            names[table], contents[table] = path.name, content
+            tables[table] = replace(read, notes=(*notes, *read.notes))
         return cls(names, contents, tables)
 
     @property
