@@ -64,9 +64,9 @@ def check_files(
         if named.timestamp in cells:
             yield from check_cells.times(cells[named.timestamp], named.time_unit, file, now)
         if named.rating in cells:
-            yield from check_cells.numbers(
-                cells[named.rating], values.ratings(cells[named.rating]), file
-            )
+            stars = values.ratings(cells[named.rating])
+            yield from check_cells.numbers(cells[named.rating], stars, file)
+            yield from check_cells.placeholders(cells[named.rating], stars, file)
         for column in dict.fromkeys((*named.numeric, *named.amounts)):
             if column in cells:
                 yield from check_cells.numbers(cells[column], values.numbers(cells[column]), file)

@@ -38,6 +38,12 @@ OTHER_FORMATS = {
     b"\x89PNG": "an image",
     b"\x7fELF": "a program",
 }
+NO_TABLES = {
+    b"<!doctype html": ("a web page, perhaps one that says why there is no file", "look at it"),
+    b"<html": ("a web page, perhaps one that says why there is no file", "look at it"),
+    b"<?xml": ("XML", "save the table as CSV, Parquet or .xlsx"),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "run `git lfs pull`"),
+}
 
 
 def read(path: Path, limits: Limits = LIMITS) -> Table:
@@ -76,6 +82,9 @@ def _unpacked(name: str, content: bytes, limits: Limits) -> bytes:
     for magic, what in OTHER_FORMATS.items():
         if content.startswith(magic):
             raise FileError(f"{name}: {what}; save it as CSV, Parquet or .xlsx.")
+    for start, (what, mend) in NO_TABLES.items():
+        if content[:500].lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(start):
+            raise FileError(f"{name}: {what}; {mend}.")
     return content
 
 
