@@ -27,7 +27,9 @@ def test_ratings_in_signs_and_words_are_numbers(cells, numbers):
     assert found.astype("object").where(found.notna(), None).tolist() == numbers
 
 
-@pytest.mark.parametrize(("yes", "no"), [("oui", "non"), ("Ja", "Nein"), ("sí", "no"), ("是", "否")])
+@pytest.mark.parametrize(
+    ("yes", "no"), [("oui", "non"), ("Ja", "Nein"), ("sí", "no"), ("是", "否")]
+)
 def test_yes_and_no_of_other_languages_become_a_task(attempt, log, yes, no):
     log["kept"] = log.pop("yes").map({1: yes, 0: no})
     assert attempt(log).tasks()["kept"] == "binary"
@@ -71,7 +73,9 @@ def test_a_time_of_day_beside_the_date_is_named_with_the_way_to_use_it(attempt, 
 
 def test_a_matrix_of_users_and_items_is_named_as_one(attempt, log):
     wide = log.pivot_table(index="user", columns="item", values="stars").reset_index()
-    with pytest.raises(FileError, match=r"a matrix with a column for each of 60 items; write a row"):
+    with pytest.raises(
+        FileError, match=r"a matrix with a column for each of 60 items; write a row"
+    ):
         attempt(wide)
 
 
@@ -92,3 +96,15 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(content, what):
 
 def test_check_needs_no_files_to_say_that_there_is_no_such_domain(tmp_path):
     assert [finding.level for finding in check("none", tmp_path)] == ["error"]
+
+
+def test_ids_that_are_others_with_a_letter_before_them_are_two_and_named(attempt, log):
+    log["user"] = [f"G{user}" if user % 9 == 0 and n % 3 == 0 else f"{user}"
+                   for n, user in enumerate(log["user"])]  # fmt: skip
+    tried = attempt(log)
+    assert len(tried.tables.users) == log["user"].nunique()
+    said = [line for line in tried.lines("warning") if "with letters before them" in line]
+    assert len(said) == 1
+    assert "kept apart" in said[0]
+    log["user"] = [f"G{user}" for user in range(len(log))]
+    assert not any("letters before" in line for line in attempt(log).lines("warning"))

@@ -41,7 +41,8 @@ def cell(at, value):
         saved = "" if value.saved is None else f"<v>{value.saved}</v>"
         return f'<c r="{at}"{kind}><f>A1</f>{saved}</c>'
     if isinstance(value, datetime):
-        return f'<c r="{at}" s="1"><v>{(value - datetime(1899, 12, 30)).total_seconds() / 86400!r}</v></c>'
+        days = (value - datetime(1899, 12, 30)).total_seconds() / 86400
+        return f'<c r="{at}" s="1"><v>{days!r}</v></c>'
     if isinstance(value, int | float):
         return f'<c r="{at}"><v>{value!r}</v></c>'
     return f'<c r="{at}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'

@@ -36,6 +36,19 @@ def rounded(cells: pd.Series, file: str) -> Iterator[Finding]:
                       examples(cells, bad))  # fmt: skip
 
 
+def lettered(ids: pd.Series, file: str, column: str) -> Iterator[Finding]:
+    """Yield ids that are others with a letter before them: G100 beside 100."""
+    known = pd.Series(ids.dropna().unique(), dtype="str")
+    bare = known.str.extract(r"^[A-Za-z]{1,3}[-_]?([0-9]+)$")[0]
+    pairs = bare.isin(known) & bare.notna()
+    if pairs.sum() >= 3 and pairs.sum() >= values.MOSTLY * bare.notna().sum():
+        first = known[pairs].iloc[0]
+        yield Finding("warning", file, column,
+                      f"{pairs.sum():,} ids are others with letters before them, such as '{first}' "
+                      f"beside '{bare[pairs].iloc[0]}': kept apart",
+                      "If they are the same, write them alike.")  # fmt: skip
+
+
 def types(cells: pd.Series, types: Mapping[str, tuple[str, ...]], file: str) -> Iterator[Finding]:
     """Yield labels whose types no event has."""
     known = set(cells.dropna().str.strip().unique())

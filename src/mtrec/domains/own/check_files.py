@@ -61,6 +61,7 @@ def check_files(
                 ids[key] = identifiers.clean(cells[column])
                 yield from check_cells.missing_ids(cells[column], ids[key], file, "warning")
                 yield from check_cells.rounded(cells[column], file)
+                yield from check_cells.lettered(ids[key], file, column)
         if named.timestamp in cells:
             yield from check_cells.times(cells[named.timestamp], named.time_unit, file, now)
         if named.rating in cells:

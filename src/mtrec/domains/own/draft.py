@@ -34,9 +34,9 @@ class Source:
 
     @classmethod
     def read(cls, paths: Mapping[str, Path | None]) -> Source:
-        """Read ``events``, and perhaps ``items`` and ``users``; a workbook becomes CSV, a zip archive its file.
+        """Read ``events``, and perhaps ``items`` and ``users``.
 
-        A sheet of a workbook is named behind its file: ``shop.xlsx#Sales``.
+        A workbook becomes CSV, a zip archive the one file in it. A sheet of a workbook is named behind its file: ``shop.xlsx#Sales``.
 
         Raises:
             FileError: a file cannot be used.
