@@ -36,7 +36,8 @@ class Source:
     def read(cls, paths: Mapping[str, Path | None]) -> Source:
         """Read ``events``, and perhaps ``items`` and ``users``.
 
-        A workbook becomes CSV, a zip archive the one file in it. A sheet of a workbook is named behind its file: ``shop.xlsx#Sales``.
+        A workbook becomes CSV, a zip archive the one file in it. A sheet is named behind its file:
+        ``shop.xlsx#Sales``.
 
         Raises:
             FileError: a file cannot be used.
