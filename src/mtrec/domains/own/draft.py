@@ -138,10 +138,8 @@ def _findings(domain: Any, source: Source, seed: int) -> tuple[list[Finding], di
     frames, now = source.frames, pd.Timestamp(datetime.now(UTC).replace(tzinfo=None))
     found = [*check_files(frames, source.names, domain.data, now)]
     found += check_unused(frames, source.names, domain.data, domain.features)
-    empty = pd.DataFrame()
-    raw = own.Raw(*(frames.get(table, empty) for table in ("events", "items", "users")))
     try:
-        tables = own.make_tables(raw, domain.data, seed)
+        tables = own.make_tables(own.of_frames(frames), domain.data, seed)
     except ValueError as error:
         what, _, mend = str(error).partition(". ")
         return [*found, Finding("error", "events", "", what, mend)], {}
