@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     new = commands.add_parser("new", help="make a domain of your own files")
     new.add_argument("domain")
     new.add_argument(
-        "--events", type=Path, required=True, help="CSV, JSON lines or Parquet, maybe gzipped"
+        "--events",
+        type=Path,
+        required=True,
+        help="CSV, JSON lines, Parquet or Excel (FILE.xlsx#SHEET)",
     )
     new.add_argument("--items", type=Path)
     new.add_argument("--users", type=Path)

@@ -158,9 +158,12 @@ def test_a_hostile_file_is_a_finding_and_the_others_are_still_checked(make, tmp_
         ("Das Buch ist sehr schön und ich habe es gern mit den Kindern gelesen", "German"),
         ("Ce livre est très bien écrit et les personnages sont dans une histoire", "French"),
         ("Este libro es muy bueno y lo recomiendo para todos los que leen", "Spanish"),
-        ("Это очень хорошая книга", "a script other than Latin"),
-        ("这本书很好", "a script other than Latin"),
+        ("Это очень хорошая книга", "Russian"),
+        ("这本书很好", "Chinese"),
+        ("Pan Tadeusz to ostatni zajazd na Litwie, historia szlachecka z roku", "Polish"),
         ("Toy Story (1995)", None),
+        ("Die Ärzte", None),
+        ("12345 / 67 - 8", None),
     ],
 )
 def test_the_language_of_texts_is_guessed_and_titles_are_left_alone(text, language):

@@ -161,6 +161,40 @@ def test_broken_json_is_named_by_its_line_and_nothing_is_run(tmp_path, content, 
         read(tmp_path, content, "events.json")
 
 
+TITLES = {
+    "cp1250": ["Książka o miłości", "Wiedźmin: Ostatnie życzenie", "Śmierć pięknych saren",
+               "Příliš žluťoučký kůň", "Osudy dobrého vojáka Švejka"],
+    "cp1251": ["Война и мир", "Преступление и наказание", "Мастер и Маргарита"],
+    "koi8_r": ["Война и мир", "Преступление и наказание", "Мастер и Маргарита"],
+    "cp1252": ["Les Misérables", "À la recherche du temps perdu", "O coração das trevas, São Paulo",
+               "Memórias póstumas", "Não há razão", "Señor Ñandú", "Brød og smør", "Gut gegen Böse",
+               "Crème brûlée – 5 €"],
+    "cp1253": ["Ζορμπάς", "Ο Χριστός ξανασταυρώνεται", "Η Οδύσσεια"],
+    "cp1254": ["Kürk Mantolu Madonna", "İnce Memed", "Çalıkuşu", "Şu Çılgın Türkler"],
+    "cp1255": ["מלחמה ושלום", "החטא ועונשו", "שיר השירים"],
+    "gb18030": ["红楼梦", "西游记", "水浒传"],
+    "big5": ["紅樓夢", "西遊記", "水滸傳"],
+    "shift_jis": ["千と千尋の神隠し", "ノルウェイの森"],
+    "euc_jp": ["千と千尋の神隠し", "ノルウェイの森", "海辺のカフカ", "こころ", "雪国"],
+    "euc_kr": ["채식주의자", "엄마를 부탁해"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", TITLES)
+def test_titles_come_out_as_they_were_written_whatever_the_encoding(tmp_path, encoding):
+    titles = [TITLES[encoding][n % len(TITLES[encoding])] for n in range(100)]
+    text = "item,title,year\n" + "".join(f'{n},"{t}",1999\n' for n, t in enumerate(titles))
+    assert read(tmp_path, text.encode(encoding)).frame["title"].tolist() == titles
+
+
+@pytest.mark.parametrize(
+    "title", ["Amélie", "Señor Ñandú", "Brød og smør", "À bientôt", "naïve", "Noël", "El Niño"]
+)
+def test_one_accent_in_an_english_file_is_western(tmp_path, title):
+    text = "item,title\n" + "".join(f"{n},A plain title {n}\n" for n in range(50)) + f"99,{title}\n"
+    assert read(tmp_path, text.encode("cp1252")).frame["title"].iloc[-1] == title
+
+
 @pytest.mark.parametrize(
     ("encoding", "text", "called"),
     [

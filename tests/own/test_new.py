@@ -2,9 +2,11 @@
 
 import gzip
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,21 +125,43 @@ def test_the_command_prints_columns_tasks_and_what_comes_next(root, capsys, monk
     assert found.endswith("make repro DOMAIN=shop\n")
 
 
-LINES = st.sampled_from(
-    ["", "# note", "  # inner", "  a:", "    b: 1", "  bb:", "      - x", "seed: 1", "other:  # y"]
-)
+NOTES = st.lists(st.sampled_from(["", "# note", "  # inner", "      # deep"]), max_size=3)
+VALUE = st.sampled_from([" {}", "\n    b: 1", "\n    b:\n      - x\n\n      - y  # z", " [1, 2]"])
+KEYS = st.lists(st.tuples(NOTES, VALUE), max_size=3)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(LINES, max_size=8), st.lists(LINES, max_size=10), st.sampled_from(["\n", ""]))
-def test_taking_a_block_out_again_gives_the_same_bytes(above, below, end):
-    text = "\n".join([*above, "domains: # d", "  first: {}", *below]) + end
+@given(KEYS, KEYS, KEYS, NOTES, st.sampled_from(["\n", "", "\n\n"]))
+def test_taking_a_block_out_again_gives_the_same_bytes(above, domains, below, notes, end):
+    def lines(keys, name, indent=""):
+        for number, (before, value) in enumerate(keys):
+            yield from [*before, f"{indent}{name}{number}:{value}"]
+
+    text = "\n".join([*lines(above, "above"), "domains: # d", *lines(domains, "first", "  "),
+                      *lines(below, "below"), *notes]) + end  # fmt: skip
     added = "  mine:    # m\n    x:\n      y: 1\n"
     put = block.insert(text, added)
     assert added in put
     assert put.replace(added, "").split() == text.split()
+    assert yaml.safe_load(put)["domains"]["mine"] == {"x": {"y": 1}}
     assert block.remove(put, "mine").split() == text.split()
     assert block.insert(block.remove(put, "mine"), added) == put
+
+
+def test_comments_and_order_of_the_real_settings_survive_a_domain_put_in_and_taken_out():
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    put = block.insert(block.insert(text, "  mine: {}\n"), "  other:\n    a: 1  # b\n")
+    assert block.remove(block.remove(put, "mine"), "other") == text
+    first = next(iter(yaml.safe_load(text)["domains"]))
+    left = block.remove(put, first)
+    assert list(yaml.safe_load(left)["domains"])[-2:] == ["mine", "other"]
+    assert first not in yaml.safe_load(left)["domains"]
+
+
+@pytest.mark.parametrize("text", ["seed: 1\n", "domains: {a: {}}\n", "domains: 3\n", "- a\n", ""])
+def test_settings_without_a_line_for_each_domain_are_refused_in_one_sentence(text):
+    with pytest.raises(ConfigError, match="no line 'domains:' with a domain on each line"):
+        block.insert(text, "  mine: {}\n")
 
 
 def test_a_model_of_the_old_files_is_named_and_reports_stay_out_of_git(root):
@@ -161,3 +185,12 @@ def test_a_task_that_the_rows_cannot_train_is_left_out_and_named(root):
     assert set(made.proposal.tasks["task"]) == {"next_item", "rating", "like"}
     assert "left out: task 'gift' has no label in the validation split" in made.report()
     assert not [finding for finding in made.findings if finding.level == "error"]
+
+
+def test_git_ignores_the_reference_of_an_own_domain_and_of_no_other(tmp_path):
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    domains = [*read_params(ROOT / "params.yaml").domains, "shop"]
+    asked = [f"tests/reference/{domain}.json" for domain in domains]
+    found = subprocess.run(["git", "check-ignore", *asked], cwd=tmp_path, capture_output=True)
+    assert found.stdout.decode().split() == ["tests/reference/shop.json"]

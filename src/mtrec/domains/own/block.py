@@ -1,34 +1,42 @@
-"""A domain's block in ``params.yaml``: put in or taken out as text, all else byte for byte."""
+"""A domain's block in ``params.yaml``: put in or taken out as lines, all else byte for byte.
+
+Where keys stand is said by ruamel.yaml's parser. Its writer keeps comments, too, but lays lines out
+anew, and loses the comment below a key that goes.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.comments import CommentedMap
 
 from mtrec.config import read_params
 from mtrec.files import whole
 from mtrec.paths import ConfigError
 
-DOMAINS = re.compile(r"^domains:[ \t]*(#.*)?\r?$", re.MULTILINE)
+KEY = "domains"
 
 
 def insert(text: str, block: str) -> str:
     """``text`` with ``block`` at the end of its ``domains:``.
 
     Raises:
-        ConfigError: there is no ``domains:`` on a line of its own.
+        ConfigError: there is no ``domains:`` with a domain a line.
 
     Example:
         >>> insert("domains:\\n  a: {}\\n\\nseed: 1\\n", "  b: {}\\n")
         'domains:\\n  a: {}\\n\\n  b: {}\\n\\nseed: 1\\n'
     """
-    start, end = _domains(text)
-    body = text[start:end]
-    kept = body.rstrip()
-    gap = body[len(kept) :]
-    if not kept:
-        return text[:start] + "\n" + block + gap.lstrip("\n") + text[end:]
-    return text[:start] + kept + "\n\n" + block + gap[1:] + text[end:]
+    lines, found = _parsed(text)
+    end = _end(lines, found, KEY)
+    while not lines[end - 1].strip():
+        end -= 1
+    if not lines[end - 1].endswith("\n"):
+        lines[end - 1] += "\n"
+    gap = "\n" if found[KEY] else ""
+    return "".join([*lines[:end], gap + block, *lines[end:]])
 
 
 def remove(text: str, domain: str) -> str:
@@ -38,20 +46,19 @@ def remove(text: str, domain: str) -> str:
         >>> remove("domains:\\n  a: {}\\n\\n  b:\\n    c: 1\\n", "b")
         'domains:\\n  a: {}\\n'
     """
-    start, end = _domains(text)
-    own = re.compile(
-        rf"^ {{2}}{re.escape(domain)}:[^\n]*\n((?: {{3,}}[^\n]*)?\n)*(?: {{3,}}[^\n]+\Z)?",
-        re.MULTILINE,
-    )
-    found = own.search(text, start, end)
-    if found is None:
+    lines, found = _parsed(text)
+    domains = found[KEY]
+    if not domains or domain not in domains:
         return text
-    rest = text[found.end() :]
-    before = text[: found.start()]
-    if rest.startswith("  "):  # another domain follows: keep the empty line before it
-        return before + rest
-    blank = found.group()[len(found.group().rstrip()) + 1 :]
-    return before.rstrip() + "\n" + blank + rest
+    start, last = domains.lc.key(domain)[0], _end(lines, found, KEY)
+    end = min(_end(lines, domains, domain), last)
+    if end < last:  # another follows, which keeps the empty line before it
+        return "".join([*lines[:start], *lines[end:]])
+    while not lines[end - 1].strip():
+        end -= 1
+    while not lines[start - 1].strip():
+        start -= 1
+    return "".join([*lines[:start], *lines[end:]])
 
 
 def replace(file: Path, text: str) -> None:
@@ -66,19 +73,28 @@ def replace(file: Path, text: str) -> None:
         read_params(temporary)
 
 
-def _domains(text: str) -> tuple[int, int]:
-    """Where the body of ``domains:`` begins (its first newline) and ends."""
-    found = DOMAINS.search(text)
-    if found is None:
+def _parsed(text: str) -> tuple[list[str], CommentedMap]:
+    """Lines, and the keys with the places where they stand."""
+    try:
+        found = YAML().load(text)
+    except YAMLError as error:
+        raise ConfigError(f"params.yaml: not YAML ({str(error).splitlines()[0]}).") from None
+    domains = found.get(KEY) if isinstance(found, CommentedMap) else ""
+    block = isinstance(domains, CommentedMap) and not domains.fa.flow_style()
+    if not (block or (domains is None and KEY in found)):
         raise ConfigError(
-            "params.yaml: there is no line 'domains:' at the left margin; restore it from git."
+            "params.yaml: there is no line 'domains:' with a domain on each line below; restore it "
+            "from git."
         )
-    after = re.compile(r"^[^\s#]", re.MULTILINE).search(text, found.end() + 1)
-    end = after.start() if after else len(text)
-    while after:  # comments and empty lines above the next key belong to it
-        line = text.rfind("\n", 0, end - 1) + 1
-        above = text[line:end].strip()
-        if line <= found.end() or (above and not text[line:end].startswith("#")):
-            break
-        end = line
-    return found.end(), end
+    return text.splitlines(keepends=True), found
+
+
+def _end(lines: Sequence[str], mapping: CommentedMap, key: str) -> int:
+    """The line after a key's value; comments right above the next key belong to that."""
+    keys = list(mapping)
+    if key == keys[-1]:
+        return len(lines)
+    line, indent = mapping.lc.key(keys[keys.index(key) + 1])
+    while lines[line - 1].startswith(" " * indent + "#"):
+        line -= 1
+    return line

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtrec.config import experiment
+from mtrec.domains.own import domain as own
 from mtrec.domains.own.check_files import check_files, read_all
 from mtrec.domains.own.check_tables import check_tables
 from mtrec.domains.own.check_unused import check_unused
@@ -30,14 +31,17 @@ def check(domain: str, start: Path | None = None, now: pd.Timestamp | None = Non
         what, _, mend = str(error).removeprefix("params.yaml: ").partition(". ")
         return [Finding("error", "params.yaml", "", what, mend)]
     findings: list[Finding] = []
+    raw = None
     if run.domain.module == "own":
         frames, names, findings = read_all(run.raw)
         findings += check_files(frames, names, run.domain.data, now)
         findings += check_unused(frames, names, run.domain.data, run.domain.features)
         if len(frames) < len(names) or "events" not in frames:
             return findings
+        raw = own.of_frames(frames)
     try:
-        tables = run.module.make_tables(run.module.load_raw(run.raw), run.domain.data, run.seed)
+        raw = raw or run.module.load_raw(run.raw)
+        tables = run.module.make_tables(raw, run.domain.data, run.seed)
     except (ValueError, KeyError, OSError) as error:
         if not any(finding.level == "error" for finding in findings):
             text = str(error.args[0] if isinstance(error, KeyError) else error)

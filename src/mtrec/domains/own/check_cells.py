@@ -14,6 +14,8 @@ from mtrec.domains.own.findings import Finding, examples
 from mtrec.tables import identifiers
 
 YAML = "params.yaml"
+PLACEHOLDERS = {sign * number for sign in (1, -1) for number in (9, 99, 999, 9999)} | {-1}
+FAR = 2.0  # times the range of all other values
 
 
 def missing_ids(cells: pd.Series, ids: pd.Series, file: str, level: Any) -> Iterator[Finding]:
@@ -32,6 +34,19 @@ def rounded(cells: pd.Series, file: str) -> Iterator[Finding]:
                       f"{bad.sum():,} ids were rounded, so that several became one",
                       "Write the file again with ids as text, not as numbers.",
                       examples(cells, bad))  # fmt: skip
+
+
+def lettered(ids: pd.Series, file: str, column: str) -> Iterator[Finding]:
+    """Yield ids that are others with a letter before them: G100 beside 100."""
+    known = pd.Series(ids.dropna().unique(), dtype="str")
+    bare = known.str.extract(r"^[A-Za-z]{1,3}[-_]?([0-9]+)$")[0]
+    pairs = bare.isin(known) & bare.notna()
+    if pairs.sum() >= 3 and pairs.sum() >= values.MOSTLY * bare.notna().sum():
+        first = known[pairs].iloc[0]
+        yield Finding("warning", file, column,
+                      f"{pairs.sum():,} ids are others with letters before them, such as '{first}' "
+                      f"beside '{bare[pairs].iloc[0]}': kept apart",
+                      "If they are the same, write them alike.")  # fmt: skip
 
 
 def types(cells: pd.Series, types: Mapping[str, tuple[str, ...]], file: str) -> Iterator[Finding]:
@@ -110,6 +125,21 @@ def numbers(cells: pd.Series, found: pd.Series, file: str) -> Iterator[Finding]:
     if found.notna().sum() == 0:
         yield Finding("error", file, str(cells.name), "holds no number at all",
                       f"Take it out of {YAML}.")  # fmt: skip
+
+
+def placeholders(cells: pd.Series, found: pd.Series, file: str) -> Iterator[Finding]:
+    """Yield numbers such as -999 or 99 that stand for a missing one, far from all others."""
+    values_of = np.sort(found.dropna().unique())
+    for value, others in ((values_of[:1], values_of[1:]), (values_of[-1:], values_of[:-1])):
+        if len(others) < 2 or value[0] not in PLACEHOLDERS:
+            continue
+        if np.abs(others - value[0]).min() > FAR * (others[-1] - others[0]):
+            bad = found == value[0]
+            yield Finding("warning", file, str(cells.name),
+                          f"{bad.sum():,} cells are {value[0]:g}, far from the others "
+                          f"({others[0]:g} to {others[-1]:g})",
+                          "If that stands for a missing rating, leave the cells empty.",
+                          examples(cells, bad))  # fmt: skip
 
 
 def yes_or_no(cells: pd.Series, file: str) -> Iterator[Finding]:

@@ -61,12 +61,13 @@ def check_files(
                 ids[key] = identifiers.clean(cells[column])
                 yield from check_cells.missing_ids(cells[column], ids[key], file, "warning")
                 yield from check_cells.rounded(cells[column], file)
+                yield from check_cells.lettered(ids[key], file, column)
         if named.timestamp in cells:
             yield from check_cells.times(cells[named.timestamp], named.time_unit, file, now)
         if named.rating in cells:
-            yield from check_cells.numbers(
-                cells[named.rating], values.ratings(cells[named.rating]), file
-            )
+            stars = values.ratings(cells[named.rating])
+            yield from check_cells.numbers(cells[named.rating], stars, file)
+            yield from check_cells.placeholders(cells[named.rating], stars, file)
         for column in dict.fromkeys((*named.numeric, *named.amounts)):
             if column in cells:
                 yield from check_cells.numbers(cells[column], values.numbers(cells[column]), file)

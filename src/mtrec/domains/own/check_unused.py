@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mtrec.domains.own.cells import shown
-from mtrec.domains.own.columns import CODED, Column, describe
+from mtrec.domains.own.columns import CODED, OF_DAY, Column, describe
 from mtrec.domains.own.findings import Finding
 from mtrec.domains.own.kinds import MOST
 from mtrec.domains.own.sides import side_name
@@ -78,6 +78,8 @@ def _way(column: Column, table: str, distinct: int) -> str:
         return f"Name it in data.events.{column.kind} in {YAML}."
     if column.reason.startswith("another time"):
         return f"--timestamp {column.name}, or data.events.timestamp in {YAML}, takes it instead."
+    if column.reason == OF_DAY:
+        return "Write date and time in one column, or events of one day have no order."
     told = f"If it tells about the item, name it in data.items.of_events in {YAML}"
     if distinct <= MOST and column.reason != CODED:
         told += "; if it says what happened, in data.events.type"

@@ -17,6 +17,8 @@ CATEGORIES = 1_000  # distinct values of a category, at most
 LABELS = 300  # distinct parts of a list column, at most
 WORDS = 3.5  # words per cell from which a column is text
 CODED = "numbers that name something"
+CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?: ?[AaPp][Mm])?"
+OF_DAY = "a time of day"
 COUNTED = 10  # rows from which numbers that go up by one are row numbers
 
 
@@ -82,6 +84,8 @@ def _kind(
         return _number(name, numbers, distinct, event)
     if values.thousands(known):
         return "unused", "the comma may stand for decimals or thousands; write 4.25 or 4250"
+    if event and known.str.fullmatch(CLOCK).all():
+        return "unused", OF_DAY
     if event:
         return "unused", "text of an event"
     if known.str.match(r"https?://").mean() > values.MOSTLY / 2:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Sequence
 from itertools import islice
 
-from charset_normalizer import from_bytes
+from charset_normalizer import CharsetMatch, from_bytes
 
 from mtrec.domains.own.table import FileError
 
@@ -17,10 +18,18 @@ BOMS = {  # the four-byte marks first: UTF-16's is the beginning of UTF-32's
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-CALLED = {
-    "cp1252": "Windows-1252", "gb18030": "GBK (GB 18030)", "big5": "Big5",
-    "shift_jis": "Shift JIS", "euc_kr": "EUC-KR", "cp1251": "Windows-1251",
+WESTERN = "cp1252"
+LATIN = {  # encodings as they are called
+    WESTERN: "Windows-1252", "cp1250": "Windows-1250 (Central European)",
+    "cp1254": "Windows-1254 (Turkish)",
 }  # fmt: skip
+CALLED = LATIN | {
+    "cp1251": "Windows-1251 (Cyrillic)", "koi8_r": "KOI8-R (Cyrillic)",
+    "cp1253": "Windows-1253 (Greek)", "cp1255": "Windows-1255 (Hebrew)",
+    "gb18030": "GBK (GB 18030)", "big5": "Big5", "shift_jis": "Shift JIS", "euc_jp": "EUC-JP",
+    "euc_kr": "EUC-KR",
+}  # fmt: skip
+CLOSE = 0.02  # of two measures that are about equal
 LOOKED = 1 << 22  # bytes in which lines are looked for
 LINES = 300  # lines from which the encoding is guessed
 CONTROLS = bytes([*range(1, 9), 11, 12, *range(14, 32), 127])
@@ -74,7 +83,7 @@ def _transcode(name: str, content: bytes) -> tuple[bytes, list[str]]:
         return content, []
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-    for encoding in [*_guessed(content), "cp1252"]:
+    for encoding in [*_guessed(content), WESTERN]:
         try:
             text = content.decode(encoding).encode("utf-8")
         except UnicodeDecodeError:
@@ -91,7 +100,27 @@ def _guessed(content: bytes) -> list[str]:
     lines = (line for line in content[:LOOKED].split(b"\n") if not line.isascii())
     some = b"\n".join(islice(lines, LINES))
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", some)]
-    if runs.count(1) > len(runs) / 2:  # accents among plain letters
+    accents = runs.count(1) > len(runs) / 2  # among plain letters
+    found = [
+        match for match in from_bytes(some, cp_isolation=list(LATIN if accents else CALLED))
+        if match.encoding in CALLED
+    ]  # fmt: skip
+    if not found:
         return []
-    best = from_bytes(some, cp_isolation=list(CALLED)).best()
-    return [best.encoding] if best is not None and best.encoding in CALLED else []
+    best = found[0]
+    if accents and _as_good(some, best, found):
+        return [WESTERN]
+    return [best.encoding]
+
+
+def _as_good(some: bytes, best: CharsetMatch, found: Sequence[CharsetMatch]) -> bool:
+    """Whether the most frequent encoding reads the same, or about as well as the best."""
+    try:
+        if some.decode(WESTERN) == some.decode(best.encoding):
+            return True
+    except UnicodeDecodeError:
+        return False
+    western = next((match for match in found if match.encoding == WESTERN), None)
+    return western is not None and (
+        western.chaos <= best.chaos + CLOSE and western.coherence >= best.coherence - CLOSE
+    )

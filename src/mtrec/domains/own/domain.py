@@ -7,6 +7,7 @@ users that have no table, or are missing from theirs, are known by their ids alo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -56,7 +57,12 @@ def load_raw(folder: Path) -> Raw:
             f"`mtrec new {folder.name} --events FILE` to copy it there."
         )
     found = {name.name: find(folder, name.name) for name in fields(Raw)}
-    return Raw(**{n: files.read(f).frame if f else pd.DataFrame() for n, f in found.items()})
+    return of_frames({name: files.read(file).frame for name, file in found.items() if file})
+
+
+def of_frames(frames: Mapping[str, pd.DataFrame]) -> Raw:
+    """Files that were read already; one that is not there is an empty table."""
+    return Raw(**{each.name: frames.get(each.name, pd.DataFrame()) for each in fields(Raw)})
 
 
 def find(folder: Path, name: str) -> Path | None:

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from mtrec.domains.own import domain as own
-from mtrec.domains.own import files
+from mtrec.domains.own import files, workbook
 from mtrec.domains.own.check_files import check_files
 from mtrec.domains.own.check_tables import check_tables, untrainable
 from mtrec.domains.own.check_unused import check_unused
@@ -36,13 +36,27 @@ class Source:
     def read(cls, paths: Mapping[str, Path | None]) -> Source:
         """Read ``events``, and perhaps ``items`` and ``users``.
 
+        A workbook becomes CSV, a zip archive the one file in it. A sheet is named behind its file:
+        ``shop.xlsx#Sales``.
+
         Raises:
             FileError: a file cannot be used.
         """
-        given = {table: path for table, path in paths.items() if path is not None}
-        contents = {table: files.raw_bytes(path) for table, path in given.items()}
-        names = {table: path.name for table, path in given.items()}
-        tables = {table: files.parse(names[table], found) for table, found in contents.items()}
+        names: dict[str, str] = {}
+        contents: dict[str, bytes] = {}
+        tables: dict[str, Table] = {}
+        for table, given in paths.items():
+            if given is None:
+                continue
+            path, sheet = workbook.divide(given)
+            content = files.raw_bytes(path)
+            if workbook.is_workbook(content):
+                content, notes = workbook.as_csv(path.name, content, sheet)
+            else:
+                content, notes = files.from_zip(path.name, content)
+            read = files.parse(path.name, content)
+            names[table], contents[table] = path.name, content
+            tables[table] = replace(read, notes=(*notes, *read.notes))
         return cls(names, contents, tables)
 
     @property
@@ -124,10 +138,8 @@ def _findings(domain: Any, source: Source, seed: int) -> tuple[list[Finding], di
     frames, now = source.frames, pd.Timestamp(datetime.now(UTC).replace(tzinfo=None))
     found = [*check_files(frames, source.names, domain.data, now)]
     found += check_unused(frames, source.names, domain.data, domain.features)
-    empty = pd.DataFrame()
-    raw = own.Raw(*(frames.get(table, empty) for table in ("events", "items", "users")))
     try:
-        tables = own.make_tables(raw, domain.data, seed)
+        tables = own.make_tables(own.of_frames(frames), domain.data, seed)
     except ValueError as error:
         what, _, mend = str(error).partition(". ")
         return [*found, Finding("error", "events", "", what, mend)], {}

@@ -81,6 +81,8 @@ CODES = {"id", "ids", "no", "nr", "nbr", "number", "code", "key", "uuid", "guid"
          "zipcode", "postcode", "plz", "phone", "ean", "isbn", "barcode", "sku", "invoice",
          "order", "orderid", "transactionid", "transaction", "session", "sessionid", "basket",
          "invoiceno", "index"}  # fmt: skip
+IDENTIFIERS = {"id", "identifiant", "identifier", "identificador", "ref", "reference", "referencia",
+               "numero", "num", "nummer", "nr", "codigo"}  # fmt: skip
 KINDS = ("event", "eventtype", "action", "actiontype", "behavior", "behaviour", "behaviortype",
          "behaviourtype", "type", "interaction", "interactiontype", "activity", "eventname",
          "feedback", "feedbacktype", "行为", "行为类型")  # fmt: skip
@@ -114,8 +116,22 @@ def known(columns: Mapping[str, str], role: str) -> list[str]:
         columns: each with what the file calls it.
         role: one of :data:`NAMES`.
     """
-    by_name = {plain(name): column for column, name in columns.items()}
-    return [by_name[name] for name in NAMES[role] if name in by_name]
+    bare = {_bare(name): column for column, name in columns.items()}
+    by_name = bare | {plain(name): column for column, name in columns.items()}
+    return list(dict.fromkeys(by_name[name] for name in NAMES[role] if name in by_name))
+
+
+def _bare(name: str) -> str:
+    """A name of several words without accents and without those that say that it is an id.
+
+    Example:
+        >>> _bare("Réf. article"), _bare("Identifiant client")
+        ('article', 'client')
+    """
+    spread = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = tokens(spread)
+    kept = [word for word in words if word not in IDENTIFIERS]
+    return "".join(kept) if len(kept) < len(words) else plain(name)
 
 
 def rated(columns: Mapping[str, str]) -> list[str]:

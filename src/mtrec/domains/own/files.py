@@ -6,8 +6,10 @@ not by its name. Nothing is ever unpickled, and no cell is evaluated.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -16,12 +18,13 @@ from mtrec.domains.own.table import LIMITS, FileError, Limits, Table
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz")
 PACKED = (".gz", ".xz", ".bz2", ".zip", ".zst")
-GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+GZIP, PARQUET, ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
 PICKLE_PROTOCOLS = tuple(b"\x80" + bytes([n]) for n in range(2, 6))
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"PK\x05\x06": "a zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    ZIP: "a zip archive",
+    b"PK\x05\x06": "an empty zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook, or one with a password",
     b"\xfd7zXZ\x00": "an xz archive",
     b"BZh": "a bzip2 archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
@@ -34,6 +37,12 @@ OTHER_FORMATS = {
     b"%PDF": "a PDF document",
     b"\x89PNG": "an image",
     b"\x7fELF": "a program",
+}
+NO_TABLES = {
+    b"<!doctype html": ("a web page, perhaps one that says why there is no file", "look at it"),
+    b"<html": ("a web page, perhaps one that says why there is no file", "look at it"),
+    b"<?xml": ("XML", "save the table as CSV, Parquet or .xlsx"),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "run `git lfs pull`"),
 }
 
 
@@ -72,7 +81,10 @@ def _unpacked(name: str, content: bytes, limits: Limits) -> bytes:
         raise _pickle(name)
     for magic, what in OTHER_FORMATS.items():
         if content.startswith(magic):
-            raise FileError(f"{name}: {what}; save it as CSV or Parquet, plain or gzipped.")
+            raise FileError(f"{name}: {what}; save it as CSV, Parquet or .xlsx.")
+    for start, (what, mend) in NO_TABLES.items():
+        if content[:500].lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(start):
+            raise FileError(f"{name}: {what}; {mend}.")
     return content
 
 
@@ -133,6 +145,40 @@ def _unpack(name: str, content: bytes, limits: Limits) -> bytes:
     if content.strip(b"\0"):
         raise FileError(f"{name}: other bytes follow the gzip data; pack or copy it again.")
     return b"".join(parts)
+
+
+def from_zip(name: str, content: bytes, limits: Limits = LIMITS) -> tuple[bytes, list[str]]:
+    """The bytes of the only file in a zip archive, and a note; other bytes as they are.
+
+    Raises:
+        FileError: damaged, locked, too large, or not one file.
+    """
+    if not content.startswith(ZIP):
+        return content, []
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found = [
+                member
+                for member in archive.infolist()
+                if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+            ]
+            if len(found) != 1:
+                names = ", ".join(repr(member.filename[:60]) for member in found[:5])
+                raise FileError(
+                    f"{name}: a zip archive of {len(found)} files ({names}); unpack it and name "
+                    "one."
+                )
+            if found[0].file_size > limits.bytes:
+                raise FileError(
+                    f"{name}: unpacks to more than {limits.bytes:,} bytes; split it or take a part."
+                )
+            with archive.open(found[0]) as member:
+                inner = member.read(found[0].file_size + 1)  # more than it says is an error
+            return inner, [f"the only file in a zip archive: {found[0].filename}"]
+    except BROKEN as error:
+        raise FileError(
+            f"{name}: a damaged or locked zip archive ({type(error).__name__}); unpack it."
+        ) from None
 
 
 def unpack_start(content: bytes, size: int) -> bytes:

@@ -59,7 +59,10 @@ def parse(name: str, content: bytes, limits: Limits) -> Table:
                 column.append(cell)
         rows += 1
     if not rows or not columns:
-        raise FileError(f"{name}: no objects with values; add some.")
+        raise FileError(
+            f"{name}: no object with values; write one object a line (pandas: orient='records', "
+            "lines=True)."
+        )
     table = pa.table(
         {
             str(key): pa.array(column + [None] * (rows - len(column)), pa.string())

@@ -109,7 +109,7 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
     time = found.named("events", "timestamp")
     lines = [
         _line(2, domain, None, "proposed by `mtrec new`: read it, change what is wrong"),
-        _line(4, "module", "own", "src/mtrec/domains/own.py reads the files"),
+        _line(4, "module", "own", "src/mtrec/domains/own/ reads the files"),
         _line(4, "raw", f"own/{domain}", "where the files were copied to"),
         _line(4, "data", None),
         *_events(found, plan),

@@ -14,6 +14,7 @@ from mtrec.domains.own.table import FileError, Undecided
 from mtrec.tables import identifiers
 
 OVERLAP = 0.5  # share of ids found in the other file's column
+MANY = 20  # columns from which they may be items
 NONE = "-"  # named instead of a column: there is none
 
 
@@ -117,6 +118,11 @@ def _side(
         if share >= OVERLAP:
             reason = f"{share:.0%} of its values are in {table}, column {other}"
             return _ids(role, events[name], reason)
+    if role == "item_id" and _matrix(events, free):
+        raise FileError(
+            f"events: a matrix with a column for each of {len(free):,} items; write a row for each "
+            "user and item (pandas: melt), without the empty ones."
+        )
     shown = "; ".join(f"{name}: {samples(events[name], 2)}" for name in events.columns[:12])
     header = "there is no header line, and " if unnamed.is_unnamed(events) else ""
     raise Undecided(
@@ -125,6 +131,16 @@ def _side(
         f"{field.FLAGS[role]} COLUMN.",
         role,
         choices(events[free]),
+    )
+
+
+def _matrix(events: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether most columns are alike: numbers, and seldom one."""
+    if len(columns) < MANY or len(columns) < 0.9 * len(events.columns):
+        return False
+    some = events[columns[:: max(1, len(columns) // MANY)]]
+    return bool(some.isna().mean().mean() > 0.1) and all(
+        values.numbers(some[name].dropna()).notna().all() for name in some
     )
 
 

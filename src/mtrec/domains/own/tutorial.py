@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mtrec.domains.own.draft import Answers, Draft
+from mtrec.domains.own.new import Made, new
+from mtrec.domains.own.talk import talk
 from mtrec.paths import find_root
 
 GENRES = {
@@ -104,6 +107,31 @@ def _shop(seed: int) -> Mapping[str, tuple[pd.DataFrame, str]]:
         }
     )
     return {"events": (sales, "utf-8"), "items": (books, "cp1252")}
+
+
+def converse(box: Sandbox, domain: str, answers: Iterable[str]) -> Made:
+    """Make a domain of sales by day as in a terminal, and print what is asked and answered.
+
+    Days are such that they may be months, and a reader who buys a book twice in one is two rows.
+    """
+    sales = pd.read_csv(box.files["events"], sep=";", dtype=str)
+    moment = pd.to_datetime(sales.pop("sold_at").astype("int64"), unit="s")
+    months = moment.dt.month.astype(str).str.zfill(2)
+    days = (moment.dt.day % 12 + 1).astype(str).str.zfill(2)
+    sales["day"] = days + "/" + months + "/" + moment.dt.year.astype(str)
+    file = box.root / "sales_by_day.csv"
+    sales.to_csv(file, index=False)
+    given = iter(answers)
+
+    def read(prompt: str) -> str:
+        answer = next(given, "")
+        print(f"{prompt}{answer}")
+        return answer
+
+    def asked(make: Callable[[Answers], Draft], flags: Answers) -> Draft:
+        return talk(make, flags, read)
+
+    return new(domain, {**box.files, "events": file}, roles={}, start=box.root, talk=asked)
 
 
 def damage(box: Sandbox, domain: str) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import numpy as np
 import pandas as pd
 
-YES, NO = ("1", "1.0", "true", "t", "yes", "y"), ("0", "0.0", "false", "f", "no", "n")
+YES = ("1", "1.0", "true", "t", "yes", "y", "oui", "ja", "sí", "si", "sim", "tak", "да", "是")
+NO = ("0", "0.0", "false", "f", "no", "n", "non", "nein", "nee", "não", "nie", "нет", "否")
+LIKED = {"up": 1.0, "down": -1.0, "thumbs up": 1.0, "thumbs down": -1.0, "like": 1.0,
+         "dislike": -1.0, "+": 1.0, "-": -1.0, "👍": 1.0, "👎": -1.0, "positive": 1.0,
+         "negative": -1.0, "neutral": 0.0}  # fmt: skip
+STARS = r"^[★⭐*]+️?[☆✩]*$|^☆+$"  # as many as are filled
+MARKUP = r"</?(?:p|br|b|i|u|em|strong|div|span|ul|ol|li|h[1-6]|a|img|table|t[rdh]|font)\b[^<>]*>"
 SIGNS = r"^[€$£¥₹]\s*|\s*[€$£¥₹%]$"
 THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?"
 RATED = (  # "4 stars", "4/5", "4 out of 5"
@@ -71,9 +78,11 @@ def thousands(column: pd.Series) -> bool:
 
 
 def ratings(column: pd.Series) -> pd.Series:
-    """Ratings as float64: numbers, or numbers followed by one and the same unit or scale.
+    """Ratings as float64: numbers, perhaps with one and the same unit or scale, stars, likes.
 
     Example:
+        >>> ratings(pd.Series(["★★★☆☆", "★"])).tolist(), ratings(pd.Series(["up", "down"])).tolist()
+        ([3.0, 1.0], [1.0, -1.0])
         >>> ratings(pd.Series(["4 stars", "1 star", "bad"])).tolist()
         [4.0, 1.0, nan]
         >>> ratings(pd.Series(["4/5", "2.5/5"])).tolist()
@@ -85,7 +94,12 @@ def ratings(column: pd.Series) -> pd.Series:
     said = yes_or_no(column)
     if said.notna().sum() >= MOSTLY * column.notna().sum():
         return said
-    parts = column.astype("str").str.strip().str.lower().str.extract(RATED)
+    cells = column.astype("str").str.strip().str.lower()
+    if cells.str.fullmatch(STARS, na=True).all():
+        return cells.str.count("[★⭐*]").astype("float64")
+    if cells.isin(list(LIKED)).sum() >= MOSTLY * column.notna().sum():
+        return cells.map(LIKED).astype("float64")
+    parts = cells.str.extract(RATED)
     scales = parts["scale"].dropna()
     if scales.nunique() > 1 or len(scales) not in (0, parts["number"].notna().sum()):
         return found
@@ -93,7 +107,7 @@ def ratings(column: pd.Series) -> pd.Series:
 
 
 def yes_or_no(column: pd.Series) -> pd.Series:
-    """1.0 for 1, true, t, yes, y; 0.0 for 0, false, f, no, n; missing otherwise."""
+    """1.0 for 1, true, yes and their like, 0.0 for 0, false, no; missing otherwise."""
     cells = column.astype("str").str.strip().str.lower()
     return pd.Series(
         np.select([cells.isin(YES), cells.isin(NO)], [1.0, 0.0], np.nan), index=column.index
@@ -103,7 +117,7 @@ def yes_or_no(column: pd.Series) -> pd.Series:
 def fill(template: str, frame: pd.DataFrame) -> pd.Series:
     """Texts by a template such as ``{title}. {maker}``; a missing cell takes its lead-in along.
 
-    Only ``{column}`` is understood, and it inserts the cell as it is.
+    Only ``{column}`` is understood, and it inserts the cell as it is, but for HTML's marks.
 
     Returns:
         ``str`` column, missing where no column of the template is known.
@@ -124,9 +138,24 @@ def fill(template: str, frame: pd.DataFrame) -> pd.Series:
                 f"text: there is no column '{column}' (found: {', '.join(frame.columns)}). "
                 "Mend text: in params.yaml."
             )
-        cell = frame[column].astype("str").str.replace(r"\s+", " ", regex=True).str.strip()
+        cell = _bare(frame[column].astype("str"))
+        cell = cell.str.replace(r"\s+", " ", regex=True).str.strip()
         known = cell.notna() & (cell != "")
         text = text + (lead + cell).where(known, "")
         some |= known
     text = (text + parts[-1]).str.strip(" ,;:.").str[:1000]
     return text.where(some)
+
+
+def _bare(cells: pd.Series) -> pd.Series:
+    """Texts without HTML's marks; ``&amp;`` is the character that it stands for.
+
+    Example:
+        >>> _bare(pd.Series(["<p>Salt &amp; <b>pepper</b></p>", "a < b"])).tolist()
+        [' Salt &  pepper  ', 'a < b']
+    """
+    if cells.str.contains(MARKUP, regex=True, na=False, case=False).any():
+        cells = cells.str.replace(MARKUP, " ", regex=True, case=False)
+    if cells.str.contains(r"&(?:\w+|#\d+);", regex=True, na=False).any():
+        cells = cells.map(html.unescape, na_action="ignore")
+    return cells
