@@ -119,17 +119,14 @@ def runner(
 
     def forward(tokens: KerasTensor, padding: KerasTensor) -> KerasTensor:
         states = backbone.hidden_states(model, tokens, padding, settings.layer)
-        words = slice(0 if model.start is None else 1, None)  # without the start token
+        words = slice(model.dropped, None)  # without a decoder's start token
         return pool(ops.cast(states, "float32")[:, words], padding[:, words], settings.pooling)
 
     any_shape = (((None, None), "int32"), ((None, None), "bool"))
     compiled = compile_function(forward, model.backbone, any_shape)  # one graph for all batches
 
     def run(texts: Sequence[str]) -> Array:
-        first = [] if model.start is None else [model.start]
-        found = [
-            first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
-        ]
+        found = model.tokens(texts, settings.max_tokens)
         vectors: Array | None = None
         for rows, length in batches([len(tokens) for tokens in found], settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")
