@@ -42,10 +42,11 @@ def beginning(instruction: str, shown: Sequence[tuple[str, str]] = ()) -> str:
         shown: questions and their answers.
     """
     said = TURN.format("system") + SYSTEM + END
+    first = f"{TURN.format('user')}{instruction}\n"
     for question, answer in shown:
-        said += f"{TURN.format('user')}{instruction}\n{question}{END}"
-        said += f"{TURN.format('assistant')}{answer}{END}"
-    return f"{said}{TURN.format('user')}{instruction}\n"
+        said += f"{first}{question}{END}{TURN.format('assistant')}{answer}{END}"
+        first = TURN.format("user")  # the instruction is given once
+    return said + first
 
 
 def ending(question: str) -> str:
