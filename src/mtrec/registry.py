@@ -416,5 +416,6 @@ STUDIES = Studies(
         "sparse_data": ("mtrec.studies.sparse_data:main", ("video", "education_mastery")),
         "text_cost": ("mtrec.studies.text_cost:main", ("social_reviews",)),
         "new_task": ("mtrec.studies.new_task:main", ("education_mastery",)),
+        "tuning": ("mtrec.studies.tuning:main", ("social_reviews",)),
     },
 )

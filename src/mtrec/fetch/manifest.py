@@ -39,3 +39,9 @@ def read_manifest(path: Path | None = None) -> tuple[Distribution, ...]:
     path = path or Path(__file__).with_name("manifest.yaml")
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     return tuple(Distribution.model_validate(entry) for entry in raw["distributions"])
+
+
+def read_encoders() -> dict[str, Distribution]:
+    """Language models that are fetched when a preset names them, by that name."""
+    raw = yaml.safe_load(Path(__file__).with_name("manifest.yaml").read_text(encoding="utf-8"))
+    return {name: Distribution.model_validate(entry) for name, entry in raw["encoders"].items()}

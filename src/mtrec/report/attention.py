@@ -15,6 +15,7 @@ from mtrec.text.backbone import Tokenizer
 from mtrec.text.states import Texts
 
 WORDS = (15, 40)  # of a passage: long enough to choose from, short enough to be read
+BEGIN, END = " [begin]", " [end]"
 SPACE = "\u2423"  # a visible space, for a token that is nothing else
 
 
@@ -66,7 +67,9 @@ def passages(
         states = texts.states.tokens(np.array([number]))
         shares = reader.attention(states, np.zeros(len(states), dtype="int32"), 1)
         (tokens,) = tokenize([text])
-        pieces = [tokenize.detokenize([token]) for token in list(tokens)[: len(states)]]
+        pieces = [str(tokenize.detokenize([token])) for token in list(tokens)[: len(states)]]
+        if len(pieces) < len(states):  # an encoder's texts have a token at either end
+            pieces = [BEGIN, *pieces, END][: len(states)]
         words, own = in_words(pieces, keras.ops.convert_to_numpy(shares).T)
         found.append(Passage(words, own, tasks))
     return found

@@ -1,102 +1,152 @@
-"""The language model under KerasHub, from a GGUF file or any preset."""
+"""The language model under KerasHub: a GGUF file, an encoder that is fetched, or any preset."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mtrec.fetch.encoders import encoder_folder
+from mtrec.fetch.manifest import read_encoders
+from mtrec.text import bert
 from mtrec.text.weights import LlamaFile, WeightsError, read_gguf
 
 if TYPE_CHECKING:
     import keras
     import keras_hub
 
-Tokenizer = Callable[[list[str]], Sequence[Sequence[int]]]  # texts -> ids of their tokens
+
 GGUF_PRESETS = {"smollm2-135m": "smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf"}
+
+
+class Tokenizer(Protocol):
+    """Texts -> ids of their tokens, and back."""
+
+    def __call__(self, texts: list[str], /) -> Sequence[Sequence[int]]:
+        """Ids of each text's tokens."""
+
+    def detokenize(self, tokens: Sequence[int], /) -> str:
+        """Text of token ids."""
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A tokenizer and a decoder-only backbone that share a vocabulary.
+    """A tokenizer and a backbone, decoder or encoder, that share a vocabulary.
 
     Attributes:
-        tokenizer: KerasHub tokenizer; called on a list of texts it returns lists of token ids.
+        tokenizer: called on a list of texts it returns their token ids.
         backbone: KerasHub backbone with ``transformer_layers``.
         layers: number of blocks that are loaded (the first ones).
         start: id of the token that begins a text, or None if the model has none.
+        end: id of the token that ends a text; None for a decoder, which reads no text to its end.
+        longest: most tokens that the model has positions for, or None if any number.
     """
 
     tokenizer: Tokenizer
     backbone: keras_hub.models.Backbone
     layers: int
     start: int | None
+    end: int | None = None
+    longest: int | None = None
+
+    @property
+    def dropped(self) -> int:
+        """How many first tokens have states that no reader should see.
+
+        A decoder's start token draws most of the attention and means nothing; an encoder's was
+        trained to stand for the text.
+        """
+        return int(self.start is not None and self.end is None)
+
+    def tokens(self, texts: Sequence[str], most: int) -> list[list[int]]:
+        """Token ids of texts with what begins and ends one.
+
+        Args:
+            texts: any texts.
+            most: tokens kept of each, start and end not counted.
+        """
+        first, last = ([] if token is None else [token] for token in (self.start, self.end))
+        if self.longest is not None:
+            most = min(most, self.longest - len(first) - len(last))
+        return [[*first, *list(ids)[:most], *last] for ids in self.tokenizer(list(texts))]
+
+
+def presets() -> list[str]:
+    """Names of presets that need no KerasHub hub."""
+    return [*GGUF_PRESETS, *read_encoders()]
 
 
 def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> LanguageModel:
     """Load a language model.
 
     Args:
-        preset: a key of ``GGUF_PRESETS``, or a KerasHub preset: ``hf://…``, ``kaggle://…``, a
-            preset's name, or a local folder.
+        preset: one of :func:`presets`; a KerasHub preset of an encoder or decoder: ``hf://…``,
+            ``kaggle://…``, a preset's name, or a local folder; or a local folder that holds a
+            BERT in its publisher's layout.
         raw: folder of the raw data, where GGUF files lie.
         precision: ``float32`` or ``bfloat16``.
-        layers: blocks to load from a GGUF file (all if None); fewer save memory and time.
+        layers: blocks to load (all if None) where fewer save memory and time.
 
     Raises:
-        WeightsError: the file or preset cannot be loaded.
+        WeightsError: the file or preset cannot be loaded, or its tokenizer does not fit.
+        FetchError: an encoder cannot be fetched.
     """
+    tokenizer = load_tokenizer(preset, raw)
     if preset in GGUF_PRESETS:
         file = read_gguf(raw / GGUF_PRESETS[preset])
         layers = min(layers or file.layers, file.layers)
-        return LanguageModel(
-            _tokenizer(file), _backbone(file, precision, layers), layers, file.start
-        )
-    import keras_hub
-
-    try:
-        backbone = keras_hub.models.Backbone.from_preset(preset, dtype=precision)
-        tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(preset)
-    except Exception as error:  # each hub raises its own
+        return LanguageModel(tokenizer, _backbone(file, precision, layers), layers, file.start)
+    if folder := _bert_folder(preset):
+        made: keras_hub.models.Backbone = bert.backbone(folder, precision, layers)
+    else:
+        made = _from_hub("Backbone", preset, dtype=precision)
+    if not hasattr(made, "transformer_layers"):
         raise WeightsError(
-            f"task_embedding.preset: cannot load '{preset}' ({type(error).__name__}: {error}). "
-            f"Name one of {', '.join(GGUF_PRESETS)}, a KerasHub preset, or a local preset folder."
-        ) from error
-    if not hasattr(backbone, "transformer_layers"):
-        raise WeightsError(
-            f"task_embedding.preset: '{preset}' is a {type(backbone).__name__} and has no decoder "
-            f"blocks. Name one of {', '.join(GGUF_PRESETS)}, or a KerasHub preset of a decoder "
-            "such as Llama, GPT-2 or Gemma."
+            f"task_embedding.preset: '{preset}' is a {type(made).__name__} and has no single row "
+            f"of blocks. Name one of {', '.join(presets())}, or a KerasHub preset of an encoder "
+            "such as BERT or of a decoder such as Llama, GPT-2 or Gemma."
         )
-    start = getattr(tokenizer, "start_token_id", None)
-    return LanguageModel(tokenizer, backbone, backbone.num_layers, start)
+    _check_fit(preset, tokenizer, made)
+    first, last = _ends(tokenizer, made)
+    longest = getattr(made, "max_sequence_length", None)
+    return LanguageModel(tokenizer, made, len(block_outputs(made)), first, last, longest)
 
 
-def load_tokenizer(preset: str, raw: Path) -> Tokenizer:
-    """Load the tokenizer alone."""
+def load_tokenizer(preset: str, raw: Path) -> Any:
+    """Load the tokenizer alone.
+
+    Raises:
+        WeightsError: as :func:`load`.
+    """
     if preset in GGUF_PRESETS:
         return _tokenizer(read_gguf(raw / GGUF_PRESETS[preset], tensors=False))
-    import keras_hub
-
-    return keras_hub.tokenizers.Tokenizer.from_preset(preset)
+    if folder := _bert_folder(preset):
+        return bert.WordPieceTokenizer(folder / bert.TOKENIZER)
+    return _from_hub("Tokenizer", preset)
 
 
 def weights_identity(preset: str, raw: Path) -> str:
-    """What tells the weights of one preset from another's: SHA-256 of the file, or the name."""
-    if preset not in GGUF_PRESETS or not (raw / GGUF_PRESETS[preset]).is_file():
-        return preset
-    with (raw / GGUF_PRESETS[preset]).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """What tells the weights of one preset from another's: a SHA-256 of files, or the name."""
+    if preset in read_encoders():
+        members = read_encoders()[preset].members
+        return next(member.sha256 for member in members if member.to == bert.WEIGHTS)
+    if preset in GGUF_PRESETS:
+        file = raw / GGUF_PRESETS[preset]
+        return _digest(file) if file.is_file() else preset
+    if Path(preset).is_dir():  # another model may be put there
+        files = [path for path in sorted(Path(preset).rglob("*")) if path.is_file()]
+        return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+    return preset
 
 
 def hidden_states(
     model: LanguageModel, tokens: keras.KerasTensor, padding: keras.KerasTensor, layer: int
 ) -> keras.KerasTensor:
-    """States after block ``layer`` (before the final norm), ``(batch, length, width)``.
+    """States ``(batch, length, width)`` after block ``layer``; a decoder's, before its last norm.
 
     Args:
         model: the language model.
@@ -106,10 +156,112 @@ def hidden_states(
     """
     import keras
 
-    block = model.backbone.transformer_layers[layer - 1]
     given = {"token_ids": tokens, "padding_mask": padding}
     inputs = {name: keras.ops.cast(values, "int32") for name, values in given.items()}
-    return keras.Model(model.backbone.input, block.output)(inputs, training=False)
+    if "segment_ids" in model.backbone.input:  # of pairs of texts; here a text is alone
+        inputs["segment_ids"] = keras.ops.zeros_like(inputs["token_ids"])
+    below = keras.Model(model.backbone.input, block_outputs(model.backbone)[layer - 1])
+    return below(inputs, training=False)
+
+
+def states(
+    model: LanguageModel, texts: Sequence[str], block: int, max_tokens: int
+) -> list[np.ndarray]:
+    """States of each text's tokens after a block, ``(tokens, width)`` float32.
+
+    Texts are read one batch at a time as they come; :mod:`mtrec.text.embed` is quicker for many.
+
+    Args:
+        model: the language model, decoder or encoder.
+        texts: any texts.
+        block: number of blocks to run.
+        max_tokens: longer texts are cut.
+    """
+    from keras import ops
+
+    found = model.tokens(texts, max_tokens)
+    length = max(map(len, found))
+    tokens, padding = np.zeros((2, len(found), length), "int32")
+    for row, ids in enumerate(found):
+        tokens[row, : len(ids)], padding[row, : len(ids)] = ids, 1
+    read = ops.convert_to_numpy(ops.cast(hidden_states(model, tokens, padding, block), "float32"))
+    return [read[row, model.dropped : len(ids)] for row, ids in enumerate(found)]
+
+
+def block_outputs(made: keras_hub.models.Backbone) -> list[keras.KerasTensor]:
+    """What each block of a backbone returns, the lowest first.
+
+    A block that runs several times, as ALBERT's do, counts as often.
+    """
+    blocks = {id(block) for block in _flat(made.transformer_layers)}
+    calls = [
+        node
+        for depth in sorted(made._nodes_by_depth, reverse=True)
+        for node in made._nodes_by_depth[depth]
+        if id(node.operation) in blocks
+    ]
+    return [node.output_tensors[0] for node in calls]
+
+
+def _flat(layers: Sequence) -> list[keras.layers.Layer]:
+    return [
+        one for layer in layers for one in (_flat(layer) if isinstance(layer, list) else [layer])
+    ]
+
+
+def _bert_folder(preset: str) -> Path | None:
+    """Folder of a BERT in its publisher's layout, if the preset is one."""
+    if preset in read_encoders():
+        return encoder_folder(preset)
+    return Path(preset) if bert.is_bert(Path(preset)) else None
+
+
+def _from_hub(kind: str, preset: str, **options: Any) -> Any:
+    """KerasHub's backbone or tokenizer of a preset.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import keras_hub
+
+    place = {"Backbone": keras_hub.models, "Tokenizer": keras_hub.tokenizers}[kind]
+    try:
+        return getattr(place, kind).from_preset(preset, **options)
+    except Exception as error:  # each hub raises its own
+        said = " ".join(str(error).split())
+        raise WeightsError(
+            f"task_embedding.preset: cannot load '{preset}' ({kind.lower()}: "
+            f"{type(error).__name__}: {said}). Name one of {', '.join(presets())}, a KerasHub "
+            "preset, or a local preset folder."
+        ) from error
+
+
+def _check_fit(preset: str, tokenizer: Any, made: keras_hub.models.Backbone) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings."""
+    tokens, rows = tokenizer.vocabulary_size(), made.vocabulary_size
+    if tokens > rows:
+        raise WeightsError(
+            f"task_embedding.preset: the tokenizer of '{preset}' has {tokens:,} tokens, the model "
+            f"embeddings for {rows:,}. Put tokenizer and weights of one model there."
+        )
+
+
+def _ends(tokenizer: Any, made: keras_hub.models.Backbone) -> tuple[int | None, int | None]:
+    """Ids of the tokens that begin and end a text; no end for a decoder."""
+
+    def first_of(*names: str) -> int | None:
+        found = (getattr(tokenizer, name, None) for name in names)
+        return next((token for token in found if token is not None), None)
+
+    block = type(_flat(made.transformer_layers)[0]).__name__
+    if "Encoder" not in block:
+        return first_of("start_token_id"), None
+    return first_of("cls_token_id", "start_token_id"), first_of("sep_token_id", "end_token_id")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tokenizer(file: LlamaFile) -> Tokenizer:

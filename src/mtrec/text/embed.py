@@ -156,20 +156,17 @@ def reading(
             f"task_embedding.layer: {settings.layer}, but '{settings.preset}' has {model.layers} "
             "layers. Choose a smaller one in params.yaml."
         )
-    first = [] if model.start is None else [model.start]
 
     def forward(tokens: KerasTensor, padding: KerasTensor) -> KerasTensor:
         states = backbone.hidden_states(model, tokens, padding, settings.layer)
-        words = slice(len(first), None)  # without the start token
+        words = slice(model.dropped, None)  # without a decoder's start token
         return then(ops.cast(states, "float32")[:, words], padding[:, words])
 
     any_shape = (((None, None), "int32"), ((None, None), "bool"))
     compiled = compile_function(forward, model.backbone, any_shape)  # one graph for all batches
 
     def read(texts: Sequence[str]) -> Iterator[tuple[Array, Array, Array]]:
-        found = [
-            first + list(tokens)[: settings.max_tokens] for tokens in model.tokenizer(list(texts))
-        ]
+        found = model.tokens(texts, settings.max_tokens)
         lengths = np.array([len(tokens) for tokens in found])
         for rows, length in batches(lengths.tolist(), settings.batch_tokens):
             tokens = np.zeros((len(rows), length), dtype="int32")
@@ -178,7 +175,7 @@ def reading(
                 tokens[at, : len(found[row])] = found[row]
                 padding[at, : len(found[row])] = True
             batch = ops.convert_to_tensor(tokens), ops.convert_to_tensor(padding)
-            yield rows, ops.convert_to_numpy(compiled(*batch)), lengths[rows] - len(first)
+            yield rows, ops.convert_to_numpy(compiled(*batch)), lengths[rows] - model.dropped
 
     return read
 
