@@ -31,11 +31,7 @@ from mtrec.settings import (
     Training,
 )
 
-OWN = {  # blocks that a domain may vary, with an example
-    "task_embedding": "max_tokens: 128",
-    "model_building": "dropout: 0.1",
-    "training": "l2: 0.001",
-}
+OWN = {"model_building": "dropout: 0.1", "training": "l2: 0.001"}  # blocks that a domain may vary
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
         paths=Paths(root, domain),
         seed=config.seed,
         domain=config.domains[domain],
-        task_embedding=config.domains[domain].task_embedding,
+        task_embedding=config.task_embedding,
         model_building=config.domains[domain].model_building,
         training=config.domains[domain].training,
         evaluation=config.evaluation,

@@ -222,7 +222,6 @@ class Domain(Settings):
     )
     data: Any
     features: Features
-    task_embedding: Any = Field({}, description="what differs here from the common settings")
     model_building: Any = Field({}, description="what differs here from the common settings")
     training: Any = Field({}, description="what differs here from the common settings")
     tasks: dict[str, Task] = Field(min_length=1)
@@ -279,6 +278,7 @@ class Reader(Settings):
     sides: tuple[Literal["users", "items"], ...] = Field(
         ("items",), min_length=1, description="whose texts are read"
     )
+    max_tokens: int = Field(128, ge=4, le=2048, description="longer texts are cut")
     units: int = Field(192, ge=1, description="width of a token's hidden state")
     heads: int = Field(4, ge=1, description="of attention, for each task")
     width: int = Field(96, ge=2, description="of what a task takes from a text")

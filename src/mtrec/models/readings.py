@@ -48,7 +48,7 @@ class Readings:
                 len(getattr(assembly.encoder, name).ids),
                 len(own),
                 vectors.shape[1],
-                **settings.model_dump(exclude={"sides"}),
+                **settings.model_dump(exclude={"sides", "max_tokens"}),
                 name=f"{name}_reader",
             )
             found = reader(inputs[name])

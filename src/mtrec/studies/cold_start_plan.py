@@ -45,7 +45,8 @@ def adapted(run: Experiment) -> Experiment:
 
     Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
     known one, if it has an offset; a task that sees one side starts from a constant. Nobody held
-    out has a link, so no head reads links.
+    out has a link, so no head reads links. Texts are their pooled vectors, whoever reads them token
+    by token elsewhere.
     """
     tasks = {
         name: task.model_copy(
@@ -57,7 +58,7 @@ def adapted(run: Experiment) -> Experiment:
     return replace(
         run,
         domain=run.domain.model_copy(update={"tasks": tasks}),
-        model_building=run.model_building.model_copy(update={"dropout": DROPOUT}),
+        model_building=run.model_building.model_copy(update={"dropout": DROPOUT, "reader": None}),
     )
 
 

@@ -17,8 +17,8 @@ ELSEWHERE: dict[str, dict[str, Any]] = {  # of no account for a short training, 
     "model_building": {"history": {"length": True}},
     "training": {"epochs": True, "batch_size": True},
 }
-NOT_LEARNT = {  # files, who is compared, and what the run's own `model_building` and so on hold
-    "raw": True, "module": True, "task_embedding": True, "model_building": True, "training": True,
+NOT_LEARNT = {  # files, who is compared, and what `run.model_building` and `run.training` hold
+    "raw": True, "module": True, "model_building": True, "training": True,
     "tasks": {"__all__": {"peers"}},
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from mtrec.settings import EmbedSettings
 from mtrec.tables.labels import relevant
 from mtrec.tables.schema import Tables
 from mtrec.text.embed import embed, reduce
-from mtrec.text.states import texts_of
 
 if TYPE_CHECKING:
     from mtrec.settings import Task
@@ -25,27 +24,13 @@ Array = np.ndarray
 
 
 def embed_tables(
-    tables: Tables,
-    tasks: Mapping[str, Task],
-    settings: EmbedSettings,
-    raw: Path,
-    cache: Path,
-    read: Collection[str] = (),
+    tables: Tables, tasks: Mapping[str, Task], settings: EmbedSettings, raw: Path, cache: Path
 ) -> dict[str, Array]:
     """Embed the texts of users, items and tasks, and the names of the labels of multi-label tasks.
 
     Users and items get whitened principal components fitted on those with training events;
     tasks and labels, of which there are too few for that, the full vectors, centred and of unit
     length.
-
-    Args:
-        tables: the four tables.
-        tasks: task settings by name.
-        settings: as for :func:`mtrec.text.embed.embed`.
-        raw: folder of the language model's weights.
-        cache: folder of vectors and states by content.
-        read: which of ``users`` and ``items`` a model reads token by token; the states that are
-            cached for it (:mod:`mtrec.text.states`) are pooled, whatever ``settings.pooling`` says.
 
     Returns:
         ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
@@ -54,16 +39,14 @@ def embed_tables(
         ``labels_<task>``: ``(labels, width)`` in the order of the sorted training labels.
     """
     events, _ = training_events(tables.events, tables.examples)
-    known = {name: texts_of(getattr(tables, name), settings, raw, cache) for name in read}
-    means = {name: texts.means() for name, texts in known.items() if texts}
-    columns = {n: _texts(getattr(tables, n)) for n in ("users", "items") if n not in means}
+    columns = {name: _texts(getattr(tables, name)) for name in ("users", "items")}
     columns["tasks"] = pd.Series([task.text or name for name, task in tasks.items()])
     found = embed(pd.concat([c.dropna() for c in columns.values()]).tolist(), settings, raw, cache)
-    result: dict[str, Array] = means
+    result = {}
     for name, column in columns.items():
-        there = column.notna().to_numpy()
+        known = column.notna().to_numpy()
         result[name] = np.full((len(column), found.shape[1]), np.nan, dtype="float32")
-        result[name][there], found = found[: there.sum()], found[there.sum() :]
+        result[name][known], found = found[: known.sum()], found[known.sum() :]
     for name, key in (("users", "user_id"), ("items", "item_id")):
         seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
         result[name] = reduce(result[name], seen, settings.components)

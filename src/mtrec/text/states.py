@@ -85,13 +85,6 @@ class Texts:
     number: Array
     states: States
 
-    def means(self) -> Array:
-        """Mean state of each row's text, ``(rows, width)`` float32; NaN where there is none."""
-        found = np.full((len(self.states) + 1, self.states.width), np.nan, dtype="float32")
-        for text in range(len(self.states)):
-            found[text] = self.states.tokens(np.array([text])).mean(axis=0, dtype="float32")
-        return found[self.number]
-
 
 def read_sides(
     tables: Tables, reader: Reader | None, settings: EmbedSettings, raw: Path, cache: Path
@@ -101,15 +94,18 @@ def read_sides(
     Args:
         tables: the four tables.
         reader: settings of readers; None if a model has none.
-        settings: of the language model.
+        settings: of the language model; the reader's ``max_tokens`` holds.
         raw: folder of the raw data, where the weights lie.
         cache: folder of the cache.
 
     Raises:
         WeightsError: the model cannot be loaded.
     """
-    found = {}
-    for side in reader.sides if reader else ():
+    found: dict[str, Texts] = {}
+    if reader is None:
+        return found
+    settings = settings.model_copy(update={"max_tokens": reader.max_tokens})
+    for side in reader.sides:
         texts = texts_of(getattr(tables, side), settings, raw, cache)
         if texts is not None:
             found[INPUTS[side]] = texts
