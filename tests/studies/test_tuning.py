@@ -11,7 +11,7 @@ from mtrec.text.lora import Adapters
 from tests import language_model
 
 SMALL = Tuning(
-    sizes=(40,), validation=20, tokens=8, below=1, blocks=2, rank=2, epochs=2, batch=16, seeds=1
+    sizes=(40,), validation=20, tokens=8, below=1, blocks=2, rank=2, epochs=2, batch=40, seeds=1
 )
 
 
@@ -75,7 +75,9 @@ def make(bench, model, folder, adapted=True, settings=SMALL):
     )  # fmt: skip
 
 
-def test_a_training_that_was_cut_ends_with_the_bits_of_one_that_was_not(few_bench, model, tmp_path):
+def test_a_training_that_was_cut_ends_with_the_bits_of_one_that_was_not(
+    few_bench, model, tmp_path, eagerly
+):
     whole = make(few_bench, model, tmp_path)
     whole.fit(tmp_path / "whole.npz", "run")
     cut, step = make(few_bench, model, tmp_path), []
@@ -99,7 +101,7 @@ def test_a_training_that_was_cut_ends_with_the_bits_of_one_that_was_not(few_benc
     assert max(abs(up).max() for name, up in whole.adapters.arrays().items() if "/up" in name) > 0
 
 
-def test_a_study_trains_both_systems_once_and_compares_them(small, monkeypatch, tmp_path):
+def test_a_study_trains_both_systems_once_and_compares_them(small, monkeypatch, tmp_path, eagerly):
     monkeypatch.setattr(
         type(small.paths), "study", property(lambda self: tmp_path / "study" / "tiny.csv")
     )
