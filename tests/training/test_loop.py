@@ -11,6 +11,7 @@ from mtrec.training import checkpoint, domain, loop
 from mtrec.training.domain import clear_checkpoints, train_models
 from mtrec.training.objective import training_losses
 from mtrec.training.parts import divide
+from mtrec.training.reading import Library
 from mtrec.training.step import compile_step
 from tests.conftest import FEW, PAIR, SIZES, TRAINING
 
@@ -365,7 +366,7 @@ def test_the_only_task_of_a_domain_is_learnt_from_rows_with_its_label(few, monke
     monkeypatch.setattr(domain, "Trainer", Stub)
     alone = replace(few.assembly, types={"kind": few.assembly.types["kind"]})
     budget = domain.Budget(
-        alone, FEW, TRAINING, 0, few.training, few.validation, tmp_path
+        alone, FEW, TRAINING, 0, few.training, few.validation, tmp_path, Library({}, {}, 0)
     )  # fmt: skip
     budget.fit("joint", None, ("kind",), print)
     assert not few.training.masks["kind"].all()

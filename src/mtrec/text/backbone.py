@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mtrec.fetch.encoders import encoder_folder
-from mtrec.fetch.manifest import read_encoders
 from mtrec.text import bert
 from mtrec.text.weights import LlamaFile, WeightsError, read_gguf
 
@@ -77,7 +77,7 @@ class LanguageModel:
 
 def presets() -> list[str]:
     """Names of presets that need no KerasHub hub."""
-    return [*GGUF_PRESETS, *read_encoders()]
+    return [*GGUF_PRESETS, *_encoders().read_encoders()]
 
 
 def load(preset: str, raw: Path, precision: str, layers: int | None = None) -> LanguageModel:
@@ -131,8 +131,8 @@ def load_tokenizer(preset: str, raw: Path) -> Any:
 
 def weights_identity(preset: str, raw: Path) -> str:
     """What tells the weights of one preset from another's: a SHA-256 of files, or the name."""
-    if preset in read_encoders():
-        members = read_encoders()[preset].members
+    if preset in _encoders().read_encoders():
+        members = _encoders().read_encoders()[preset].members
         return next(member.sha256 for member in members if member.to == bert.WEIGHTS)
     if preset in GGUF_PRESETS:
         file = raw / GGUF_PRESETS[preset]
@@ -211,8 +211,8 @@ def _flat(layers: Sequence) -> list[keras.layers.Layer]:
 
 def _bert_folder(preset: str) -> Path | None:
     """Folder of a BERT in its publisher's layout, if the preset is one."""
-    if preset in read_encoders():
-        return encoder_folder(preset)
+    if preset in _encoders().read_encoders():
+        return _encoders().encoder_folder(preset)
     return Path(preset) if bert.is_bert(Path(preset)) else None
 
 
@@ -317,3 +317,8 @@ def _block_weights(
         (block._feedforward_intermediate_dense.kernel, get("ffn_up").T),
         (block._feedforward_output_dense.kernel, get("ffn_down").T),
     ]
+
+
+def _encoders() -> ModuleType:
+    """What knows encoders that can be fetched; how they are fetched is no input of a training."""
+    return importlib.import_module("mtrec.fetch.encoders")
