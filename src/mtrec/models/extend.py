@@ -128,8 +128,8 @@ def _check(
         )
     if model.readers:
         raise ValueError(
-            f"task '{name}': the model reads texts token by token, and what a new task reads has not "
-            "been learnt. Train a model with model_building.reader: null in params.yaml."
+            f"task '{name}': the model reads texts token by token, and what a new task would read "
+            "has not been learnt. Train a model with model_building.reader: null in params.yaml."
         )
     if name in assembly.types:
         raise ValueError(
