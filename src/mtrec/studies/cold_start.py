@@ -37,21 +37,9 @@ COMPARED = (
 )  # among ours
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Do what the results' file lacks, which is whole after each split.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a split that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    return study(adapted(runner.begin(domain)), minutes)
-
-
 def study(run: Experiment, minutes: float | None = None) -> bool:
-    """:func:`main` for settings that are read already."""
+    """Train and score every system on every split; see :func:`mtrec.studies.runner.main`."""
+    run = adapted(run)
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     peers = installed()
     asked = peers, PEERS.cold  # what is known with all peers is not done again with fewer

@@ -26,21 +26,9 @@ from mtrec.text import embeddings
 TRAINING_ROWS = 5_000  # at most, so that large and small domains take like times
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks, which is whole after each training.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a setting that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    return study(plain(runner.begin(domain)), minutes)
-
-
 def study(run: Experiment, minutes: float | None = None) -> bool:
-    """:func:`main` for settings that are read already."""
+    """Train with every level and step; see :func:`mtrec.studies.runner.main`."""
+    run = plain(run)
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     whole = cache(lambda: fit_whole(run, tables, vectors))  # only if anything is trained
 

@@ -20,25 +20,12 @@ from mtrec.studies.workbench import Workbench
 Sets = Sequence[tuple[str, ...]]
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Do what the results' files lack; they are whole after each training.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a set of tasks that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    run = runner.begin(domain)
-    return study(run, workbench.prepare(run, run.analysis), minutes)
-
-
-def study(run: Experiment, bench: Workbench, minutes: float | None = None) -> bool:
-    """:func:`main` for a bench that is prepared already.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Watch one training, then train sets of tasks; see :func:`mtrec.studies.runner.main`.
 
     The groupings that the first results suggest are trained last.
     """
+    bench = workbench.prepare(run, run.analysis)
     tasks = list(bench.assembly.types)
     if not runner.resume(GRADIENTS, run, partial(_watch, bench, run.analysis.probes), minutes):
         return False

@@ -35,17 +35,11 @@ class Round:
     cpu_seconds: float
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Measure the settings that the results' file lacks.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Measure every way to embed a text; see :func:`mtrec.studies.runner.main`.
 
-    Args:
-        domain: name of a domain with item texts and the binary task ``recommended``.
-        minutes: begin nothing later than this.
-
-    Returns:
-        Whether nothing is missing any more.
+    The domain has texts of items and the binary task ``recommended``.
     """
-    run = runner.begin(domain)
     return runner.resume(PLAN, run, partial(measure, run), minutes)
 
 

@@ -32,17 +32,8 @@ SHARD = 256  # texts per file: what an interruption can lose
 BATCH = 32  # texts per forward pass
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks.
-
-    Args:
-        domain: name of a domain whose items have texts.
-        minutes: begin nothing later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    run = runner.begin(domain)
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Train frozen and tuned with every number of rows; see :func:`mtrec.studies.runner.main`."""
     return runner.resume(PLAN, run, partial(train, run), minutes)
 
 
