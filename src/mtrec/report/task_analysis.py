@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mtrec.config import Experiment
 from mtrec.files import write_text
 
 
-def settings_table(run: Any) -> pd.DataFrame:
-    """How short every training behind the analysis is, and what it shares.
-
-    Args:
-        run: :class:`mtrec.config.Experiment`.
-    """
+def settings_table(run: Experiment) -> pd.DataFrame:
+    """How short every training behind the analysis is, and what it shares."""
     short = run.analysis
     return pd.DataFrame(
         [{"share of training rows [%]": round(100 * short.share), "batch": short.batch_size,

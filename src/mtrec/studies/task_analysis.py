@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -53,7 +52,7 @@ def _train(
 
 
 def _watch(
-    bench: Workbench, probes: int, _: Any, seeds: Sequence[int]
+    bench: Workbench, probes: int, _: object, seeds: Sequence[int]
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     for seed in seeds:
         yield seed, watch_training(bench, probes, seed).table().round(6)

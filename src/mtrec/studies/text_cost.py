@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +135,7 @@ def embed_in_turns(
     work: Path,
 ) -> dict[Setting, list[Round]]:
     """Embed part after part with every setting; what ``work`` holds is not done again."""
-    runners: dict[Setting, Any] = {}
+    runners: dict[Setting, Callable[[Sequence[str]], Array]] = {}
     found: dict[Setting, list[Round]] = {setting: [] for setting in chosen}
     for number, part in enumerate(np.array_split(texts.to_numpy(), rounds)):
         for setting in chosen:

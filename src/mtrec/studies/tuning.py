@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
 from mtrec.config import Experiment
+from mtrec.features.dataset import Dataset
 from mtrec.files import save_arrays
 from mtrec.metrics.intervals import evaluate
 from mtrec.registry import METRICS
@@ -99,7 +99,7 @@ def train(
 
 
 def scores(
-    run: Experiment, bench: Workbench, data: Any, held: Array,
+    run: Experiment, bench: Workbench, data: Dataset, held: Array,
     found: Mapping[str, Mapping[str, Array]],
 ) -> pd.DataFrame:  # fmt: skip
     """Metrics of both systems and their difference, with intervals over users."""
