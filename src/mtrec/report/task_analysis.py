@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +53,7 @@ def agreement(predictions: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -
 
 def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write each frame as ``<name>.csv`` and all as ``metrics.json``, whole or not at all."""
-    plain: dict[str, Any] = {}
+    plain: dict[str, object] = {}
     for name, frame in frames.items():
         rounded = frame.round(6)
         write_text(folder / f"{name}.csv", rounded.to_csv(index=True))
