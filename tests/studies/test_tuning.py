@@ -54,12 +54,12 @@ def test_a_reader_sees_no_padding_and_starts_at_the_best_constant(few_bench, mod
     known = few_bench.data.labels["mood"][:40][few_bench.data.masks["mood"][:40]]
     states, lengths = tuning_model.padded(tuner.states[:2])
     longer = np.concatenate([states, np.full_like(states, 9.0)], axis=1)
-    first, second = (tuner.reader(given, lengths)["mood"] for given in (states, longer))
+    first, second = (tuner.answers(given, lengths)["mood"] for given in (states, longer))
     np.testing.assert_allclose(first, second, atol=1e-5)
-    for part in tuner.reader.out:
+    for part in tuner.answers.out:
         part.kernel.assign(np.zeros(part.kernel.shape))
     start = few_bench.assembly.types["mood"].base_logits(known)
-    np.testing.assert_allclose(tuner.reader(states, lengths)["mood"][0], start, atol=1e-5)
+    np.testing.assert_allclose(tuner.answers(states, lengths)["mood"][0], start, atol=1e-5)
 
 
 def make(bench, model, folder, adapted=True, settings=SMALL):
