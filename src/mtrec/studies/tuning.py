@@ -102,10 +102,15 @@ def scores(
     run: Experiment, bench: Workbench, data: Dataset, held: Array,
     found: Mapping[str, Mapping[str, Array]],
 ) -> pd.DataFrame:  # fmt: skip
-    """Metrics of both systems and their difference, with intervals over users."""
+    """Metrics of both systems and their difference, with intervals over users.
+
+    A task with fewer than two labels is left out, as it has no interval.
+    """
     rows = []
     for name, kind in bench.assembly.types.items():
         known = data.masks[name][held]
+        if known.sum() < 2:
+            continue
         labels = data.labels[name][held][known]
         answers, family, true = {}, "", labels
         for system, predictions in found.items():

@@ -45,8 +45,8 @@ class Answers(keras.layers.Layer):
             self.drop = keras.layers.Dropout(self.reader.dropout, seed=draw())
             self.out = [
                 keras.layers.Dense(
-                    kind.outputs, bias_initializer=keras.initializers.Constant(start[name]),
-                    name=f"{name}_out",
+                    kind.outputs, kernel_initializer="zeros",
+                    bias_initializer=keras.initializers.Constant(start[name]), name=f"{name}_out",
                 )
                 for name, kind in types.items()
             ]  # fmt: skip
