@@ -16,7 +16,7 @@ from mtrec.models.store import save_model
 from mtrec.paths import Paths
 from mtrec.registry import SHARED_LAYERS
 from mtrec.serving import recommender as serving
-from mtrec.settings import Task
+from mtrec.settings import Reader, Task
 from tests.conftest import DOMAIN, FEW, ROOT, SIZES, TASKS, of
 
 PYTHON = ROOT / ".venv" / "jax" / "bin" / "python"
@@ -30,6 +30,8 @@ EVERYTHING = {
     "stars": Task(type="ordinal", view="joint", label="rating", text="How many, in order?"),
 }
 HISTORIES = ("gru", "attention")
+READING = SIZES.model_copy(update={"reader": Reader(units=8, heads=2, width=6)})
+OTHERS = (*HISTORIES, "reading")
 PAIRS = pd.DataFrame(
     {"user_id": [f"u{n}" for n in range(8)] + ["nobody"], "item_id": [f"i{n}" for n in range(9)]}
 )
@@ -55,6 +57,8 @@ def save(root, name, domain, sizes, world, vectors):
     )
     for variable in model.trainable_variables:
         variable.assign(draw.normal(scale=0.3, size=variable.shape))
+    for reader in model.readers.values():
+        reader.table.assign(draw.normal(size=reader.table.shape))
     folder = Paths(root, name).trained
     folder.mkdir(parents=True)
     save_state(found, world, domain.tasks, folder)
@@ -69,6 +73,7 @@ def root(world, vectors, tmp_path_factory):
     save(root, "everything", domain, SIZES, world, {**vectors, **labels})
     for name in HISTORIES:
         save(root, name, of({"mood": TASKS["mood"]}), history(name), world, vectors)
+    save(root, "reading", of(FEW), READING, world, vectors)
     for name in SHARED_LAYERS:
         save(root, name, of(FEW), layer(name), world, vectors)
     PAIRS.to_json(root / "pairs.json")
@@ -78,7 +83,7 @@ def root(world, vectors, tmp_path_factory):
 @pytest.fixture(scope="module")
 def answers(root):
     """What JAX says, by model and task, and of the first model in words."""
-    names = ["everything", *HISTORIES, *SHARED_LAYERS]
+    names = ["everything", *OTHERS, *SHARED_LAYERS]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT / "src")}
     command = [PYTHON, Path(__file__).with_name("jax_answers.py"), root, *names]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -87,7 +92,7 @@ def answers(root):
         return dict(found), json.loads((root / "said.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["everything", *HISTORIES, *SHARED_LAYERS])
+@pytest.mark.parametrize("name", ["everything", *OTHERS, *SHARED_LAYERS])
 def test_a_model_predicts_under_jax_what_it_predicts_under_tensorflow(name, root, answers, eagerly):
     for task, wanted in serving.load(name, root).predict(PAIRS).items():
         assert np.ptp(wanted) > 1e-3

@@ -136,7 +136,9 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
                     return status
             continue
         setup(side_by_side=only == "controls")
-        STUDIES[only](domain, minutes)
+        from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
+
+        runner.main(only, domain, minutes)
     return 0
 
 

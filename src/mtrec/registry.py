@@ -405,17 +405,18 @@ PEERS = Peers(
         "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },
 )
-# (domain, minutes) -> whether nothing is missing any more; adds to reports/study what it lacks
+# (mtrec.config.Experiment, minutes) -> whether nothing is missing any more; adds to reports/study
+# what it lacks; mtrec.studies.runner.main begins it
 STUDIES = Studies(
     "study",
     {
-        "controls": ("mtrec.studies.controls:main", ()),
-        "task_analysis": ("mtrec.studies.task_analysis:main", ("video", "ecommerce")),
-        "comparison": ("mtrec.studies.comparison:main", ("video", "ecommerce")),
-        "cold_start": ("mtrec.studies.cold_start:main", ()),
-        "sparse_data": ("mtrec.studies.sparse_data:main", ("video", "education_mastery")),
-        "text_cost": ("mtrec.studies.text_cost:main", ("social_reviews",)),
-        "new_task": ("mtrec.studies.new_task:main", ("education_mastery",)),
-        "tuning": ("mtrec.studies.tuning:main", ("social_reviews",)),
+        "controls": ("mtrec.studies.controls:study", ()),
+        "task_analysis": ("mtrec.studies.task_analysis:study", ("video", "ecommerce")),
+        "comparison": ("mtrec.studies.comparison:study", ("video", "ecommerce")),
+        "cold_start": ("mtrec.studies.cold_start:study", ()),
+        "sparse_data": ("mtrec.studies.sparse_data:study", ("video", "education_mastery")),
+        "text_cost": ("mtrec.studies.text_cost:study", ("social_reviews",)),
+        "new_task": ("mtrec.studies.new_task:study", ("education_mastery",)),
+        "tuning": ("mtrec.studies.tuning:study", ("social_reviews",)),
     },
 )

@@ -10,7 +10,7 @@ from mtrec.models import twins
 from mtrec.models.extend import add_task, tuning
 from mtrec.models.predict import predict
 from mtrec.models.store import load_model, save_model
-from mtrec.settings import Shared, Task
+from mtrec.settings import Reader, Shared, Task
 from mtrec.tasks.binary import Binary
 from mtrec.training.loop import Trainer
 from mtrec.training.parts import divide
@@ -255,6 +255,14 @@ def test_a_model_that_scores_labels_by_their_texts_keeps_them_beside_a_new_task(
 def test_other_shared_layers_are_refused(add, models, assembly):
     with pytest.raises(ValueError, match="is MMoE, .*shared.layer: task_conditioned"):
         add(model=models["joint"], assembly=assembly)
+
+
+def test_a_model_that_reads_texts_token_by_token_is_refused(add, old_assembly):
+    sizes = CONDITIONED.model_copy(update={"reader": Reader(units=8, heads=2, width=6)})
+    table = np.stack([VECTORS[name] for name in old_assembly.types])
+    model = twins.build_some(old_assembly, tuple(old_assembly.types), table, sizes, seed=3)
+    with pytest.raises(ValueError, match="'hated': the model reads texts token by token"):
+        add(model=model, sizes=sizes)
 
 
 LINKED = Task(

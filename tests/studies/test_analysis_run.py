@@ -42,6 +42,7 @@ def trained(monkeypatch):
         return SimpleNamespace(table=lambda: pd.DataFrame(rows, columns=COLUMNS))
 
     monkeypatch.setattr(analysis.workbench, "fit", fit)
+    monkeypatch.setattr(analysis.workbench, "prepare", lambda run, short: BENCH)
     monkeypatch.setattr(analysis, "watch_training", watch)
     return done
 
@@ -58,7 +59,7 @@ BENCH = SimpleNamespace(assembly=SimpleNamespace(types=dict.fromkeys(TASKS)))
 
 
 def test_study_trains_every_set_once_per_seed_and_keeps_the_best_losses(experiment, trained):
-    assert analysis.study(experiment, BENCH)
+    assert analysis.study(experiment)
     sets = small_sets(TASKS)
     assert trained["runs"] == [(names, seed) for names in sets for seed in (3, 4)]
     found = known.transfers(experiment)
@@ -70,9 +71,9 @@ def test_study_trains_every_set_once_per_seed_and_keeps_the_best_losses(experime
 
 
 def test_finished_trainings_are_not_repeated(experiment, trained):
-    analysis.study(experiment, BENCH)
+    analysis.study(experiment)
     first, count = known.transfers(experiment), len(trained["runs"])
-    assert analysis.study(experiment, BENCH)
+    assert analysis.study(experiment)
     assert len(trained["runs"]) == count
     pd.testing.assert_frame_equal(known.transfers(experiment), first)
 
@@ -80,21 +81,21 @@ def test_finished_trainings_are_not_repeated(experiment, trained):
 def test_interrupted_study_goes_on_where_it_stopped(experiment, trained):
     trained["stop"] = 3
     with pytest.raises(KeyboardInterrupt):
-        analysis.study(experiment, BENCH)
+        analysis.study(experiment)
     trained["stop"] = None
-    analysis.study(experiment, BENCH)
+    analysis.study(experiment)
     assert len(trained["runs"]) == len(set(trained["runs"])) == 6
 
 
 def test_results_of_other_settings_are_shown_and_named_until_there_are_new_ones(
     experiment, trained
 ):
-    analysis.study(experiment, BENCH)
+    analysis.study(experiment)
     assert "present settings" in known.state(experiment)
     experiment.training = experiment.training.model_copy(update={"learning_rate": 0.5})
     assert "earlier settings" in known.state(experiment)
     assert len(known.transfers(experiment)) == 8
-    analysis.study(experiment, BENCH)
+    analysis.study(experiment)
     assert "present settings" in known.state(experiment)
     assert len(known.transfers(experiment)) == 8
 

@@ -10,7 +10,7 @@ from mtrec.lock import BusyError, only_run
 from mtrec.models.twins import build_some
 from mtrec.paths import Paths
 from mtrec.report import controls as controls_report
-from mtrec.studies import controls, controls_plan, ledger, runner, workbench
+from mtrec.studies import controls, controls_plan, ledger, workbench
 from mtrec.studies.controls import plan
 from mtrec.studies.controls_plan import PLAN
 from mtrec.training.domain import Budget
@@ -73,7 +73,6 @@ def begin(few_run, bench, build):
         monkeypatch.setattr(Budget, "fit", fit)
         monkeypatch.setattr(controls, "build_some", build)
         monkeypatch.setattr(controls, "experiment", lambda domain, root=None: own)
-        monkeypatch.setattr(runner, "begin", lambda domain: own)
         monkeypatch.setattr(workbench, "whole", lambda run: given)
         monkeypatch.setattr(controls_plan, "SEEDS", 1)
         return found
@@ -85,8 +84,8 @@ def begin(few_run, bench, build):
 def finished(begin, tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         study = begin(monkeypatch, tmp_path_factory.mktemp("controls"))
-        assert controls.main("tiny")
-        assert controls.main("tiny")  # finds nothing to do
+        assert controls.study(study["run"])
+        assert controls.study(study["run"])  # finds nothing to do
     return study
 
 
@@ -144,10 +143,10 @@ def test_interrupted_study_goes_on_with_the_same_result(finished, begin, monkeyp
     study = begin(monkeypatch, tmp_path)
     study["stop"] = 5
     with pytest.raises(KeyboardInterrupt):
-        controls.main("tiny")
+        controls.study(study["run"])
     assert not study["file"].exists()
     study["stop"] = None
-    assert controls.main("tiny")
+    assert controls.study(study["run"])
     assert sorted(study["done"]) == sorted(finished["done"])
     pd.testing.assert_frame_equal(ledger.read(study["file"]), ledger.read(finished["file"]))
 
@@ -168,7 +167,7 @@ def test_two_processes_do_not_train_the_same_domain(begin, monkeypatch, tmp_path
         only_run(study["run"].paths.artifacts / "controls.lock"),
         pytest.raises(BusyError, match="another run is under way"),
     ):
-        controls.main("tiny")
+        controls.study(study["run"])
     assert not study["done"]
 
 

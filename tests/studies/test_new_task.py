@@ -53,13 +53,12 @@ def study(later_run, bench, tmp_path_factory):
         one = case(own, LATER, bench)
         calls = []
         patch.setattr(new_task, "_case", lambda *arguments: calls.append(arguments) or one)
-        patch.setattr(new_task.runner, "begin", lambda domain: own)
         patch.setattr(new_task, "LABELS", COUNTS)
         patch.setattr(new_task, "RATES", (0.01,))
         patch.setattr(new_task, "FEW", {"batch_size": 64, "epochs": 2, "patience": 2})
         patch.setattr(new_task_plan, "SEEDS", 1)
-        assert new_task.main("tiny")
-        assert new_task.main("tiny")  # finds nothing to do
+        assert new_task.study(own)
+        assert new_task.study(own)  # finds nothing to do
         assert len(calls) == 1
         return {"run": own, "case": one, "results": PLAN.results(own)}
 
@@ -73,10 +72,9 @@ def test_a_task_is_given_to_by_an_earlier_one_of_its_kind_and_by_no_other():
         assert donors(of(other)) == {}
 
 
-def test_a_domain_without_a_donor_is_refused_with_a_sentence(few_run, monkeypatch):
-    monkeypatch.setattr(new_task.runner, "begin", lambda domain: few_run)
+def test_a_domain_without_a_donor_is_refused_with_a_sentence(few_run):
     with pytest.raises(ValueError, match="'tiny': no two tasks have the same type, view"):
-        new_task.main("tiny")
+        new_task.study(few_run)
 
 
 def test_a_seed_has_every_system_with_every_number_of_labels(study):

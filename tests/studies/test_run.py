@@ -8,8 +8,8 @@ from mtrec.config import experiment
 from mtrec.report import comparison
 from mtrec.settings import Columns
 from mtrec.studies import comparison as module
-from mtrec.studies import comparison_plan, ledger, runner, workbench
-from mtrec.studies.comparison import main, train_setting
+from mtrec.studies import comparison_plan, ledger, workbench
+from mtrec.studies.comparison import train_setting
 from mtrec.studies.comparison_plan import PLAN, Setting, fingerprint, plan
 from mtrec.studies.plan import learnt_from, plain
 from mtrec.training.loop import Outcome
@@ -43,7 +43,6 @@ def study(run, bench, common, monkeypatch, tmp_path):
         assert short == run.study
         return bench
 
-    monkeypatch.setattr(runner, "begin", lambda domain: study["run"])
     monkeypatch.setattr(module.cost, "measure", lambda run, bench: None)
     monkeypatch.setattr(workbench, "prepare", prepare)
     monkeypatch.setattr(workbench, "fit", fit)
@@ -58,7 +57,7 @@ def expected(study, bench):
 
 
 def test_every_setting_of_the_plan_is_trained_once_per_seed_and_written(study, bench):
-    assert main("tiny")
+    assert module.study(study["run"])
     found = pd.read_csv(study["file"])
     trainings = expected(study, bench)
     assert len(study["done"]) == len(trainings) == found["key"].nunique()
@@ -72,27 +71,27 @@ def test_every_setting_of_the_plan_is_trained_once_per_seed_and_written(study, b
 def test_interrupted_study_goes_on_and_trains_only_what_is_missing(study, bench):
     study["stop"] = 7
     with pytest.raises(KeyboardInterrupt):
-        main("tiny")
+        module.study(study["run"])
     assert ledger.read(study["file"])["key"].nunique() == 7
     study["stop"] = None
-    main("tiny")
+    module.study(study["run"])
     assert len(study["done"]) == len(expected(study, bench))
     whole = study["file"].read_bytes()
-    main("tiny")
+    module.study(study["run"])
     assert len(study["done"]) == len(expected(study, bench))
     assert study["file"].read_bytes() == whole
 
 
 def test_time_limit_stops_before_the_next_training(study, capsys):
-    assert not main("tiny", minutes=0)
+    assert not module.study(study["run"], minutes=0)
     assert study["done"] == []
     assert "stopped after 0 minutes; run again to go on" in capsys.readouterr().out
-    assert main("tiny")
-    assert main("tiny", minutes=0)  # nothing is left that could be stopped
+    assert module.study(study["run"])
+    assert module.study(study["run"], minutes=0)  # nothing is left that could be stopped
 
 
 def test_number_of_trainings_is_known_before(study):
-    main("tiny")
+    module.study(study["run"])
     found = pd.read_csv(study["file"]).groupby("part")["key"].unique()
     wanted = PLAN.keys(study["run"])
     assert {part: set(names) for part, names in wanted.items()} == found.map(set).to_dict()
@@ -103,7 +102,7 @@ def test_results_of_other_settings_are_shown_until_there_are_own(study):
     run = study["run"]
     with pytest.raises(FileNotFoundError, match="run `make study DOMAIN=tiny PART=comparison`"):
         PLAN.results(run)
-    main("tiny")
+    module.study(study["run"])
     old = PLAN.results(run)
     task_embedding = run.task_embedding.model_copy(update={"layer": 3})
     study["run"] = other = replace(run, task_embedding=task_embedding)
@@ -112,29 +111,29 @@ def test_results_of_other_settings_are_shown_until_there_are_own(study):
     for left in (1, 40):  # trainings of the new settings
         study["stop"] = len(study["done"]) + left
         with pytest.raises(KeyboardInterrupt):
-            main("tiny")
+            module.study(study["run"])
         found = PLAN.results(other)
         assert len(comparison.summary(found))
         assert comparison.conclusions(found, "mmoe", "static")
         assert set(found["key"]) <= set(old["key"]) or left > 1
     study["stop"] = None
-    main("tiny")
+    module.study(study["run"])
     found = set(PLAN.results(other)["key"])
     assert found == {name for part in names.values() for name in part}
     pd.testing.assert_frame_equal(PLAN.results(run), old)
 
 
 def test_added_balancer_trains_its_own_settings_only(study, bench):
-    main("tiny")
+    module.study(study["run"])
     before = len(study["done"])
     more = study["run"].study.model_copy(update={"more_balancers": ("pcgrad",)})
     study["run"] = replace(study["run"], study=more)
-    main("tiny")
+    module.study(study["run"])
     assert [(d[0], d[1]) for d in study["done"][before:]] == [("mmoe", "pcgrad")] * 2
 
 
 def test_each_training_has_the_layer_balancer_and_weights_of_its_setting(study, bench):
-    main("tiny")
+    module.study(study["run"])
     for setting in plan(study["run"], bench.tables.examples):
         found = [d for d in study["done"] if d[2] == setting.tasks and d[4] == setting.weights]
         assert (setting.layer, setting.balancing) in {(d[0], d[1]) for d in found}

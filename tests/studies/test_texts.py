@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from mtrec.paths import Paths
 from mtrec.report import text_cost as report
 from mtrec.settings import EmbedSettings, Evaluation
-from mtrec.studies import ledger, probe, runner, text_cost, text_cost_plan
+from mtrec.studies import ledger, probe, text_cost, text_cost_plan
 from mtrec.studies.text_cost import Round
 from mtrec.studies.text_cost_plan import PLAN, Setting, fingerprint, settings
 from mtrec.tables.schema import Tables
@@ -79,7 +78,7 @@ def study(run, tables):
     """Measure what is missing; the file of the results."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_cost.schema, "read", lambda folder: tables)
-        assert runner.resume(PLAN, run, partial(text_cost.measure, run))
+        assert text_cost.study(run)
     return PLAN.file(run)
 
 

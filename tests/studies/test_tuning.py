@@ -11,7 +11,7 @@ from mtrec.text.lora import Adapters
 from tests import language_model
 
 SMALL = Tuning(
-    sizes=(40,), validation=20, tokens=8, below=1, blocks=2, rank=2, epochs=2, batch=40, seeds=1
+    sizes=(40,), validation=60, tokens=8, below=1, blocks=2, rank=2, epochs=2, batch=40, seeds=1
 )
 
 
@@ -53,13 +53,14 @@ def test_a_reader_sees_no_padding_and_starts_at_the_best_constant(few_bench, mod
     tuner = make(few_bench, model, tmp_path)
     known = few_bench.data.labels["mood"][:40][few_bench.data.masks["mood"][:40]]
     states, lengths = tuning_model.padded(tuner.states[:2])
-    longer = np.concatenate([states, np.full_like(states, 9.0)], axis=1)
-    first, second = (tuner.reader(given, lengths)["mood"] for given in (states, longer))
-    np.testing.assert_allclose(first, second, atol=1e-5)
-    for part in tuner.reader.out:
-        part.kernel.assign(np.zeros(part.kernel.shape))
     start = few_bench.assembly.types["mood"].base_logits(known)
-    np.testing.assert_allclose(tuner.reader(states, lengths)["mood"][0], start, atol=1e-5)
+    np.testing.assert_allclose(tuner.answers(states, lengths)["mood"][0], start, atol=1e-5)
+    for part in tuner.answers.out:
+        part.kernel.assign(np.random.default_rng(0).normal(size=part.kernel.shape))
+    longer = np.concatenate([states, np.full_like(states, 9.0)], axis=1)
+    first, second = (tuner.answers(given, lengths)["mood"] for given in (states, longer))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    assert np.abs(first - start).max() > 0.01
 
 
 def make(bench, model, folder, adapted=True, settings=SMALL):

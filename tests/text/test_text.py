@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from scipy.special import softmax
+from threadpoolctl import threadpool_limits
 
 from mtrec.settings import EmbedSettings
 from mtrec.text import backbone
@@ -209,3 +210,12 @@ def test_another_weights_file_of_the_same_name_is_read_anew(tiny_raw, tmp_path):
     path.write_bytes(b"GGUF, but torn")
     with pytest.raises(WeightsError, match="not a readable GGUF file"):
         read_gguf(path, tensors=False)
+
+
+def test_components_do_not_depend_on_the_number_of_cores():
+    vectors = np.random.default_rng(0).normal(size=(1500, 576)).astype("float32")
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(reduce(vectors, np.arange(1500) < 1400, 64))
+    np.testing.assert_array_equal(*found)

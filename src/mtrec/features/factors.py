@@ -15,6 +15,7 @@ from pydantic import Field
 from scipy import sparse
 from sklearn.decomposition import NMF, PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from mtrec.features.source import Asked, Found, Vectors
 from mtrec.settings import Settings as Base
@@ -80,7 +81,8 @@ def factorize(events: pd.DataFrame, method: str, components: int) -> dict[str, p
     components = min(components, min(matrix.shape) - 1)
     if components < 1:
         return {"user_id": pd.DataFrame(index=users), "item_id": pd.DataFrame(index=items)}
-    left, right = _decompose(matrix, method, components)
+    with threadpool_limits(1):  # the same sums whatever the number of cores
+        left, right = _decompose(matrix, method, components)
     return {
         "user_id": pd.DataFrame(_unit(left), index=users),
         "item_id": pd.DataFrame(_unit(right), index=items),

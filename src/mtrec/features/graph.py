@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from threadpoolctl import threadpool_limits
 
 from mtrec.features.source import Asked, Found, Vectors
 
@@ -51,7 +52,8 @@ def reduce_links(links: pd.Series, training: Array, components: int = COMPONENTS
     matrix = weighting.transform(links)
     known = np.asarray(matrix.getnnz(axis=1) > 0)
     svd = TruncatedSVD(min(components, len(vocabulary) - 1), random_state=0)
-    svd.fit(matrix[known & training])
-    found = svd.transform(matrix)
+    with threadpool_limits(1):  # the same sums whatever the number of cores
+        svd.fit(matrix[known & training])
+        found = svd.transform(matrix)
     deviation = np.maximum(found[known & training].std(axis=0), 1e-6)
     return np.where(known[:, None], found / deviation, np.nan).astype("float32")

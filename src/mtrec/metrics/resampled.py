@@ -25,7 +25,7 @@ def _divide(top: Array, bottom: Array) -> Array:
 
 def _mean_of_known(values: list[Array], weights: Array) -> Array:
     """Mean over classes or labels of values ``(resamples,)`` each, without NaN; NaN for none."""
-    found = np.array(values).reshape(-1, len(weights))
+    found = np.array(values).reshape(len(values), len(weights))
     known = np.isfinite(found)
     total, count = np.where(known, found, 0.0).sum(axis=0), known.sum(axis=0)
     return np.divide(total, count, out=np.full(len(weights), np.nan), where=count > 0)

@@ -72,9 +72,9 @@ def add_task(
         The new model, with the new task as its last output, and its assembly.
 
     Raises:
-        ValueError: another shared layer, a known name, an offset, a vector of another width, a
-            feature that no trained task sees, a model that was built from other settings, or
-            neither donor nor labels.
+        ValueError: another shared layer, a reader of texts, a known name, an offset, a vector of
+            another width, a feature that no trained task sees, a model that was built from other
+            settings, or neither donor nor labels.
 
     Source: ours; gates from task descriptions make it possible, see :class:`TaskConditioned`.
     """
@@ -125,6 +125,11 @@ def _check(
             f"task '{name}': the model's shared layer is {type(shared).__name__}, which does not "
             "know tasks by their texts: a gate or network per task is trained. Train a model with "
             "model_building.shared.layer: task_conditioned in params.yaml."
+        )
+    if model.readers:
+        raise ValueError(
+            f"task '{name}': the model reads texts token by token, and what a new task would read "
+            "has not been learnt. Train a model with model_building.reader: null in params.yaml."
         )
     if name in assembly.types:
         raise ValueError(

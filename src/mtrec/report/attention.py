@@ -69,7 +69,7 @@ def passages(
         (tokens,) = tokenize([text])
         pieces = [str(tokenize.detokenize([token])) for token in list(tokens)[: len(states)]]
         if len(pieces) < len(states):  # an encoder's texts have a token at either end
-            pieces = [BEGIN, *pieces, END][: len(states)]
+            pieces = [BEGIN, f" {pieces[0]}", *pieces[1:], END][: len(states)]
         words, own = in_words(pieces, keras.ops.convert_to_numpy(shares).T)
         found.append(Passage(words, own, tasks))
     return found

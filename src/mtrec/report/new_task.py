@@ -136,7 +136,7 @@ def _points(
     axes.errorbar(at, rows["value"], yerr=bars, capsize=2, label=name, **look)
 
 
-def _known(row: Any) -> str:
+def _known(row: pd.Series) -> str:
     """A system with the number of labels that it has seen, if any."""
     name = SYSTEMS[row["system"]]
     return f"{name} ({row['labels']:,} labels)" if row["labels"] else name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtrec.config import Experiment
 from mtrec.files import keep_out_of_git, write_text
 from mtrec.report.findings import verdicts
 from mtrec.report.tables import difference_table, results_table
@@ -14,11 +15,11 @@ from mtrec.tables import schema
 PICTURE = "figures/joint_minus_single.png"
 
 
-def sentences(run: Any, metrics: Mapping[str, Any]) -> list[str]:
+def sentences(run: Experiment, metrics: Mapping[str, Any]) -> list[str]:
     """What the data are, what the models are worth, and how to go on.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
+        run: the settings.
         metrics: what ``metrics.json`` holds.
 
     Raises:
@@ -46,7 +47,7 @@ def sentences(run: Any, metrics: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def write(run: Any, metrics: Mapping[str, Any]) -> Path:
+def write(run: Experiment, metrics: Mapping[str, Any]) -> Path:
     """Write ``summary.md`` beside the executed notebooks and return it; git ignores that folder."""
     folder = run.paths.root / "reports" / run.name
     lines = [f"# {run.name}", *(f"- {sentence}" for sentence in sentences(run, metrics))]

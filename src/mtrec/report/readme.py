@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mtrec.config import experiment, read_params
+from mtrec.config import Experiment, experiment, read_params
 from mtrec.files import write_text
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
@@ -115,7 +115,7 @@ def _result(domain: str, found: Mapping[str, Any], root: Path) -> str:
     )
 
 
-def _judged(table: pd.DataFrame, run: Any) -> tuple[pd.DataFrame, str]:
+def _judged(table: pd.DataFrame, run: Experiment) -> tuple[pd.DataFrame, str]:
     """The table with what joint training gains over several trainings, if known, and verdicts."""
     command = f"`{controls_plan.PLAN.command(run)}`"
     nothing = table, NO_VERDICT.format(command=command)

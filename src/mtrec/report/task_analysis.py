@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mtrec.config import Experiment
 from mtrec.files import write_text
 
 
-def settings_table(run: Any) -> pd.DataFrame:
-    """How short every training behind the analysis is, and what it shares.
-
-    Args:
-        run: :class:`mtrec.config.Experiment`.
-    """
+def settings_table(run: Experiment) -> pd.DataFrame:
+    """How short every training behind the analysis is, and what it shares."""
     short = run.analysis
     return pd.DataFrame(
         [{"share of training rows [%]": round(100 * short.share), "batch": short.batch_size,
@@ -57,7 +53,7 @@ def agreement(predictions: Mapping[str, pd.DataFrame], measured: pd.DataFrame) -
 
 def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write each frame as ``<name>.csv`` and all as ``metrics.json``, whole or not at all."""
-    plain: dict[str, Any] = {}
+    plain: dict[str, object] = {}
     for name, frame in frames.items():
         rounded = frame.round(6)
         write_text(folder / f"{name}.csv", rounded.to_csv(index=True))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.settings import Domain, Features, Task
 from mtrec.studies.cold_start_plan import SIDES, cold_tasks, ranks_side
 from mtrec.studies.past_columns import past_columns
 from mtrec.tables.labels import relevant
@@ -42,7 +42,7 @@ class ColdData:
 
     side: str
     tables: Tables
-    domain: Any
+    domain: Domain
     groups: pd.Series
     entities: pd.Series
 
@@ -54,7 +54,7 @@ def hold_out(ids: pd.Series, shares: tuple[float, float], seed: int) -> pd.Serie
 
 
 def make_cold(
-    tables: Tables, domain: Any, split: str, shares: tuple[float, float], seed: int
+    tables: Tables, domain: Domain, split: str, shares: tuple[float, float], seed: int
 ) -> ColdData:
     """Hold entities out of a domain.
 
@@ -65,7 +65,7 @@ def make_cold(
 
     Args:
         tables: the four tables.
-        domain: :class:`mtrec.settings.Domain`.
+        domain: its settings.
         split: ``cold_items`` or ``cold_users``.
         shares: shares of the entities that validate and test.
         seed: of the draw.
@@ -91,7 +91,7 @@ def make_cold(
 
 
 def name_rows(
-    examples: pd.DataFrame, side: str, tasks: Mapping[str, Any], groups: pd.Series
+    examples: pd.DataFrame, side: str, tasks: Mapping[str, Task], groups: pd.Series
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Examples with the split of the entities that they name, and the deciding entity of each.
 
@@ -112,15 +112,15 @@ def name_rows(
     return named.assign(split=split), pd.Series(entity, index=named.index)
 
 
-def _contexts(features: Any) -> dict[str, None]:
+def _contexts(features: Features) -> dict[str, None]:
     return dict.fromkeys(
         column for part in ("user", "item", "joint") for column in getattr(features, part).context
     )
 
 
 def _narrow(
-    domain: Any, side: str, other: str, past: tuple[str, ...], examples: pd.DataFrame
-) -> Any:
+    domain: Domain, side: str, other: str, past: tuple[str, ...], examples: pd.DataFrame
+) -> Domain:
     """The domain with the tasks and context columns of :class:`ColdData`."""
     gone = set(_contexts(domain.features))
     parts = {side: (), "joint": (), other: past}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from mtrec.studies.cold_start_plan import PLAN, adapted, trainings
 from mtrec.studies.cold_systems import ColdBench, prepare, restrict, systems
 from mtrec.studies.workbench import Workbench
 from mtrec.tables import schema
+from mtrec.tables.schema import Tables
 from mtrec.text import embeddings
 
 Array = np.ndarray
@@ -37,21 +37,9 @@ COMPARED = (
 )  # among ours
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Do what the results' file lacks, which is whole after each split.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a split that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    return study(adapted(runner.begin(domain)), minutes)
-
-
 def study(run: Experiment, minutes: float | None = None) -> bool:
-    """:func:`main` for settings that are read already."""
+    """Train and score every system on every split; see :func:`mtrec.studies.runner.main`."""
+    run = adapted(run)
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     peers = installed()
     asked = peers, PEERS.cold  # what is known with all peers is not done again with fewer
@@ -82,7 +70,7 @@ def installed() -> tuple[str, ...]:
 
 
 def hold_out_once(
-    run: Any, tables: Any, vectors: Mapping, split: str, asked: tuple[str, ...], seed: int
+    run: Experiment, tables: Tables, vectors: Mapping, split: str, asked: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
     """Hold entities out, train and ask every system, and score all on the same rows.
 
@@ -160,8 +148,8 @@ def _joint(bench: Workbench, test: Array, seed: int) -> dict[str, Array]:
 
 
 def _score(
-    run: Any, task: PeerTask, found: dict[str, Array], entities: Array
-) -> list[dict[str, Any]]:
+    run: Experiment, task: PeerTask, found: dict[str, Array], entities: Array
+) -> list[dict[str, str | float]]:
     """The main metric of each system and compared pair with its interval over entities."""
     kind, rows = task.kind, task.rows("test")
     label = task.labels[rows]
@@ -175,7 +163,7 @@ def _score(
     scores = evaluate(
         kind.metrics, label, found, entities, run.evaluation.resamples, run.seed, pairs
     )
-    lines = []
+    lines: list[dict[str, str | float]] = []
     for name, values in scores.items():
         value, low, high = (values[metric][key] for key in ("value", "low", "high"))
         if name in pairs and not HIGHER_IS_BETTER[metric]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from mtrec.config import Experiment
+from mtrec.config import Experiment, read_params
 from mtrec.features import links
 from mtrec.registry import PEERS, TASK_TYPES, Form
 from mtrec.settings import Task
@@ -45,8 +45,8 @@ def adapted(run: Experiment) -> Experiment:
 
     Rows are fewer, so more is dropped. A task that sees both sides starts from the means of the
     known one, if it has an offset; a task that sees one side starts from a constant. Nobody held
-    out has a link, so no head reads links. Texts are their pooled vectors, whoever reads them token
-    by token elsewhere.
+    out has a link, so no head reads links. Texts are their pooled vectors: a domain with a reader
+    leaves it out here, and with it the training that was chosen for it.
     """
     tasks = {
         name: task.model_copy(
@@ -55,10 +55,12 @@ def adapted(run: Experiment) -> Experiment:
         )
         for name, task in run.domain.tasks.items()
     }
+    reads = run.model_building.reader is not None
     return replace(
         run,
         domain=run.domain.model_copy(update={"tasks": tasks}),
         model_building=run.model_building.model_copy(update={"dropout": DROPOUT, "reader": None}),
+        training=read_params(run.paths.root / "params.yaml").training if reads else run.training,
     )
 
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from mtrec.config import Experiment
 from mtrec.features import offsets
 from mtrec.features.assemble import Assembly, assemble, dataset
 from mtrec.features.dataset import Dataset
 from mtrec.features.encoder import Encoder
 from mtrec.features.fields import Field, Side
 from mtrec.features.visibility import Visible
+from mtrec.settings import ColdStart
 from mtrec.studies.cold_split import OTHER, ColdData
 from mtrec.studies.group_ranking import GroupRanking
 from mtrec.studies.workbench import Workbench, library_of, sample_rows
 from mtrec.tables.labels import relevant
-from mtrec.tables.schema import SPLITS
+from mtrec.tables.schema import SPLITS, Tables
 
 if TYPE_CHECKING:
     from mtrec.tasks.ranking import Ranking
@@ -51,7 +53,9 @@ class ColdBench:
     side: str
 
 
-def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -> ColdBench:
+def prepare(
+    run: Experiment, short: ColdStart, cold: ColdData, vectors: Mapping, seed: int
+) -> ColdBench:
     """Sample rows of every split and fit features and task types on the training rows.
 
     A head that starts from running means has those of the side that is not cold, on all rows. Of
@@ -59,8 +63,8 @@ def prepare(run: Any, short: Any, cold: ColdData, vectors: Mapping, seed: int) -
     test would be learnt for nothing.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
-        short: its ``cold_start`` settings.
+        run: the settings.
+        short: its ``cold_start``.
         cold: the held-out entities.
         vectors: text vectors of users, items and tasks.
         seed: of the sample.
@@ -149,7 +153,7 @@ def _sample(cold: ColdData, share: float, seed: int) -> np.ndarray:
 
 
 def _one_sided(
-    assembly: Assembly, data: Dataset, tables: Any, cold: ColdData
+    assembly: Assembly, data: Dataset, tables: Tables, cold: ColdData
 ) -> tuple[Assembly, Dataset]:
     """Offsets without what the cold side adds, which would be missing on held-out rows."""
     means, inputs = {}, dict(data.inputs)

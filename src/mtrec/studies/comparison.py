@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 
+from mtrec.config import Experiment
 from mtrec.studies import cost, runner, workbench
 from mtrec.studies.comparison_plan import PLAN, Setting
 from mtrec.studies.plan import plain
@@ -14,17 +15,9 @@ from mtrec.studies.score import score
 from mtrec.studies.workbench import Workbench
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks, which is whole after each training; then time steps.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a setting that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    run = plain(runner.begin(domain))
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Train every setting, then time steps; see :func:`mtrec.studies.runner.main`."""
+    run = plain(run)
     bench = workbench.prepare(run, run.study)
     done = runner.resume(PLAN, run, partial(train_setting, bench), minutes)
     if done:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.config import Experiment
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.settings import Study, Task
 from mtrec.studies import ledger
 from mtrec.studies.plan import ELSEWHERE, Plan, Trainings, learnt_from, plain
 from mtrec.tables import schema
@@ -89,8 +89,8 @@ def fingerprint(run: Experiment, setting: Setting, seed: int) -> str:
 
 
 def settings(
-    study: Any,
-    tasks: Mapping[str, Any],
+    study: Study,
+    tasks: Mapping[str, Task],
     levels: Mapping[str, int],
     lowest: Mapping[str, float],
     seed: int,
@@ -98,7 +98,7 @@ def settings(
     """All settings in the order of interest: an interrupted study has the important ones.
 
     Args:
-        study: :class:`mtrec.settings.Study`.
+        study: its settings.
         tasks: task settings by name.
         levels: number of distinct training labels of each regression task.
         lowest: lowest label of each regression task.

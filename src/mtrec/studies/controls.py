@@ -17,14 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
-from mtrec.config import experiment
+from mtrec.config import Experiment, experiment
 from mtrec.evaluation.domain import score
 from mtrec.evaluation.held_out import SELF_TAUGHT, SINGLE, HeldOut
 from mtrec.features.ablation import WITHOUT_LANGUAGE_MODEL, ablated, ablations
@@ -182,22 +181,14 @@ class Seed:
         return self.folder / f"{name}.answers.npz"
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks, which is whole after each seed.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Train every model of every seed; see :func:`mtrec.studies.runner.main`.
 
     What was trained of a seed before an interruption lies in ``artifacts/<domain>/controls``.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a seed that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
 
     Raises:
         BusyError: another process trains this domain's controls.
     """
-    run = runner.begin(domain)
     folder = run.paths.artifacts / "controls"
     with only_run(folder.with_suffix(".lock")):
         _clear(folder, PLAN.file(run))
@@ -212,7 +203,9 @@ def _clear(folder: Path, results: Path) -> None:
             shutil.rmtree(one)
 
 
-def _trainings(run: Any, key: str, seeds: Sequence[int]) -> Iterator[tuple[int, pd.DataFrame]]:
+def _trainings(
+    run: Experiment, key: str, seeds: Sequence[int]
+) -> Iterator[tuple[int, pd.DataFrame]]:
     """Train all models of a seed; rows of the results."""
     bench, held = _rows_of(run.name, run.paths.root)
     for seed in seeds:
@@ -241,7 +234,7 @@ def _others(domain: str, root: Path) -> dict[str, dict[str, Array]]:
 
 
 def _figures(
-    held: HeldOut, systems: Mapping[str, Mapping[str, Array]], seed: int, run: Any
+    held: HeldOut, systems: Mapping[str, Mapping[str, Array]], seed: int, run: Experiment
 ) -> pd.DataFrame:
     """The main metric of each task, of every system and difference, with its interval."""
     given = {task: held.predictions(task, found) for task, found in systems.items()}

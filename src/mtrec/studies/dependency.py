@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.settings import Task
 
 Array = np.ndarray
 LEVELS = 10  # quantile bins of a number
@@ -19,7 +19,7 @@ CLUSTERS = 8  # of label sets
 ROWS = 20_000  # sampled training rows  # fmt: skip
 
 
-def dependency(examples: pd.DataFrame, tasks: Mapping[str, Any], seed: int) -> pd.DataFrame:
+def dependency(examples: pd.DataFrame, tasks: Mapping[str, Task], seed: int) -> pd.DataFrame:
     r"""Adjusted mutual information of the labels of every two tasks, on training rows.
 
     .. math:: \mathrm{AMI}(U, V) = \frac{I(U; V) - \mathrm{E}\,I}{\tfrac12 (H(U) + H(V)) -

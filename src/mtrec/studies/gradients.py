@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ from mtrec.training.objective import training_losses
 from mtrec.training.parts import complete, divide
 from mtrec.training.step import gram_matrix
 
+Probe = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 COLUMNS = ["epoch", "probe", "task", "other", "cosine", "affinity"]
 
 
@@ -46,7 +46,7 @@ class GradientWatch:
             rng.choice(len(bench.training), batch, replace=False) for _ in range(probes)
         ]
         self.rows: list[tuple] = []
-        self._probe: Any = None
+        self._probe: Probe | None = None
 
     def __call__(self, model: keras.Model, epoch: int) -> None:
         """Measure the weights as they are."""
@@ -66,7 +66,7 @@ class GradientWatch:
         """``epoch``, ``probe``, ``task``, ``other``, ``cosine``, ``affinity``."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
-    def _compile(self, model: keras.Model) -> Any:
+    def _compile(self, model: keras.Model) -> Probe:
         bench = self.bench
         types = {name: bench.assembly.types[name] for name in self.names}
         losses = training_losses(

@@ -69,7 +69,7 @@ def measured_gain(grouping: Grouping, results: pd.DataFrame) -> tuple[float, flo
 
     Args:
         grouping: groups whose trainings are in ``results``.
-        results: see :func:`mtrec.studies.transfer.train_sets`.
+        results: see :func:`mtrec.studies.task_analysis.train_sets`.
     """
     table = results.set_index(["tasks", "task", "seed"])["val_loss"]
     per_seed = []

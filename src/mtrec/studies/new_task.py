@@ -226,23 +226,15 @@ def _joined(system: System) -> str:
     return f"{system[0]} {system[1]}"
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks, which is whole after each seed of a new task.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a seed that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Add every task that can be added, with every seed; see :func:`mtrec.studies.runner.main`.
 
     Raises:
         ValueError: no task of the domain could have been added later.
     """
-    run = runner.begin(domain)
     if not donors(run.domain):
         raise ValueError(
-            f"domain '{domain}': no two tasks have the same type, view, head and loss, so that "
+            f"domain '{run.name}': no two tasks have the same type, view, head and loss, so that "
             "none can be added to a model of another by its text. Study another domain."
         )
     return runner.resume(PLAN, run, partial(_trainings, run), minutes)

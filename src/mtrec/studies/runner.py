@@ -1,4 +1,8 @@
-"""The runner of every study: train what its file of results lacks."""
+"""The runner of every study: train what its file of results lacks.
+
+A study is a function ``study(run, minutes)`` of its module, named in the registry; :func:`main`
+reads the settings and calls it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,28 @@ import pandas as pd
 
 from mtrec.config import Experiment, experiment
 from mtrec.models.seeds import make_deterministic
+from mtrec.registry import STUDIES
 from mtrec.studies import ledger
 from mtrec.studies.plan import Plan
 
 Train = Callable[[Any, list[int]], Iterator[tuple[int, pd.DataFrame]]]
+
+
+def main(name: str, domain: str, minutes: float | None = None) -> bool:
+    """Do a study of a domain: what its files of results lack; they are whole after each training.
+
+    Args:
+        name: of the study, in :data:`mtrec.registry.STUDIES`.
+        domain: name of the domain.
+        minutes: begin no setting later than this.
+
+    Returns:
+        Whether nothing is missing any more.
+
+    Raises:
+        ValueError: there is no such study, or the domain has not what it needs.
+    """
+    return STUDIES[name](begin(domain), minutes)
 
 
 def begin(domain: str) -> Experiment:

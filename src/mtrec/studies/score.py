@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from mtrec.features.candidates import left_out
+from mtrec.features.dataset import Dataset
 from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
 from mtrec.registry import METRICS
@@ -23,7 +22,9 @@ def score(bench: Workbench, model: keras.Model, names: tuple[str, ...]) -> dict[
     return {name: _score(bench, name, part, test, logits[name]) for name in names}
 
 
-def _score(bench: Workbench, name: str, part: Any, test: np.ndarray, logits: Any) -> tuple:
+def _score(
+    bench: Workbench, name: str, part: Dataset, test: np.ndarray, logits: np.ndarray
+) -> tuple:
     kind, known = bench.assembly.types[name], part.masks[name]
     found = ops.convert_to_numpy(kind.predict(logits[known]))
     family, labels, found = kind.in_units(part.labels[name][known], found)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.config import Experiment
 from mtrec.features.assemble import Assembly, assemble, dataset
+from mtrec.features.dataset import Dataset
 from mtrec.features.factors import Settings as Factors
+from mtrec.settings import Features, ModelBuilding, Sparse
 from mtrec.studies import runner, workbench
 from mtrec.studies.plan import plain
 from mtrec.studies.score import score
@@ -20,27 +21,16 @@ from mtrec.studies.sparse_data_plan import PLAN, Setting
 from mtrec.studies.thin import recount, thin
 from mtrec.studies.workbench import VALIDATION_ROWS, Workbench, library_of, sample_rows
 from mtrec.tables import schema
+from mtrec.tables.schema import Tables
 from mtrec.tasks.base import TaskType
 from mtrec.text import embeddings
 
 TRAINING_ROWS = 5_000  # at most, so that large and small domains take like times
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks, which is whole after each training.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a setting that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    return study(plain(runner.begin(domain)), minutes)
-
-
 def study(run: Experiment, minutes: float | None = None) -> bool:
-    """:func:`main` for settings that are read already."""
+    """Train with every level and step; see :func:`mtrec.studies.runner.main`."""
+    run = plain(run)
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     whole = cache(lambda: fit_whole(run, tables, vectors))  # only if anything is trained
 
@@ -50,7 +40,7 @@ def study(run: Experiment, minutes: float | None = None) -> bool:
     return runner.resume(PLAN, run, trainings, minutes)
 
 
-def fit_whole(run: Any, tables: Any, vectors: Mapping) -> dict[str, TaskType]:
+def fit_whole(run: Experiment, tables: Tables, vectors: Mapping) -> dict[str, TaskType]:
     """Task types fitted on all training rows.
 
     Classes that thinning takes away still count in the test, or a thinner world would be judged by
@@ -61,12 +51,12 @@ def fit_whole(run: Any, tables: Any, vectors: Mapping) -> dict[str, TaskType]:
 
 
 def prepare(
-    run: Any, tables: Any, vectors: Mapping, setting: Setting, types: dict[str, TaskType]
+    run: Experiment, tables: Tables, vectors: Mapping, setting: Setting, types: dict[str, TaskType]
 ) -> Workbench:
     """Thin the data, fit the features with the step, and sample the rows that train.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
+        run: the settings.
         tables: the four tables, whole.
         vectors: text vectors.
         setting: level and step.
@@ -92,9 +82,9 @@ def prepare(
     )  # fmt: skip
 
 
-def with_step(features: Any, setting: Setting, short: Any) -> Any:
+def with_step(features: Features, setting: Setting, short: Sparse) -> Features:
     """The features with the setting's step, and without any other."""
-    step: dict[str, Any] = {"factors": None, "imputation": None}
+    step: dict[str, Factors | str | None] = {"factors": None, "imputation": None}
     if setting.part == "factors":
         step["factors"] = Factors.model_validate(
             {"method": setting.method, "components": short.components}
@@ -122,12 +112,12 @@ def train(
         )  # fmt: skip
 
 
-def _sizes(run: Any) -> Any:
+def _sizes(run: Experiment) -> ModelBuilding:
     history = run.model_building.history.model_copy(update={"length": run.sparse.history})
     return run.model_building.model_copy(update={"history": history})
 
 
-def _with_types(assembly: Assembly, types: dict[str, TaskType], training: Any) -> Assembly:
+def _with_types(assembly: Assembly, types: dict[str, TaskType], training: Dataset) -> Assembly:
     """The assembly with given types; constant predictions are those of the rows that are left."""
     known = {name: training.labels[name][training.masks[name]] for name in types}
     return replace(

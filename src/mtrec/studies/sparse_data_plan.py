@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mtrec.config import Experiment
 from mtrec.features.factors import METHODS
 from mtrec.features.impute import IMPUTERS
+from mtrec.settings import Domain
 from mtrec.studies import ledger
 from mtrec.studies.plan import Plan, Trainings, learnt_from, plain
 from mtrec.tables import schema
+from mtrec.tables.schema import Tables
 
 VERSION = 1
 NONE = "none"
@@ -45,20 +46,20 @@ def trainings(run: Experiment) -> Iterator[Trainings]:
 PLAN = Plan("sparse_data", "_sparse", ("level", "part", "method", "task", "seed"), trainings)
 
 
-def plan(run: Any, tables: Any) -> list[Setting]:
+def plan(run: Experiment, tables: Tables) -> list[Setting]:
     """The settings of a domain; imputation only where a number is missing."""
     gaps = has_gaps(tables, run.domain)
     return [setting for setting in settings(run) if gaps or setting.part != "imputation"]
 
 
-def settings(run: Any) -> list[Setting]:
+def settings(run: Experiment) -> list[Setting]:
     """Every setting, level by level."""
     steps = [(NONE, NONE), *(("factors", method) for method in METHODS)]
     steps += [("imputation", method) for method in IMPUTERS]
     return [Setting(level, *step) for level in run.sparse.levels for step in steps]
 
 
-def has_gaps(tables: Any, domain: Any) -> bool:
+def has_gaps(tables: Tables, domain: Domain) -> bool:
     """Whether a numeric column of users or items, or a context column, is missing anywhere.
 
     Recounted means are missing for users and items without an event, so context columns always

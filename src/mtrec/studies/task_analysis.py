@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -20,25 +19,12 @@ from mtrec.studies.workbench import Workbench
 Sets = Sequence[tuple[str, ...]]
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Do what the results' files lack; they are whole after each training.
-
-    Args:
-        domain: name of the domain.
-        minutes: stop before a set of tasks that would begin later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    run = runner.begin(domain)
-    return study(run, workbench.prepare(run, run.analysis), minutes)
-
-
-def study(run: Experiment, bench: Workbench, minutes: float | None = None) -> bool:
-    """:func:`main` for a bench that is prepared already.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Watch one training, then train sets of tasks; see :func:`mtrec.studies.runner.main`.
 
     The groupings that the first results suggest are trained last.
     """
+    bench = workbench.prepare(run, run.analysis)
     tasks = list(bench.assembly.types)
     if not runner.resume(GRADIENTS, run, partial(_watch, bench, run.analysis.probes), minutes):
         return False
@@ -66,7 +52,7 @@ def _train(
 
 
 def _watch(
-    bench: Workbench, probes: int, _: Any, seeds: Sequence[int]
+    bench: Workbench, probes: int, _: object, seeds: Sequence[int]
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     for seed in seeds:
         yield seed, watch_training(bench, probes, seed).table().round(6)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,17 +34,11 @@ class Round:
     cpu_seconds: float
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Measure the settings that the results' file lacks.
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Measure every way to embed a text; see :func:`mtrec.studies.runner.main`.
 
-    Args:
-        domain: name of a domain with item texts and the binary task ``recommended``.
-        minutes: begin nothing later than this.
-
-    Returns:
-        Whether nothing is missing any more.
+    The domain has texts of items and the binary task ``recommended``.
     """
-    run = runner.begin(domain)
     return runner.resume(PLAN, run, partial(measure, run), minutes)
 
 
@@ -142,7 +135,7 @@ def embed_in_turns(
     work: Path,
 ) -> dict[Setting, list[Round]]:
     """Embed part after part with every setting; what ``work`` holds is not done again."""
-    runners: dict[Setting, Any] = {}
+    runners: dict[Setting, Callable[[Sequence[str]], Array]] = {}
     found: dict[Setting, list[Round]] = {setting: [] for setting in chosen}
     for number, part in enumerate(np.array_split(texts.to_numpy(), rounds)):
         for setting in chosen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mtrec.config import Experiment
 from mtrec.settings import EmbedSettings
@@ -32,7 +31,7 @@ class Setting:
 
 def settings(default: EmbedSettings) -> list[Setting]:
     """The default, then every change of tokens, layer, precision and bucketing."""
-    changes: list[tuple[str, str, dict[str, Any]]]
+    changes: list[tuple[str, str, dict[str, int | str]]]
     changes = [("truncation", f"{n} tokens", {"max_tokens": n}) for n in TOKENS]
     changes += [("layer", f"layer {n}", {"layer": n}) for n in LAYERS]
     changes += [("precision", name, {"precision": name}) for name in PRECISIONS]

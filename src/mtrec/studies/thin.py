@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec.features.events import training_events
+from mtrec.settings import Domain
 from mtrec.studies.past_columns import past_columns
 from mtrec.tables.schema import Tables
 from mtrec.tables.split import add_cold_flags
@@ -39,7 +39,7 @@ def thin(tables: Tables, share: float, seed: int) -> Tables:
     return replace(tables, events=events, examples=examples)
 
 
-def recount(tables: Tables, domain: Any) -> tuple[Tables, Any]:
+def recount(tables: Tables, domain: Domain) -> tuple[Tables, Domain]:
     """Context columns counted again over the events that are left, and the domain that has them.
 
     The domain's own columns know the whole past. They are replaced by the number of a user's and

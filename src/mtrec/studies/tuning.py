@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtrec import progress
 from mtrec.config import Experiment
+from mtrec.features.dataset import Dataset
 from mtrec.files import save_arrays
 from mtrec.metrics.intervals import evaluate
 from mtrec.registry import METRICS
@@ -32,17 +32,8 @@ SHARD = 256  # texts per file: what an interruption can lose
 BATCH = 32  # texts per forward pass
 
 
-def main(domain: str, minutes: float | None = None) -> bool:
-    """Train what the results' file lacks.
-
-    Args:
-        domain: name of a domain whose items have texts.
-        minutes: begin nothing later than this.
-
-    Returns:
-        Whether nothing is missing any more.
-    """
-    run = runner.begin(domain)
+def study(run: Experiment, minutes: float | None = None) -> bool:
+    """Train frozen and tuned with every number of rows; see :func:`mtrec.studies.runner.main`."""
     return runner.resume(PLAN, run, partial(train, run), minutes)
 
 
@@ -108,13 +99,18 @@ def train(
 
 
 def scores(
-    run: Experiment, bench: Workbench, data: Any, held: Array,
+    run: Experiment, bench: Workbench, data: Dataset, held: Array,
     found: Mapping[str, Mapping[str, Array]],
 ) -> pd.DataFrame:  # fmt: skip
-    """Metrics of both systems and their difference, with intervals over users."""
+    """Metrics of both systems and their difference, with intervals over users.
+
+    A task with fewer than two labels is left out, as it has no interval.
+    """
     rows = []
     for name, kind in bench.assembly.types.items():
         known = data.masks[name][held]
+        if known.sum() < 2:
+            continue
         labels = data.labels[name][held][known]
         answers, family, true = {}, "", labels
         for system, predictions in found.items():

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from mtrec.models.reader import TextReader
+from mtrec.models.scope import apart
+from mtrec.models.seeds import draw
 from mtrec.studies.tuning_plan import Tuning
 from mtrec.tasks.base import TaskType
 from mtrec.text.lora import Adapters
 from mtrec.training import checkpoint
 
 Array = np.ndarray
-CLIP = 6.0  # deviations; a few tokens have states a hundred times the usual size
-HEADS, UNITS, HIDDEN = 4, 192, 64
 TOGETHER = 8  # batches that are drawn at once, then sorted by length, so that padding is little
 
 
-class TaskReader(keras.layers.Layer):
-    """States of texts -> logits of every task: attention, maximum, mean and length, then a head.
+class Answers(keras.layers.Layer):
+    """States of texts -> logits of every task: the joint model's reader, and a head per task.
 
     Args:
         types: task types by name.
@@ -38,61 +38,36 @@ class TaskReader(keras.layers.Layer):
         start: Mapping[str, Array], seed: int,
     ):  # fmt: skip
         super().__init__()
-        self.names, self.mean, self.scale = tuple(types), mean, scale
-        draw = iter(range(1000 * seed, 1000 * seed + 1000))
-
-        def dense(units: int, name: str, **options: Any) -> keras.layers.Dense:
-            glorot = keras.initializers.GlorotUniform(next(draw))
-            return keras.layers.Dense(units, kernel_initializer=glorot, name=name, **options)
-
-        self.project = dense(UNITS, "project", activation="gelu")
-        self.queries = self.add_weight(
-            (len(types), HEADS, UNITS // HEADS), keras.initializers.GlorotUniform(next(draw)),
-            name="queries",
-        )  # fmt: skip
-        self.drop_tokens = keras.layers.Dropout(0.1, seed=next(draw))
-        self.drop = keras.layers.Dropout(0.3, seed=next(draw))
-        self.hidden = [dense(HIDDEN, f"{name}_hidden", activation="gelu") for name in types]
-        self.out = [dense(kind.outputs, f"{name}_out") for name, kind in types.items()]
-        self.skip = [
-            keras.layers.Dense(
-                kind.outputs, kernel_initializer="zeros", name=f"{name}_skip",
-                bias_initializer=keras.initializers.Constant(start[name]),
-            )
-            for name, kind in types.items()
-        ]  # fmt: skip
-        self.project.build((None, len(mean)))
-        features = 3 * UNITS + 2
-        for hidden, out, skip in zip(self.hidden, self.out, self.skip, strict=True):
-            hidden.build((None, features))
-            out.build((None, HIDDEN))
-            skip.build((None, features))
+        self.names = tuple(types)
+        with apart(seed, "float32"):
+            self.reader = TextReader(0, len(types), len(mean))
+            self.reader.build(None)
+            self.drop = keras.layers.Dropout(self.reader.dropout, seed=draw())
+            self.out = [
+                keras.layers.Dense(
+                    kind.outputs, kernel_initializer="zeros",
+                    bias_initializer=keras.initializers.Constant(start[name]), name=f"{name}_out",
+                )
+                for name, kind in types.items()
+            ]  # fmt: skip
+            for out in self.out:
+                out.build((None, self.reader.width))
+        self.reader.mean.assign(mean)
+        self.reader.scale.assign(scale)
         self.built = True
 
-    def call(self, states: Any, lengths: Any, training: bool = False) -> dict[str, Any]:
+    def call(
+        self, states: tf.Tensor, lengths: tf.Tensor, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Logits by task from states ``(batch, length, width)``, lengths ``(batch,)``."""
-        real = ops.arange(ops.shape(states)[1])[None] < lengths[:, None]
-        x = ops.clip((states - self.mean) / self.scale, -CLIP, CLIP)
-        h = self.drop_tokens(self.project(x), training=training)
-        split = ops.reshape(h, (*ops.shape(h)[:2], HEADS, UNITS // HEADS))
-        scores = ops.einsum("blhd,thd->bthl", split, self.queries) / (UNITS // HEADS) ** 0.5
-        weights = ops.softmax(ops.where(real[:, None, None], scores, -1e9), axis=-1)
-        read = ops.einsum("bthl,blhd->bthd", weights, split)
-        count = ops.cast(lengths, h.dtype)[:, None]
-        mask = ops.cast(real, h.dtype)[:, :, None]
-        common = [
-            ops.max(ops.where(real[:, :, None], h, -1e9), axis=1),
-            ops.sum(h * mask, axis=1) / count,
-            ops.log1p(count) / 5.0,
-            count / 128.0,
-        ]
-        found = {}
-        for number, name in enumerate(self.names):
-            own = ops.reshape(read[:, number], (-1, UNITS))
-            features = self.drop(ops.concatenate([own, *common], axis=-1), training=training)
-            inner = self.drop(self.hidden[number](features), training=training)
-            found[name] = self.out[number](inner) + self.skip[number](features)
-        return found
+        real = real_tokens(states, lengths)
+        segments = tf.cast(tf.where(real)[:, 0], "int32")
+        read = self.reader.read(tf.boolean_mask(states, real), segments, lengths, training)
+        read = self.drop(read, training=training)
+        return {
+            name: out(read[:, at])
+            for at, (name, out) in enumerate(zip(self.names, self.out, strict=True))
+        }
 
 
 class Tuner:
@@ -124,10 +99,8 @@ class Tuner:
         self.labels = {name: tf.constant(labels[name]) for name in types}
         self.masks = {name: tf.constant(masks[name].astype("float32")) for name in types}
         mean, scale = sample.mean(axis=0), sample.std(axis=0) + 1e-6
-        self.reader = TaskReader(
-            types, mean.astype("float32"), scale.astype("float32"), start, seed
-        )
-        self.parts = [(self.reader, tuning.reader_rate)]
+        self.answers = Answers(types, mean, scale, start, seed)
+        self.parts: list[tuple[keras.layers.Layer, float]] = [(self.answers, tuning.reader_rate)]
         if adapters is not None:
             self.parts.append((adapters, tuning.adapter_rate))
         self.optimizers = []
@@ -148,18 +121,19 @@ class Tuner:
         self._read = tf.function(self._logits, input_signature=self._signature)
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[keras.Variable]:
         """All that a training changes."""
         layers = [variable for layer, _ in self.parts for variable in layer.variables]
         return layers + [v for optimizer in self.optimizers for v in optimizer.variables]
 
-    def _logits(self, states: Any, lengths: Any, training: bool = False) -> dict[str, Any]:
+    def _logits(
+        self, states: tf.Tensor, lengths: tf.Tensor, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         if self.adapters is not None:
-            padding = tf.range(tf.shape(states)[1])[None] < lengths[:, None]
-            states = self.adapters(states, padding)
-        return self.reader(states, lengths, training=training)
+            states = self.adapters(states, real_tokens(states, lengths))
+        return self.answers(states, lengths, training=training)
 
-    def _train_step(self, states: Any, lengths: Any, rows: Any) -> Any:
+    def _train_step(self, states: tf.Tensor, lengths: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """One step; returns the sum over tasks of losses in units of the best constant's."""
         with tf.GradientTape() as tape:
             logits, total = self._logits(states, lengths, training=True), 0.0
@@ -214,11 +188,16 @@ class Tuner:
             batches += np.array_split(part, -(-len(part) // size))
         yield from (batches[number] for number in rng.permutation(len(batches)))
 
-    def _batch(self, rows: Array) -> tuple[Any, Any]:
+    def _batch(self, rows: Array) -> tuple[tf.Tensor, tf.Tensor]:
         return padded([self.states[row] for row in rows])
 
 
-def padded(parts: Sequence[Array]) -> tuple[Any, Any]:
+def real_tokens(states: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Which of the states ``(batch, length, width)`` are of tokens, ``(batch, length)``."""
+    return tf.sequence_mask(lengths, tf.shape(states)[1])
+
+
+def padded(parts: Sequence[Array]) -> tuple[tf.Tensor, tf.Tensor]:
     """States ``(batch, length, width)`` float32 with zeros at the ends, and lengths."""
     lengths = np.array([len(part) for part in parts], "int32")
     states = np.zeros((len(parts), lengths.max(), parts[0].shape[1]), "float32")
@@ -232,8 +211,8 @@ def raised(adapters: Adapters, states: Sequence[Array], batch: int) -> list[Arra
     width = states[0].shape[1]
     spec = [tf.TensorSpec((None, None, width), "float32"), tf.TensorSpec((None,), "int32")]
 
-    def above(given: Any, lengths: Any) -> Any:
-        return adapters(given, tf.range(tf.shape(given)[1])[None] < lengths[:, None])
+    def above(given: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        return adapters(given, real_tokens(given, lengths))
 
     run = tf.function(above, input_signature=spec)
     found: list[Array] = [np.empty(0)] * len(states)

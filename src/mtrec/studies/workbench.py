@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.config import Experiment
 from mtrec.features.assemble import Assembly, assemble, dataset
 from mtrec.features.dataset import Dataset
 from mtrec.models.twins import build_some
-from mtrec.settings import Task
+from mtrec.settings import Domain, ModelBuilding, Short, Task, Training
 from mtrec.tables import schema
 from mtrec.tables.schema import Tables
 from mtrec.text import embeddings
@@ -31,7 +31,7 @@ class Workbench:
     """What all trainings share.
 
     Attributes:
-        domain: settings of the domain (:class:`mtrec.settings.Domain`).
+        domain: its settings.
         tables: the four tables.
         vectors: text vectors of users, items and tasks.
         assembly: features and task types, fitted on the whole training split.
@@ -40,13 +40,13 @@ class Workbench:
         validation_rows: numbers of the sampled validation rows.
         training: those rows.
         validation: those rows.
-        sizes: :class:`mtrec.settings.ModelBuilding`.
-        settings: :class:`mtrec.settings.Training`.
+        sizes: of models.
+        settings: of trainings.
         library: texts for models that read them.
     """
 
-    domain: Any
-    tables: Any
+    domain: Domain
+    tables: Tables
     vectors: Mapping[str, np.ndarray]
     assembly: Assembly
     data: Dataset
@@ -54,16 +54,16 @@ class Workbench:
     validation_rows: np.ndarray
     training: Dataset
     validation: Dataset
-    sizes: Any
-    settings: Any
+    sizes: ModelBuilding
+    settings: Training
     library: Library
 
 
-def library_of(run: Any, tables: Tables, data: Dataset) -> Library:
+def library_of(run: Experiment, tables: Tables, data: Dataset) -> Library:
     """The texts of a domain for models of its settings; the seed is the domain's.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
+        run: the settings.
         tables: the four tables.
         data: training rows, whose texts tell mean and deviation of a state.
     """
@@ -71,14 +71,14 @@ def library_of(run: Any, tables: Tables, data: Dataset) -> Library:
     return Library(read_sides(tables, reader, *own), data.inputs, run.seed)
 
 
-def prepare(run: Any, short: Any) -> Workbench:
+def prepare(run: Experiment, short: Short) -> Workbench:
     """Read a domain's tables and sample its training rows.
 
     Weights are not averaged over steps: so short a training has not left its start behind.
 
     Args:
-        run: :class:`mtrec.config.Experiment`.
-        short: :class:`mtrec.settings.Short`: share of the rows, length of histories, batch, epochs.
+        run: the settings.
+        short: share of the rows, length of histories, batch, epochs.
     """
     domain = run.domain
     history = run.model_building.history.model_copy(update={"length": short.history})
@@ -98,12 +98,8 @@ def prepare(run: Any, short: Any) -> Workbench:
     )  # fmt: skip
 
 
-def whole(run: Any) -> Workbench:
-    """All rows of a domain, with the pipeline's settings.
-
-    Args:
-        run: :class:`mtrec.config.Experiment`.
-    """
+def whole(run: Experiment) -> Workbench:
+    """All rows of a domain, with the pipeline's settings."""
     tables, vectors = schema.read(run.paths.tables), embeddings.load(run.paths.embeddings)
     assembly = assemble(tables, vectors, run.domain, run.model_building)
     data = dataset(assembly, tables, run.domain.tasks)

@@ -226,13 +226,15 @@ def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
         rows and a row has unit expected length there, as much weight as a one-hot category.
     """
     from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
 
     known = np.isfinite(vectors).all(axis=1)
     fit = np.unique(vectors[known & fit_rows], axis=0)
     size = min(components, len(fit) - 1, vectors.shape[1])
     if size < 1:
         return np.full((len(vectors), 1), np.nan, dtype="float32")
-    pca = PCA(size, whiten=True, svd_solver="full").fit(fit.astype("float64"))
     reduced = np.full((len(vectors), size), np.nan, dtype="float32")
-    reduced[known] = pca.transform(vectors[known].astype("float64")) / size**0.5
+    with threadpool_limits(1):  # the same sums whatever the number of cores
+        pca = PCA(size, whiten=True, svd_solver="full").fit(fit.astype("float64"))
+        reduced[known] = pca.transform(vectors[known].astype("float64")) / size**0.5
     return reduced
