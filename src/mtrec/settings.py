@@ -293,6 +293,11 @@ class Reader(Settings):
             raise PydanticCustomError("reader", "{sentence}", {"sentence": sentence})
         return self
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Tables that are read, and the model's inputs that name their rows."""
+        return {side: side.removesuffix("s") for side in self.sides}
+
 
 class ModelBuilding(Settings):
     """Sizes of the model."""

@@ -39,7 +39,7 @@ def test_missing_scores_stay_missing(raw, tables):
 def test_a_missing_score_of_a_past_year_counts_as_the_mean(tables):
     scaler = Scaler.fit(tables.events[["math", "reading"]])
     sides = [
-        make_side(table, key, Columns(), tables.events[key].value_counts(), 1, None)
+        make_side(table, key, Columns(), tables.events[key].value_counts(), 1, ())
         for table, key in ((tables.users, "user_id"), (tables.items, "item_id"))
     ]
     features = make_events(tables.events, *sides, scaler).features

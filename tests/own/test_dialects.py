@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtrec.domains.own import files
+from mtrec.domains.own.cells import EMPTY, MISSING
 from mtrec.domains.own.table import FileError
 
 
@@ -268,7 +269,7 @@ def test_what_pandas_reads_is_read_alike(tmp_path, cells, mark, encoding, end, q
     known = pd.read_csv(io.BytesIO(content), sep=mark, encoding=encoding, dtype=str,
                         keep_default_na=False, skip_blank_lines=False)  # fmt: skip
     expected = [row for row in known.to_numpy().tolist() if any(row)]
-    strange = {cell for row in expected for cell in row} & {"NA", "nan", "NaN", "None", "null"}
+    strange = {cell for row in expected for cell in row} & {*MISSING, *EMPTY[1:]}
     if strange or any(row[0].lstrip().lower().startswith(("total", "sum")) for row in expected):
         return
     if not expected:

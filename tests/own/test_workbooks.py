@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mtrec.domains.own import files, workbook
@@ -145,6 +145,13 @@ def test_a_damaged_workbook_is_read_or_refused_and_nothing_else(at, other, cut):
 PLAIN = sheet([HEADER, *sold(5)])
 
 
+@pytest.mark.parametrize("place", ['r="ABCDEFG2"', "r='A99999999'", 'r = "B9999999"'])
+def test_a_cell_at_the_end_of_the_world_is_refused_before_memory_is_asked_for(place):
+    assert PLAIN.count('r="B2"') == 1
+    with pytest.raises(FileError, match="are too many; delete those far from the table"):
+        read(made({"S": PLAIN.replace('r="B2"', place)}))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(PLAIN)), st.sampled_from(["<", ">", '"', "99999999999", "-1", "", "A",
        "<c>", 't="s"', "&x;", "</row>", 's="9"']), st.integers(0, 20))  # fmt: skip
@@ -157,6 +164,7 @@ def test_a_workbook_with_odd_xml_is_read_or_refused_and_nothing_else(at, other, 
 
 
 @settings(max_examples=60, deadline=None)
+@example([(0, 0.0, ""), (0, 0.0, "\n0,,")])
 @given(st.lists(st.tuples(
     st.integers(-(10**14), 10**14), st.floats(-1e12, 1e12), st.text("abcé,;|\"'\n 0", max_size=8),
 ), min_size=2, max_size=6))  # fmt: skip

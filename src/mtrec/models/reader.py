@@ -8,7 +8,7 @@ The language model's states are fixed; how they are read is learnt with everythi
           f_t = [\textstyle\sum_i a_{ti} h_i;\ \max_i h_i;\ \tfrac1n \sum_i h_i;\ \log n;\ n],
 
 and takes :math:`[\mathrm{gelu}(f_t B_t);\ f_t C_t]`. Its query is made of its own description,
-:math:`q_t = v_t U + r_t`, so that a task which is added by its text reads before it was trained.
+:math:`q_t = v_t U + r_t`, so that tasks with like descriptions begin alike.
 
 Sources: Yang et al. 2016, "Hierarchical Attention Networks", https://aclanthology.org/N16-1174,
 equation 5, for attention with a learnt query; Shen et al. 2018, https://arxiv.org/abs/1805.09843,
@@ -33,7 +33,7 @@ class TextReader(keras.layers.Layer):
     """Rows of users or items ``(batch,)`` -> what each task reads there ``(batch, tasks, width)``.
 
     While states are attached (:meth:`attach`), texts are read; a saved model looks the answers up
-    in a table that :meth:`write_table` has filled.
+    in a table that :mod:`mtrec.training.reading` has filled.
 
     Args:
         rows: users or items, without the unknown one.
@@ -41,7 +41,7 @@ class TextReader(keras.layers.Layer):
         state_width: width of a token's state, and of a vector of a task's text.
         units: width of the hidden states, a multiple of ``heads``.
         heads: of each task.
-        width: of what a task takes: half of it through gelu, half linear.
+        width: of what a task takes: two thirds of it through gelu, the rest linear.
         dropout: share of a task's features dropped, 0 to 1.
         token_dropout: share of hidden states' entries dropped, 0 to 1.
     """
@@ -141,9 +141,9 @@ class TextReader(keras.layers.Layer):
             features = self.drop(ops.concatenate([seen, *common], axis=-1), training=training)
             answers.append(ops.matmul(features, self.kernel[task]) + self.bias[task])
         found = ops.stack(answers, axis=1)
-        half = self.width * 2 // 3
-        bent = keras.activations.gelu(found[..., :half])
-        return ops.concatenate([bent, found[..., half:]], axis=-1)
+        bent = self.width * 2 // 3
+        through = keras.activations.gelu(found[..., :bent])
+        return ops.concatenate([through, found[..., bent:]], axis=-1)
 
     def attention(self, states, segments, texts: int):
         """Share of each task's attention that a token has in its text, ``(tokens, tasks)``.

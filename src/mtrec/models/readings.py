@@ -11,7 +11,6 @@ from mtrec.features.assemble import Assembly
 from mtrec.models.below import Tensors
 from mtrec.models.reader import TextReader
 from mtrec.settings import Reader
-from mtrec.text.states import INPUTS
 
 
 class Readings:
@@ -38,8 +37,7 @@ class Readings:
         self._read: dict[str, list[keras.KerasTensor]] = {task: [] for task in tasks}
         if settings is None or task_vectors is None:
             return
-        for side in settings.sides:
-            name = INPUTS[side]
+        for name in settings.inputs.values():
             own = [task for task in tasks if "text" in getattr(assembly.seen[task], name)]
             if not own:
                 continue

@@ -21,7 +21,6 @@ from mtrec.text.embed import SHARD, key, reading
 
 Array = np.ndarray
 METHOD = 1  # raise it with every change of how a state comes about: cached ones are then unused
-INPUTS = {"users": "user", "items": "item"}  # of a model, by table
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,10 @@ def read_sides(
     if reader is None:
         return found
     settings = settings.model_copy(update={"max_tokens": reader.max_tokens})
-    for side in reader.sides:
+    for side, name in reader.inputs.items():
         texts = texts_of(getattr(tables, side), settings, raw, cache)
         if texts is not None:
-            found[INPUTS[side]] = texts
+            found[name] = texts
     return found
 
 

@@ -1,4 +1,4 @@
-"""Texts for the readers of a model: states from memory in training, their answers in a table then.
+"""Texts for the readers of a model: states from the disk in training, answers in a table after it.
 
 A text is read once per step, however many rows of the batch name it.
 """

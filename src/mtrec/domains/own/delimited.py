@@ -88,6 +88,8 @@ def _rows(name: str, text: bytes, way: Dialect, limits: Limits, notes: list[str]
             chosen = (table.num_rows, note, table, left)
         if table.num_rows + len(left) + text.count(b"\n\n") >= lines:  # no cell has a line end
             break
+        if quoted and not escaped and _all_quoted(text, way.delimiter):
+            break
     if chosen is None:
         assert failed is not None
         raise failed
@@ -98,6 +100,12 @@ def _rows(name: str, text: bytes, way: Dialect, limits: Limits, notes: list[str]
     if left:
         notes.append(f"{len(left)} lines are comments or totals and were left out: {left[0]}")
     return table
+
+
+def _all_quoted(text: bytes, delimiter: str) -> bool:
+    """Whether every cell is in quotes: then a line end in one is a line end in one."""
+    end = rb"(?:" + re.escape(delimiter.encode()) + rb"|\n|\Z)"
+    return re.fullmatch(rb'(?:"(?:[^"]|"")*+"' + end + rb")++", text) is not None
 
 
 def _read(

@@ -26,8 +26,7 @@ ABOVE = 20  # rows in which the header is looked for
 LOOKED = 200  # rows that say how many cells are usual
 DIGITS = 1e15  # Excel keeps fifteen: a larger number was rounded
 CELLS = 64_000_000  # from the first to the last row and column, empty ones included: some 2 GB
-ROW = re.compile(rb"<(?:\w+:)?row\s[^>]*?\br=\"([0-9]{1,7})\"")
-WIDE = re.compile(rb"\br=\"([A-Z]{2,3})[0-9]+\"")
+PLACE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{0,7})([0-9]{0,9})")  # of a row or a cell
 LETTERS = 26
 NEVER = re.compile(rb"(?:</f>|<f\b[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 Row = list[str]
@@ -115,9 +114,12 @@ def _examined(name: str, content: bytes, limits: Limits) -> list[str]:
                     found = part.read(member.file_size + 1)  # more than it says is an error
                 if not member.filename.startswith("xl/worksheets/"):
                     continue
-                height = max(map(int, ROW.findall(found)), default=0)
-                width = max(map(_number, set(WIDE.findall(found))), default=LETTERS)
-                if width > limits.columns or height * width > CELLS:
+                columns, rows = {b""}, {b"0"}
+                for place in PLACE.finditer(found):
+                    columns.add(place[1])
+                    rows.add(place[2] or b"0")
+                height, width = max(map(int, rows)), max(map(_number, columns))
+                if width > limits.columns or height * max(width, LETTERS) > CELLS:
                     raise FileError(
                         f"{name}: cells down to row {height:,} and column {width:,} are too many; "
                         "delete those far from the table, or save it as CSV."
@@ -142,7 +144,7 @@ def _damaged(name: str, error: BaseException) -> FileError:
 def _number(letters: bytes) -> int:
     """The number of a column: 27 for ``AA``."""
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * LETTERS + letter - 64
     return number
 
@@ -190,7 +192,7 @@ def _written(name: str, tables: Sequence[list[Row]], limits: Limits) -> bytes:
 
     text = io.StringIO()
     text.write("sep=,\n")
-    csv.writer(text, lineterminator="\n").writerows(rows())
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows())
     found = text.getvalue().encode("utf-8")
     if len(found) > limits.bytes:
         raise FileError(f"{name}: more than {limits.bytes:,} bytes as CSV; take a part.")
