@@ -33,13 +33,14 @@ def copy_tracked(target: Path) -> None:
 
 
 def notebooks(root: Path, wanted: Sequence[str]) -> dict[str, list[str]]:
-    """The executed notebooks of the wanted domains, in order.
+    """The executed notebooks of the wanted domains, in order; last what asks the trained model.
 
     Raises:
         ValueError: a domain has none.
     """
     found: dict[str, list[str]] = {}
-    for path in sorted((root / "reports").glob("*/[0-9][0-9]_*.ipynb")):
+    paths = (root / "reports").glob("*/[0-9][0-9]_*.ipynb")
+    for path in sorted(paths, key=lambda path: (path.name.startswith("00"), path)):
         found.setdefault(path.parent.name, []).append(path.relative_to(root).as_posix())
     if ALL in wanted:
         return found

@@ -88,6 +88,8 @@ def loaded(code: str, used: dict[str, set[str]]) -> set[str]:
     """
     found: set[str] = set()
     texts, waiting = [code], imported(code)
+    if "mtrec.load(" in code:
+        waiting.add("mtrec.serving.recommender")
     while waiting:
         module = waiting.pop()
         found.add(module)

@@ -7,7 +7,7 @@ import pandas as pd
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report.tables import number
 from benchmarks.report.targets import comparable, higher_is_better, is_ours, main_metric
-from mtrec.report.comparison import verdict
+from mtrec.report.findings import verdict
 from mtrec.report.readme import markdown
 
 WORDS = {
@@ -65,8 +65,8 @@ def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
         if name is None:
             return None
         one = mine[mine["system"] == name.removesuffix(tail)].iloc[0]
-        told = {"better": "ahead", "worse": "behind", "unclear": "not told apart"}
-        standing = told[verdict(tuple(differs.loc[name, ["value", "low", "high"]]))]
+        told = {"better": "ahead", "worse": "behind", "undecided": "not told apart"}
+        standing = told[verdict(*differs.loc[name, ["low", "high"]])]
     else:
         gain = (one["value"] - other["value"]) * (1 if up else -1)
         standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"

@@ -181,4 +181,5 @@ def test_a_metric_without_a_value_is_missing():
 
 def test_no_claim_without_an_interval_that_excludes_zero():
     frame = pd.DataFrame({"task": ["x"], "value": [0.4], "low": [-0.1], "high": [0.9]})
-    assert findings.verdicts(frame, "It") == "It helps none; hurts none; is unclear for x."
+    said = "It helps none of 1 task and hurts none; 1 is undecided (x)."
+    assert findings.verdicts(frame, "It") == said

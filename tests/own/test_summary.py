@@ -48,9 +48,9 @@ def test_five_sentences_say_what_was_found_and_how_to_ask(run):
     assert found[:4] == [
         "shop has 200 events of 9 users with 7 items.",
         "On rows that it never saw, the joint model reaches gift 0.700 (auc ↑, baseline 0.700).",
-        "The model, against the baseline, helps gift; hurts none; is unclear for none.",
-        "Training all tasks together, in this one run, helps none; hurts none; is unclear for "
-        "gift.",
+        "The model, against the baseline, helps 1 of 1 task (gift) and hurts none.",
+        "Training all tasks together, in this one run, helps none of 1 task and hurts none; "
+        "1 is undecided (gift).",
     ]
     assert len(found) == 5
     assert found[4].startswith('The model lies in models/shop; mtrec.load("shop").score(pairs)')
@@ -58,15 +58,17 @@ def test_five_sentences_say_what_was_found_and_how_to_ask(run):
 
 def test_own_results_are_no_part_of_the_readme_but_lie_beside_notebooks(run, capsys, monkeypatch):
     root = run.paths.root
-    shutil.copy(ROOT / "README.md", root)
+    (root / "docs").mkdir()
+    for name in ("README.md", "CONTRIBUTING.md", "docs/results.md"):
+        shutil.copy(ROOT / name, root / name)
     (root / "reports" / "shop" / "metrics.json").write_text(json.dumps(METRICS))
     figure = root / "reports" / "shop" / summary.PICTURE
     figure.parent.mkdir()
     figure.write_bytes(b"")
     monkeypatch.setattr(report, "graph", lambda root: "")
     report.main(["shop"], root)
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    results = readme.partition("<!-- results:begin -->")[2].partition("<!-- results:end -->")[0]
+    page = (root / "docs" / "results.md").read_text(encoding="utf-8")
+    results = page.partition("<!-- results:begin -->")[2].partition("<!-- results:end -->")[0]
     assert results.strip() == "No results yet: run `make repro`."
     written = (root / "reports" / "shop" / "summary.md").read_text(encoding="utf-8")
     assert written.startswith("# shop\n- shop has 200 events")

@@ -72,7 +72,7 @@ def test_verdicts_and_gain_are_of_all_trainings(paths):
     found = readme.results_section(METRICS, paths.root)
     assert found.splitlines()[2].endswith("| joint training, 3 seeds |")
     assert "+0.210 [" in found
-    assert "Joint training helps rating; hurts none; is unclear for none." in found
+    assert "Joint training helps 1 of 1 task (rating) and hurts none." in found
     assert "other settings" not in found
 
 

@@ -28,7 +28,7 @@ def test_claim_needs_every_trainings_interval_to_exclude_zero(results):
     found = cold_start.differences(results, "cold_items").set_index(["system", "task"])["verdict"]
     assert found["both - means", "like"] == "better"
     assert found["both - means", "rating"] == "worse"
-    assert found["both - tables", "like"] == "unclear"
+    assert found["both - tables", "like"] == "undecided"
     assert ("tables - means", "like") not in found  # with text, both is the whole model
 
 

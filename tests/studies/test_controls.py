@@ -203,23 +203,24 @@ def rows(values, spread=0.1, system="difference", metric="auc", task="a"):
 
 def test_a_difference_that_every_seed_shows_is_a_verdict_and_one_that_comes_and_goes_is_none():
     sure = controls_report.combined(rows([0.3, 0.31, 0.32]))
-    assert controls_report.sentences(sure) == ["Joint training helps a; hurts none; is unclear "
-                                               "for none."]  # fmt: skip
+    assert controls_report.sentences(sure) == [
+        "Joint training helps 1 of 1 task (a) and hurts none."
+    ]
     once = controls_report.combined(rows([0.3]))
     assert controls_report.sentences(once) == ["One training of each model allows no verdict."]
     luck = controls_report.combined(rows([0.3, 0.2, -0.2]))
-    assert "is unclear for a" in controls_report.sentences(luck)[0]
+    assert "1 is undecided (a)" in controls_report.sentences(luck)[0]
 
 
 def test_less_error_is_a_gain():
     found = controls_report.combined(rows([-0.3, -0.31, -0.32], metric="rmse"))
-    assert "helps a" in controls_report.sentences(found)[0]
+    assert "helps 1 of 1 task (a)" in controls_report.sentences(found)[0]
     assert found.loc[0, "low"] < 0.31 < found.loc[0, "high"]
 
 
 def test_peers_are_named_beside_their_task():
     found = controls_report.combined(rows([0.3, 0.3, 0.3], system="svdpp_difference"))
-    assert list(controls_report.peer_differences(found)["task"]) == ["a (svdpp)"]
+    assert list(controls_report.peer_differences(found)["task"]) == ["a vs svdpp"]
     assert controls_report.peer_differences(found.iloc[:0]).empty
 
 

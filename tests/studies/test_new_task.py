@@ -192,20 +192,20 @@ def verdicts(seeds):
                     strict=True))  # fmt: skip
 
 
-def test_less_error_is_better_and_an_interval_with_zero_is_unclear():
+def test_less_error_is_better_and_an_interval_with_zero_is_undecided():
     found = report.differences(report.combined(results()))
     assert found["gain in rmse"].iloc[0] == "+4.000 [+3.900, +4.100]"
     assert list(found["seeds with a gain"]) == ["3 of 3", "0 of 3", "3 of 3", "0 of 3"]
     assert verdicts(seeds=3) == {
         ("the text alone", "the baseline"): "better",
-        ("the text alone", "the donor's answers"): "unclear",
+        ("the text alone", "the donor's answers"): "undecided",
         ("tuning", "a single-task model of the same labels"): "better",
         ("adding later", "all labels from the start"): "worse",
     }
 
 
 def test_one_training_allows_no_verdict():
-    assert set(verdicts(seeds=1).values()) == {"unclear"}
+    assert set(verdicts(seeds=1).values()) == {"undecided"}
 
 
 def test_the_figure_has_a_panel_per_new_task_and_a_place_per_number_of_labels():

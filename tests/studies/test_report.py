@@ -81,7 +81,7 @@ def test_heads_are_compared_with_the_default_of_their_task(results):
     found = comparison.heads(results).iloc[0]
     assert found["default"] == pytest.approx(0.5)
     assert found["gain [%]"].startswith("+11.0")
-    assert found["verdict"] == "unclear"  # two seeds allow no more
+    assert found["verdict"] == "undecided"  # two seeds allow no more
 
 
 def test_choice_is_the_lowest_validation_loss_over_domains_that_both_tried(results):
@@ -96,7 +96,7 @@ def test_choice_is_the_lowest_validation_loss_over_domains_that_both_tried(resul
 def test_conclusions_claim_no_more_than_their_intervals(results):
     text = "\n".join(comparison.conclusions(results, "mmoe", "pcgrad"))
     assert "star + static (0.5000)" in text
-    assert "unclear" in text
+    assert "undecided" in text
     assert "better" not in text
 
 

@@ -39,7 +39,7 @@ def test_mean_gain_is_over_tasks_and_its_interval_over_seeds(results):
     assert row["low"] < row["gain"] < row["high"]
     assert row["verdict"] == "better"
     assert found.loc[(1.0, "svd"), "verdict"] == "worse"
-    assert found.loc[(0.1, "knn"), "verdict"] == "unclear"
+    assert found.loc[(0.1, "knn"), "verdict"] == "undecided"
 
 
 def test_table_has_a_line_per_method_and_a_column_per_level(results):

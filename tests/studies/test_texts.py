@@ -237,7 +237,7 @@ def test_reader_is_told_the_estimate_and_only_what_intervals_allow(run, tables, 
     assert worse.startswith("layer 4: -75 % core time; log-loss +")
     assert worse.endswith("(worse).")
     (same,) = [line for line in lines if line.startswith("no bucketing")]
-    assert same.endswith("(unclear).")
+    assert same.endswith("(undecided).")
     assert report.shown(results).loc[0, "minus default"] == ""
 
 

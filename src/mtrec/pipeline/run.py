@@ -162,7 +162,7 @@ def _say_where(domains: Sequence[str], seconds: float) -> None:
     print(f"\n{', '.join(domains)}: done in {stages.duration(seconds)}. Where to look:")
     print(f"- executed notebooks: {folder}/*.ipynb, in order (README.md says what each asks)")
     print(f"- figures: {folder}/figures, and in the notebooks")
-    print("- results in words and tables: README.md, section 'What it found'", flush=True)
+    print("- results in words and tables: README.md, docs/results.md", flush=True)
 
 
 def _call(command: Sequence[str], root: Path) -> str:

@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.registry import PEERS
-from mtrec.report.comparison import verdict
+from mtrec.report import plots
+from mtrec.report.findings import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
 
 OURS = ("ids", "tables", "llm", "both")
@@ -31,7 +32,7 @@ QUESTIONS = {
 }
 
 VERDICTS: Mapping[str, str] = {
-    "better": "better in", "worse": "worse in", "unclear": "not told apart in",
+    "better": "better in", "worse": "worse in", "undecided": "not told apart in",
 }  # fmt: skip
 NO_RESULT = NotDrawn("no result is known yet; run `make study`.")
 ACROSS = 3  # panels side by side, so that they read at half width
@@ -70,7 +71,7 @@ def differences(results: pd.DataFrame, split: str) -> pd.DataFrame:
     """Paired differences, positive is better, and whether each interval excludes zero."""
     found = pooled(results[(results["split"] == split) & is_difference(results)])
     found = found[found["system"].isin(questions(results))]
-    verdicts = [verdict((row.value, row.low, row.high)) for row in found.itertuples()]
+    verdicts = [verdict(row.low, row.high) for row in found.itertuples()]
     return found.assign(verdict=verdicts).reset_index(drop=True)
 
 
@@ -182,7 +183,7 @@ def differences_figure(
     for axes, name in zip(panels, chosen, strict=True):
         for row in found[found["system"] == name].itertuples():
             unit, y = max(half[row.task], np.finfo(float).tiny), -tasks.index(row.task)
-            colour = COLOURS[7 if row.verdict == "unclear" else 0]
+            colour = plots.VERDICTS[row.verdict]
             axes.plot([row.low / unit, row.high / unit], [y, y], color=colour, linewidth=2)
             axes.plot(row.value / unit, y, "o", color=colour)
         axes.axvline(0, color="black", linewidth=1)
@@ -190,7 +191,7 @@ def differences_figure(
         axes.set_yticks([-place for place in range(len(tasks))], tasks)
     figure.suptitle(title)
     unit = "difference in half widths of the task's widest interval"
-    figure.supxlabel(f"{unit}\nright is better, grey is unclear", fontsize=11)
+    figure.supxlabel(f"{unit}\nblue is better, orange worse, grey undecided", fontsize=11)
     return figure
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.metrics.intervals import mean_interval
+from mtrec.report.findings import verdict
 
 JOINT = "joint"
 
@@ -137,20 +138,10 @@ def heads(results: pd.DataFrame) -> pd.DataFrame:
         gain = mean_interval(part["gain"].to_numpy())
         rows.append({"task": task, "metric": part["metric"].iloc[0], "default": alone[task],
                      "head or loss": name, "value": part["value"].mean(),
-                     "gain [%]": show(gain, 1, signed=True), "verdict": verdict(gain)})  # fmt: skip
+                     "gain [%]": show(gain, 1, signed=True),
+                     "verdict": verdict(*gain[1:])})  # fmt: skip
     columns = ["task", "metric", "default", "head or loss", "value", "gain [%]", "verdict"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def verdict(interval: tuple[float, float, float]) -> str:
-    """``better``, ``worse`` or ``unclear``: a claim needs an interval that excludes zero.
-
-    Example:
-        >>> verdict((1.0, 0.5, 1.5)), verdict((1.0, -0.5, 2.5))
-        ('better', 'unclear')
-    """
-    _, low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "unclear"
 
 
 def show(interval: tuple[float, float, float], decimals: int = 3, signed: bool = False) -> str:
@@ -189,18 +180,18 @@ def conclusions(results: pd.DataFrame, layer: str, balancing: str) -> list[str]:
         if {default, other} <= tried and other != default:
             loss = difference(results, default, other, "val_loss")
             gain = difference(results, default, other)
-            better = verdict((-loss[0], -loss[2], -loss[1]))
+            better = verdict(-loss[2], -loss[1])
             lines.append(
                 f"{' + '.join(default)} minus {' + '.join(other)}: validation loss "
                 f"{show(loss, 4, signed=True)} ({better}), mean test gain "
-                f"{show(gain, 1, signed=True)} % ({verdict(gain)})."
+                f"{show(gain, 1, signed=True)} % ({verdict(*gain[1:])})."
             )
     own = found[(found["layer"] == layer) & (found["balancing"] == balancing)]
     if len(own):
         gain = tuple(own.iloc[0][["gain", "low", "high"]])
         lines.append(
             f"{' + '.join(default)} against single-task models, mean test gain: "
-            f"{show(gain, 1, signed=True)} % ({verdict(gain)})."
+            f"{show(gain, 1, signed=True)} % ({verdict(*gain[1:])})."
         )
     return lines
 

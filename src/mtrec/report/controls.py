@@ -61,7 +61,7 @@ def peer_differences(found: pd.DataFrame) -> pd.DataFrame:
     others = found[found["system"].str.endswith("_difference")]
     others = others[~others["system"].isin([*QUESTIONS])]
     peers = others["system"].str.removesuffix("_difference")
-    named = others.assign(task=others["task"] + " (" + peers + ")")
+    named = others.assign(task=others["task"] + " vs " + peers)
     return named[COLUMNS].reset_index(drop=True)
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.report import controls
+from mtrec.report.findings import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
 from mtrec.report.tables import arrow, show_interval
 
@@ -74,16 +75,12 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
         [
             {"new task": row["task"], "what": subject, "against": other, "labels": row["labels"],
              f"gain in {row['metric']}": show_interval(row, signed=True),
-             "seeds with a gain": f"{row['wins']} of {row['seeds']}", "verdict": _verdict(row)}
+             "seeds with a gain": f"{row['wins']} of {row['seeds']}",
+             "verdict": verdict(row["low"], row["high"])}
             for name, (subject, other) in QUESTIONS.items()
             for row in found[found["system"] == name].to_dict("records")
         ]
     )  # fmt: skip
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    """A claim needs an interval that excludes zero."""
-    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "unclear"
 
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:

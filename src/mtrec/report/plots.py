@@ -20,9 +20,11 @@ from PIL import Image
 from mtrec.files import whole
 
 COLOURS = sns.color_palette("colorblind")
+BETTER, WORSE = COLOURS[0], COLOURS[3]
+VERDICTS = {"better": BETTER, "worse": WORSE, "undecided": COLOURS[7]}  # of what is compared
 SPLIT_COLOURS = {"train": COLOURS[0], "validation": COLOURS[1], "test": COLOURS[2]}
 LOW_TO_HIGH = sns.light_palette(COLOURS[0], as_cmap=True)
-AROUND_ZERO = sns.blend_palette([COLOURS[3], "white", COLOURS[0]], as_cmap=True)
+AROUND_ZERO = sns.blend_palette([WORSE, "white", BETTER], as_cmap=True)
 DPI = 150  # a figure of seven inches has 1050 pixels: sharp at half of a page's width
 NOT_DRAWN = "Not drawn: "
 

@@ -1,4 +1,4 @@
-"""The generated parts of README.md: results, cost and the pipeline's graph."""
+"""The generated parts of README.md, docs/results.md and CONTRIBUTING.md, and one figure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from mtrec.config import Experiment, experiment, read_params
 from mtrec.files import write_text
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
-from mtrec.report import controls, tables
+from mtrec.report import controls, headline, plots, tables
 from mtrec.report import own_summary as summary
 from mtrec.studies import comparison_plan, controls_plan
 
 # What figures that are cut off or edited may raise.
 BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)
 ORDER = (
-    "preprocessing", "task_embedding", "model_building", "training", "evaluation",
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation", "quickstart",
     "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
 )  # fmt: skip
 
+FIGURE = "docs/figures/results.png"
 NO_VERDICT = (
     "One training of each model allows no verdict on joint training or the language model: "
     "{command} trains three, with controls."
@@ -34,32 +35,87 @@ NO_VERDICT = (
 
 
 def main(shown: Collection[str] = (), root: Path | None = None) -> None:
-    """Write the sections and print the headline figures; the file changes only if they did.
+    """Write the sections and print the headline figures; a file changes only if they did.
 
-    Domains of one's own are no part of README.md: each has a summary beside its notebooks.
+    Domains of one's own are no part of them: each has a summary beside its notebooks.
 
     Args:
-        shown: domains whose figures are printed; all if none. The file holds every domain's.
+        shown: domains whose figures are printed; all if none. The files hold every domain's.
         root: of the repository.
 
     Raises:
-        ValueError: README.md lacks a pair of markers.
+        ValueError: a file lacks a pair of markers.
     """
     root = root or find_root()
     found = read_metrics(root)
     domains = read_params(root / "params.yaml").domains
     own = {name for name in found if domains[name].module == "own"}
     metrics = {name: part for name, part in found.items() if name not in own}
-    readme = root / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = insert(old, "results", results_section(metrics, root))
-    new = insert(new, "study", study_section(root))
-    new = insert(new, "graph", f"```mermaid\n{graph(root)}\n```")
-    if new != old:
-        write_text(readme, new)
+    for file, sections in _sections(metrics, root).items():
+        old = new = (root / file).read_text(encoding="utf-8")
+        for name, body in sections.items():
+            new = insert(new, name, body, file)
+        if new != old:
+            write_text(root / file, new)
     for domain in found:
         if not shown or domain in shown:
             _print(domain, found[domain], root, domain in own)
+
+
+def _sections(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, dict[str, str]]:
+    """What is generated, by file and by the name of its markers."""
+    return {
+        "README.md": {"found": found_section(metrics, root), "answer": answer_section(root)},
+        "docs/results.md": {
+            "results": results_section(metrics, root), "study": study_section(root),
+        },
+        "CONTRIBUTING.md": {"graph": f"```mermaid\n{graph(root)}\n```"},
+    }  # fmt: skip
+
+
+def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+    """Findings in sentences, and the figure behind them, which is written beside them."""
+    whole = {name: part for name, part in metrics.items() if _shows(part)}
+    if not whole:
+        return "No results yet: run `make repro`."
+    known = {name: _trained(experiment(name, root)) for name in whole}
+    trained = {name: part for name, part in known.items() if part is not None}
+    gains = headline.gains(whole, trained)
+    tasks = {name: list(part["tasks"]) for name, part in whole.items()}
+    plots.style()
+    plots.save(headline.figure(gains, tasks), root / FIGURE)
+    lines = [f"- {sentence}" for sentence in headline.sentences(gains, trained)]
+    picture = f"![{headline.caption(gains)}]({FIGURE})"
+    return "\n".join([*lines, "", picture])
+
+
+def _shows(part: Mapping[str, Any]) -> bool:
+    """Whether a domain's figures can be drawn."""
+    try:
+        return not tables.results_table(part).empty
+    except BROKEN:
+        return False
+
+
+def answer_section(root: Path) -> str:
+    """The cell of the quick start that is marked for the README, with what it printed."""
+    file = root / "reports" / "video" / "00_quickstart.ipynb"
+    if not file.is_file():
+        return "`make repro` asks the trained model and shows its answer here."
+    cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    cell = next(cell for cell in cells if "readme" in cell["metadata"].get("tags", ()))
+    code, outputs = "".join(cell["source"]), cell["outputs"]
+    said = "".join("".join(output.get("text", "")) for output in outputs)
+    return f"```python\n{code}\n```\n\n```text\n{said.rstrip()}\n```"
+
+
+def _trained(run: Experiment) -> pd.DataFrame | None:
+    """What several trainings with controls say of a domain; None if there are none, or one."""
+    plan = controls_plan.PLAN
+    if not plan.file(run).is_file():
+        return None
+    found = controls.combined(plan.results(run, plan.keys(run)))
+    return None if found["seeds"].min() < 2 else found
 
 
 def _print(domain: str, metrics: Mapping[str, Any], root: Path, own: bool) -> None:
@@ -117,23 +173,18 @@ def _result(domain: str, found: Mapping[str, Any], root: Path) -> str:
 
 def _judged(table: pd.DataFrame, run: Experiment) -> tuple[pd.DataFrame, str]:
     """The table with what joint training gains over several trainings, if known, and verdicts."""
-    command = f"`{controls_plan.PLAN.command(run)}`"
-    nothing = table, NO_VERDICT.format(command=command)
     plan = controls_plan.PLAN
-    if not plan.file(run).is_file():
-        return nothing
-    names = plan.keys(run)
-    results = plan.results(run, names)
-    known = controls.combined(results)
-    if (seeds := known["seeds"].min()) < 2:
-        return nothing
+    command, known = f"`{plan.command(run)}`", _trained(run)
+    if known is None:
+        return table, NO_VERDICT.format(command=command)
+    seeds, names = known["seeds"].min(), plan.keys(run)
     gains = controls.difference(known, "difference").set_index("task")
     shown = [  # blank for a task that came after the study
         tables.show_interval(gains.loc[task], signed=True) if task in gains.index else ""
         for task in table["task"]
     ]
     verdicts = controls.sentences(known)
-    if not results["key"].isin(names["controls"]).all():
+    if not plan.results(run, names)["key"].isin(names["controls"]).all():
         verdicts.append(f"These trainings had other settings: {command} trains anew.")
     return table.assign(**{f"joint training, {seeds} seeds": shown}), " ".join(verdicts)
 
@@ -227,7 +278,7 @@ def stages_only(mermaid: str) -> str:
     return "\n".join(["flowchart TD", *lines])
 
 
-def insert(text: str, name: str, body: str) -> str:
+def insert(text: str, name: str, body: str, file: str = "README.md") -> str:
     """Replace what stands between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
 
     Raises:
@@ -236,7 +287,7 @@ def insert(text: str, name: str, body: str) -> str:
     pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(
-            f"README.md: markers <!-- {name}:begin --> and <!-- {name}:end --> are missing. "
+            f"{file}: markers <!-- {name}:begin --> and <!-- {name}:end --> are missing. "
             "Restore them from git."
         )
     return pattern.sub(lambda match: f"{match[1]}{body}\n{match[2]}", text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,13 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mtrec.report.findings import verdict
 from mtrec.report.plots import (
     AROUND_ZERO,
-    COLOURS,
     LOW_TO_HIGH,
+    VERDICTS,
     NotDrawn,
     turn_labels,
 )
+
+KEY = "95 % intervals: blue is better, orange worse, grey undecided"
 
 
 def forest(frame: pd.DataFrame, title: str, label: str) -> Figure | NotDrawn:
@@ -30,16 +32,15 @@ def forest(frame: pd.DataFrame, title: str, label: str) -> Figure | NotDrawn:
     figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6))
     bars(axes, frame, frame["value"], names)
     axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
-    axes.set(title=title, xlabel=f"{label}\n95 % intervals; grey ones include zero")
+    axes.set(title=title, xlabel=f"{label}\n{KEY}")
     return figure
 
 
 def bars(axes: Axes, frame: pd.DataFrame, values: pd.Series, names: Sequence[str]) -> None:
-    """Draw values with their intervals (``low``, ``high``) from the top down; grey: with zero."""
+    """Draw gains with their intervals (``low``, ``high``) from the top down, see :data:`KEY`."""
     at = np.arange(len(frame))[::-1]
-    sure = (frame["low"] > 0) | (frame["high"] < 0)
-    for y, row, value, clear in zip(at, frame.itertuples(), values, sure, strict=True):
-        colour: Any = COLOURS[0 if clear else 7]
+    for y, row, value in zip(at, frame.itertuples(), values, strict=True):
+        colour = VERDICTS[verdict(row.low, row.high)]
         axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2)
         axes.plot(value, y, "o", color=colour)
     axes.axvline(0, color="black", linewidth=1)
@@ -142,5 +143,5 @@ def intervals(
     figure, axes = plt.subplots(figsize=(7.5, 0.33 * len(frame) + 1.6))
     bars(axes, frame, frame["gain"], names)
     axes.tick_params(axis="y", labelsize=9)
-    axes.set(title=title, xlabel=f"{label}\n95 % intervals; grey ones include zero")
+    axes.set(title=title, xlabel=f"{label}\n{KEY}")
     return figure

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.metrics.intervals import mean_interval
-from mtrec.report.comparison import show, verdict
+from mtrec.report.comparison import show
+from mtrec.report.findings import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
 from mtrec.studies.sparse_data_plan import NONE
 
@@ -38,7 +39,7 @@ def gains(results: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (level, part, method), found in steps.groupby(["level", "part", "method"], sort=False):
         interval = mean_interval(found.groupby("seed")["gain"].mean().to_numpy())
-        rows.append((level, part, method, *interval, verdict(interval)))
+        rows.append((level, part, method, *interval, verdict(*interval[1:])))
     return pd.DataFrame(rows, columns=["level", "part", "method", "gain", "low", "high", "verdict"])
 
 

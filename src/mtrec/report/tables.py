@@ -69,7 +69,7 @@ def metric_table(task: Mapping[str, Any]) -> pd.DataFrame:
 def difference_table(metrics: Mapping[str, Any], name: str = "difference") -> pd.DataFrame:
     """A paired difference in the main metric per task, signed so that positive is better."""
     rows = [
-        {"task": task_name, **_gain(task, name)}
+        {"task": task_name, **gain(task, name)}
         for task_name, task in metrics["tasks"].items()
         if name in task
     ]
@@ -79,14 +79,14 @@ def difference_table(metrics: Mapping[str, Any], name: str = "difference") -> pd
 def peer_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     """The joint model minus each peer, one line per task and peer; empty without peers."""
     rows = [
-        {"task": f"{name} ({peer})", **_gain(task, f"{peer}_difference")}
+        {"task": f"{name} vs {peer}", **gain(task, f"{peer}_difference")}
         for name, task in metrics["tasks"].items()
         for peer in task.get("peers", ())
     ]
     return pd.DataFrame(rows, columns=["task", "metric", "value", "low", "high"])
 
 
-def _gain(task: Mapping[str, Any], name: str) -> dict[str, Any]:
+def gain(task: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A paired difference in the main metric, signed so that positive is better."""
     metric = MAIN_METRIC[task["type"]]
     found = as_numbers(task[name][metric])

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from mtrec.report.comparison import show, verdict
+from mtrec.report.comparison import show
+from mtrec.report.findings import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
 
 LOG_LOSS = ["log_loss", "log_loss_low", "log_loss_high"]
@@ -61,12 +62,12 @@ def conclusions(results: pd.DataFrame, cores: int, limit: float) -> list[str]:
     if len(fits):
         lines.append(f"The lowest log-loss among them has: {fits['setting'].iloc[0]}.")
     for _, row in results[results["part"] != "default"].iterrows():
-        _, low, high = -row["difference"], -row["difference_high"], -row["difference_low"]
+        low, high = -row["difference_high"], -row["difference_low"]
         change = 100 * (row["cpu_minutes"] / default["cpu_minutes"] - 1)
         lines.append(
             f"{row['setting']}: {change:+.0f} % core time; log-loss "
             f"{show(tuple(row[DIFFERENCE]), signed=True)} "
-            f"({verdict((-row['difference'], low, high))})."
+            f"({verdict(low, high)})."
         )
     return lines
 
