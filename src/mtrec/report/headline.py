@@ -99,6 +99,7 @@ def figure(found: pd.DataFrame, tasks: Mapping[str, list[str]]) -> Figure:
         axes.axvline(0, color="black", linewidth=1, zorder=0)
         axes.set_title(title, fontsize=11)
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(names) + 0.4, 0.6))
+        axes.set_xticks((-10, 0, 10))
         axes.set_xlabel("gain in the main metric [%]")
     for domain, own in tasks.items():
         last = at[domain, own[-1]]
