@@ -1,20 +1,35 @@
 """Formulas as MathML, which browsers draw by themselves: no script, no font from elsewhere."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
+# Commands that the converter lacks: sizes of brackets, which the browser chooses itself, and dots.
+LACKING = (
+    (re.compile(r"\\[bB]igg?[lr]?(?![a-zA-Z])|\\textstyle\b"), ""), (re.compile(r"\\dots\b"), r"\\ldots"),
+)  # fmt: skip
+
+
+def spelt(formula: str) -> str:
+    """The formula in commands that the converter knows."""
+    for lacking, instead in LACKING:
+        formula = lacking.sub(instead, formula)
+    return formula
+
 
 def inline(translator: HTML5Translator, node: nodes.math) -> None:
     """Write a formula within a line."""
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(tex2mathml(spelt(node.astext())))
     raise nodes.SkipNode
 
 
 def block(translator: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula on lines of its own."""
-    translator.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>')
+    formula = tex2mathml(spelt(node.astext()), as_block=True)
+    translator.body.append(f'<div class="formula">{formula}</div>')
     raise nodes.SkipNode
 
 

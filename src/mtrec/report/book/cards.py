@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from mtrec.config import Experiment
 from mtrec.fetch.manifest import read_manifest
 from mtrec.metrics.families import HIGHER_IS_BETTER
-from mtrec.report.book.facts import SYSTEMS, BookError, Facts, show
+from mtrec.report.book.facts import SYSTEMS, BookError, Facts, markdown, show
 
 TITLES = {"baseline": "baseline", "single": "single-task", "joint": "joint"}
 TABLES = ("users", "items", "events", "examples")
@@ -49,22 +49,6 @@ def read_words(file: Path) -> dict[str, Words]:
         raise BookError(f"{file.name}: {' '.join(str(error).split())}. Mend it.") from None
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table.
-
-    Example:
-        >>> print(table(["a"], [["x"]]))
-        | a |
-        |---|
-        | x |
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |"
-        for line in lines
-    )
-
-
 def results(known: Facts) -> str:
     """The main metric of every task by every system, with 95 % intervals over users."""
     rows = []
@@ -73,7 +57,18 @@ def results(known: Facts) -> str:
         systems = [show(task[system]) if system in task else "" for system in SYSTEMS]
         peers = "; ".join(f"{peer} {show(task[peer])}" for peer in task["peers"])
         rows.append([name, f"{task['metric']} {way}", *systems, peers or "none"])
-    return table(["task", "metric", *TITLES.values(), "peers"], rows)
+    return markdown(["task", "metric", *TITLES.values(), "peers"], *rows)
+
+
+def verdicts(run: Experiment, known: Facts) -> str:
+    """What several trainings with controls allow to be said, as notebook 12 printed it."""
+    said = known["said"].get("12_controls")
+    if said:
+        return show(said)
+    return (
+        "One training of each model allows no verdict on joint training or the language model: "
+        f"`make study DOMAIN={run.name} PART=controls` trains three, with controls."
+    )
 
 
 def tasks(known: Facts) -> Facts:
@@ -93,10 +88,10 @@ def data_card(run: Experiment, words: Words, known: Facts) -> str:
             f"# Data card: {words.title}",
             f"{words.about} The domain `{run.name}` is made of it.",
             "## Size",
-            table(["table", "rows"], [[f"`{name}`", show(rows[name])] for name in TABLES]),
-            table(["split", "examples"], [[name, show(rows[name])] for name in SPLITS]),
+            markdown(["table", "rows"], *[[f"`{name}`", show(rows[name])] for name in TABLES]),
+            markdown(["split", "examples"], *[[name, show(rows[name])] for name in SPLITS]),
             "## What is asked of it",
-            table(["task", "type", "sees", "question"], asked),
+            markdown(["task", "type", "sees", "question"], *asked),
             "## Origin",
             words.collected,
             _origin(run),
@@ -121,7 +116,7 @@ def _origin(run: Experiment) -> str:
         for member in part.members
         if member.to.startswith(folder)
     ]
-    return table(["file", "taken out of", "SHA-256"], rows)
+    return markdown(["file", "taken out of", "SHA-256"], *rows)
 
 
 def model_card(run: Experiment, words: Words, known: Facts) -> str:
@@ -135,12 +130,14 @@ def model_card(run: Experiment, words: Words, known: Facts) -> str:
             "## Intended use",
             f"{words.use} Not for: {words.not_for}",
             "## What it is",
-            table(["", ""], _structure(run, known)),
+            markdown(["what", "value"], *_structure(run, known)),
             "## How good it is",
             f"On {show(known['rows']['test'])} test examples, one training (seed "
             f"{known['seed']}), with 95 % intervals by bootstrap over users. *Single-task* is the "
             "same network for one task alone; *peers* are what a specialist would use.",
             results(known),
+            "## What three trainings say",
+            verdicts(run, known),
             "## Cost",
             f"Training took {seconds['training']:.0f} seconds and evaluation "
             f"{seconds['evaluation']:.0f}, beside whatever else the machine did, on its "
@@ -175,8 +172,8 @@ def _structure(run: Experiment, known: Facts) -> list[list[str]]:
         "language model": f"{embedding.preset}, block {embedding.layer}, frozen",
         "texts that it reads": texts,
         "balancing of tasks": f"`{training.balancing}`",
-        "share of the loss that follows single-task models": show(training.distillation),
-        "dropout": show(model.dropout),
+        "share of the loss that follows single-task models": f"{training.distillation:g}",
+        "dropout": f"{model.dropout:g}",
         "seed": str(known["seed"]),
     }
     return [[name, value] for name, value in found.items()]

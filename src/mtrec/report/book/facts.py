@@ -7,12 +7,14 @@ rating.baseline -->``, so that it cannot outlive them.
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
@@ -34,9 +36,11 @@ def facts(root: Path, domain: str) -> Facts:
     Of a task (``rating``): ``type``, ``metric``, its main metric by every system (``joint``,
     ``single``, ``baseline``, peers) and the joint model's gains (``gain`` over the single-task
     model, ``baseline_gain``, ``<peer>_gain``), signed so that positive is better. Each has
-    ``value``, ``low`` and ``high``. Besides: ``parameters``, ``seed``, ``device``, ``precision``,
+    ``value``, ``low`` and ``high``. ``seeds`` has, by task, means over the trainings of notebook
+    12, differences signed in the same way. Besides: ``parameters``, ``seed``, ``device``, ``precision``,
     ``seconds``; ``rows`` of the four tables and of the splits; ``columns`` of the tables;
-    ``said``, what each executed notebook printed, by line.
+    ``said``, what each executed notebook printed, by line; ``table``, what it showed, by the
+    columns' names.
 
     Raises:
         BookError: a file is missing or broken.
@@ -50,7 +54,7 @@ def facts(root: Path, domain: str) -> Facts:
         sizes, splits = _table(first, "describe.overview({"), _table(first, "describe.split_table(")
         rows = {name: int(row["rows"].replace(",", "")) for name, row in (sizes | splits).items()}
         columns = {name: row["columns"].split(", ") for name, row in sizes.items()}
-        said = {path.stem: _printed(path) for path in sorted(folder.glob("*.ipynb"))}
+        executed = {p.stem: read_notebook(p) for p in sorted(folder.glob("*.ipynb"))}
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise BookError(
             f"reports/{domain}: cannot be shown ({type(error).__name__}: {error}); restore it "
@@ -58,7 +62,12 @@ def facts(root: Path, domain: str) -> Facts:
         ) from None
     return {
         **tasks, **known, "seconds": metrics["seconds"], "rows": rows, "columns": columns,
-        "said": said,
+        "said": {name: _printed(found) for name, found in executed.items()},
+        "seeds": _seeds(root / "reports" / "study" / f"{domain}_controls.csv"),
+        "table": {
+            name: {", ".join(rows[0]): rows for rows in tables(found)}
+            for name, found in executed.items()
+        },
     }  # fmt: skip
 
 
@@ -82,6 +91,22 @@ def _gain(found: Mapping[str, Any], metric: str) -> dict[str, float | None]:
     return {"value": value, "low": low, "high": high}
 
 
+def _seeds(file: Path) -> dict[str, dict[str, float]]:
+    """Mean over trainings by task and system; nothing if the study was not run."""
+    if not file.is_file():
+        return {}
+    values: dict[tuple[str, str], list[float]] = {}
+    with file.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            falls = row["system"].endswith("difference") and not HIGHER_IS_BETTER[row["metric"]]
+            value = float(row["value"]) * (-1 if falls else 1)
+            values.setdefault((row["task"], row["system"]), []).append(value)
+    found: dict[str, dict[str, float]] = {}
+    for (task, system), all_seeds in values.items():
+        found.setdefault(task, {})[system] = fmean(all_seeds)
+    return found
+
+
 def read_notebook(path: Path) -> dict[str, Any]:
     """An executed notebook as JSON.
 
@@ -100,7 +125,7 @@ def _table(notebook: Mapping[str, Any], call: str) -> dict[str, dict[str, str]]:
     return {line[0]: dict(zip(header, line, strict=True)) for line in lines}
 
 
-def tables(notebook: Mapping[str, Any], call: str) -> Iterator[list[list[str]]]:
+def tables(notebook: Mapping[str, Any], call: str = "") -> Iterator[list[list[str]]]:
     """Tables below cells that make a call, as rows of cells, the header first."""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code" and call in "".join(cell["source"]):
@@ -115,14 +140,27 @@ def _cells(row: str) -> list[str]:
     return [html.unescape(cell).strip() for cell in found]
 
 
-def _printed(path: Path) -> list[str]:
+def _printed(notebook: Mapping[str, Any]) -> list[str]:
     printed = [
         "".join(output["text"])
-        for cell in read_notebook(path)["cells"]
+        for cell in notebook["cells"]
         for output in cell.get("outputs", ())
         if output["output_type"] == "stream"
     ]
     return [line for text in printed for line in text.splitlines() if line.strip()]
+
+
+def markdown(header: list[str], *rows: list[str]) -> str:
+    """A Markdown table.
+
+    Example:
+        >>> print(markdown(["a", "b"], ["x", "y"]))
+        | a | b |
+        |---|---|
+        | x | y |
+    """
+    lines = ["| " + " | ".join(row) + " |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 
 
 def fill(page: str, text: str, known: Facts, blocks: Mapping[str, str] | None = None) -> str:
@@ -204,6 +242,8 @@ def show(found: Any) -> str:
         return f"{found:.3f}"
     if isinstance(found, int):
         return f"{found:,}"
+    if isinstance(found, list) and found and isinstance(found[0], list):
+        return markdown(*found)
     if isinstance(found, list):
         return "\n".join(f"- {line}" for line in found)
     return str(found)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from mtrec.config import experiment
-from mtrec.files import write_text
+from mtrec.files import whole
 from mtrec.report.book import cards
-from mtrec.report.book.facts import CLAIM, BookError, Facts, facts, fill, read_notebook
+from mtrec.report.book.facts import CLAIM, BookError, Facts, facts, fill, markdown, read_notebook
 from mtrec.report.book.links import PICTURES, headings, is_local, links, relink, resolve
 
 DOMAINS = (
@@ -38,34 +37,40 @@ Path_ = PurePosixPath
 
 
 def write(root: Path, target: Path) -> None:
-    """Write the sources of the book, in place of those that are there.
+    """Write the sources of the book, and remove pages that are no longer in it.
 
     Args:
         root: of the repository.
-        target: a folder that is emptied first.
+        target: folder of the sources; what Sphinx adds to it, ``api``, stays.
 
     Raises:
         BookError: a page names what is not known, claims what is no longer true, or a file that
             it shows is missing.
     """
-    shutil.rmtree(target, ignore_errors=True)
-    places = plan(root)
+    places, written = plan(root), set()
+
+    def keep(file: Path, content: bytes) -> None:
+        """Write only what changed: Sphinx reads again what is newer."""
+        written.add(file)
+        if not file.is_file() or file.read_bytes() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole(file) as temporary:
+                temporary.write_bytes(content)
+
     for page, place in places.items():
         if page == Path_("README.md") or not (root / page).is_file():
             continue  # leads to the front page; or a notebook that another domain has
         if page.suffix == ".md":
-            text = relink(root, page, page_text(root, page), places)
-            _pictures(root, page, target)
-            _write(target / place, text)
+            keep(target / place, relink(root, page, page_text(root, page), places).encode())
+            for picture in _pictures(root, page):
+                keep(target / PICTURES / picture, (root / picture).read_bytes())
         elif page.suffix == ".ipynb" and page.parts[0] == "reports":
-            _write(target / place, notebook(root, page, places))
+            keep(target / place, notebook(root, page, places).encode())
     for name, text in all_cards(root).items():
-        _write(target / "cards" / f"{name}.md", text)
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, text.rstrip("\n") + "\n")
+        keep(target / "cards" / f"{name}.md", f"{text}\n".encode())
+    for file in target.rglob("*"):
+        if file.is_file() and file not in written and "api" not in file.relative_to(target).parts:
+            file.unlink()
 
 
 def plan(root: Path) -> dict[PurePosixPath, PurePosixPath]:
@@ -83,6 +88,8 @@ def plan(root: Path) -> dict[PurePosixPath, PurePosixPath]:
         found.setdefault(Path_("notebooks", page.name), page)
     for domain in DOMAINS:
         found[Path_("reports", domain)] = Path_("domains", f"{domain}.md")
+        for card in (f"data_{domain}.md", f"model_{domain}.md"):  # made with the book
+            found[Path_("docs", "cards", card)] = Path_("cards", card)
     for file in sorted((root / "src").rglob("*.py")):
         module = file.relative_to(root / "src").with_suffix("")
         parts = [part for part in module.parts if part != "__init__"]
@@ -114,7 +121,11 @@ def page_text(root: Path, page: PurePosixPath) -> str:
     known: Facts = {}
     if page.parent == Path_("docs", "domains") and page.stem in DOMAINS:
         known = domain_facts(root, page.stem)
-        blocks = {"results": cards.results(known), "notebooks": _toctree(root, page.stem)}
+        run = experiment(page.stem, root)
+        blocks = {
+            "results": cards.results(known), "notebooks": _toctree(root, page.stem),
+            "verdicts": cards.verdicts(run, known), "cards": _cards_of(page.stem),
+        }  # fmt: skip
     elif CLAIM.search(text) or "{{" in text:
         known = {domain: domain_facts(root, domain) for domain in DOMAINS}
     return fill(str(page), text, known, blocks)
@@ -122,7 +133,7 @@ def page_text(root: Path, page: PurePosixPath) -> str:
 
 @cache
 def domain_facts(root: Path, domain: str) -> Facts:
-    """:func:`facts.facts`, read once."""
+    """:func:`mtrec.report.book.facts.facts`, read once."""
     return facts(root, domain)
 
 
@@ -143,12 +154,18 @@ def cards_list() -> str:
     return "\n".join(["```{toctree}", ":maxdepth: 1", "", *names, "```"])
 
 
+def _cards_of(domain: str) -> str:
+    return (
+        f"[Data card](../cards/data_{domain}.md) · [model card](../cards/model_{domain}.md)"
+    )
+
+
 def guide(root: Path) -> str:
     """A table of contents of the guide: the known pages first, then whatever else is there."""
     there = {page.stem for page in (root / "docs").glob("*.md")} - set(HANDMADE)
     names = [name for name in GUIDE if name in there] + sorted(there - set(GUIDE))
     own = f"reports/{OWN}/11_own_data"
-    return "\n".join(["```{toctree}", ":caption: Guide", "", *names, own, "notebooks", "```"])
+    return "\n".join(["```{toctree}", ":caption: Guide", ":hidden:", "", *names, own, "notebooks", "```"])
 
 
 def _toctree(root: Path, domain: str) -> str:
@@ -169,7 +186,7 @@ def notebooks_table(root: Path) -> str:
         title = headings("".join(source))[0][1]
         there = ", ".join(f"[{domain}](../reports/{domain}/{name})" for domain in domains)
         rows.append([title, there])
-    return cards.table(["notebook", "executed in"], rows)
+    return markdown(["notebook", "executed in"], *rows)
 
 
 def notebook(
@@ -208,15 +225,12 @@ def _edges(mermaid: str) -> str:
     return "\n".join(lines)
 
 
-def _pictures(root: Path, page: PurePosixPath, target: Path) -> None:
-    text = (root / page).read_text(encoding="utf-8")
-    for file in pictures(text):
+def _pictures(root: Path, page: PurePosixPath) -> Iterator[PurePosixPath]:
+    for file in pictures((root / page).read_text(encoding="utf-8")):
         path = resolve(root, page, file)
         if not (root / path).is_file():
             raise BookError(f"{page}: the picture {file} is missing; restore it from git.")
-        place = target / PICTURES / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / path, place)
+        yield path
 
 
 def pictures(text: str) -> Iterator[str]:
