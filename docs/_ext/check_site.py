@@ -1,4 +1,4 @@
-"""``python check_site.py FOLDER``: every local link and picture of a built site leads somewhere."""
+"""``python check_site.py FOLDER``: links within a built site lead somewhere; it loads no other."""
 
 import sys
 from html.parser import HTMLParser
@@ -14,6 +14,7 @@ class Page(HTMLParser):
         self.targets: list[str] = []
         self.names: set[str] = {""}
         self.silent: list[str] = []
+        self.elsewhere: list[str] = []
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -21,17 +22,24 @@ class Page(HTMLParser):
         found = dict(attrs)
         self.targets += [found[key] or "" for key in ("href", "src") if key in found]
         self.names |= {found[key] or "" for key in ("id", "name") if key in found}
+        loaded = found.get("href" if tag == "link" else "src") or ""
+        if tag in ("script", "img", "iframe", "link") and urlsplit(loaded).netloc:
+            self.elsewhere.append(loaded)
         if tag == "img" and not found.get("alt"):
             self.silent.append(found.get("src") or "")
 
 
 def faults(folder: Path) -> list[str]:
-    """A sentence for each link that leads nowhere, leaves the site for a file, or lacks words."""
+    """A sentence for each link that leads nowhere, and each picture without words.
+
+    A book is read without a network, so nothing may be loaded from elsewhere either.
+    """
     pages = {file.resolve(): Page(file) for file in sorted(folder.rglob("*.html"))}
     found = []
     for file, page in pages.items():
         where = file.relative_to(folder.resolve())
         found += [f"{where}: the picture {source} has no words" for source in page.silent]
+        found += [f"{where}: {source} is loaded from elsewhere" for source in page.elsewhere]
         for target in dict.fromkeys(page.targets):
             parts = urlsplit(target)
             if parts.scheme or parts.netloc or target in ("", "#"):

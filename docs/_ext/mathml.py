@@ -9,8 +9,9 @@ from sphinx.writers.html5 import HTML5Translator
 
 # Commands that the converter lacks: sizes of brackets, which the browser chooses itself, and dots.
 LACKING = (
-    (re.compile(r"\\[bB]igg?[lr]?(?![a-zA-Z])|\\textstyle\b"), ""), (re.compile(r"\\dots\b"), r"\\ldots"),
-)  # fmt: skip
+    (re.compile(r"\\[bB]igg?[lr]?(?![a-zA-Z])|\\textstyle\b"), ""),
+    (re.compile(r"\\dots\b"), r"\\ldots"),
+)
 
 
 def spelt(formula: str) -> str:

@@ -37,10 +37,10 @@ def facts(root: Path, domain: str) -> Facts:
     ``single``, ``baseline``, peers) and the joint model's gains (``gain`` over the single-task
     model, ``baseline_gain``, ``<peer>_gain``), signed so that positive is better. Each has
     ``value``, ``low`` and ``high``. ``seeds`` has, by task, means over the trainings of notebook
-    12, differences signed in the same way. Besides: ``parameters``, ``seed``, ``device``, ``precision``,
-    ``seconds``; ``rows`` of the four tables and of the splits; ``columns`` of the tables;
-    ``said``, what each executed notebook printed, by line; ``table``, what it showed, by the
-    columns' names.
+    12, differences signed in the same way. Besides: ``parameters``, ``seed``, ``device``,
+    ``precision``, ``seconds``; ``rows`` of the four tables and of the splits; ``columns`` of the
+    tables; ``said``, what each executed notebook printed, by line; ``table``, what it showed, by
+    the columns' names.
 
     Raises:
         BookError: a file is missing or broken.
@@ -189,9 +189,7 @@ def fill(page: str, text: str, known: Facts, blocks: Mapping[str, str] | None = 
                 f"({line[-80:]!r}) and its comment."
             )
     text = CLAIM.sub("", text)
-    return NAME.sub(
-        lambda name: blocks.get(name[1]) or show(look_up(page, known, name[1])), text
-    )
+    return NAME.sub(lambda name: blocks.get(name[1]) or show(look_up(page, known, name[1])), text)
 
 
 def _holds(page: str, known: Facts, left: str, sign: str, right: str) -> bool:

@@ -155,9 +155,7 @@ def cards_list() -> str:
 
 
 def _cards_of(domain: str) -> str:
-    return (
-        f"[Data card](../cards/data_{domain}.md) · [model card](../cards/model_{domain}.md)"
-    )
+    return f"[Data card](../cards/data_{domain}.md) · [model card](../cards/model_{domain}.md)"
 
 
 def guide(root: Path) -> str:
@@ -165,7 +163,9 @@ def guide(root: Path) -> str:
     there = {page.stem for page in (root / "docs").glob("*.md")} - set(HANDMADE)
     names = [name for name in GUIDE if name in there] + sorted(there - set(GUIDE))
     own = f"reports/{OWN}/11_own_data"
-    return "\n".join(["```{toctree}", ":caption: Guide", ":hidden:", "", *names, own, "notebooks", "```"])
+    return "\n".join(
+        ["```{toctree}", ":caption: Guide", ":hidden:", "", *names, own, "notebooks", "```"]
+    )
 
 
 def _toctree(root: Path, domain: str) -> str:
@@ -189,9 +189,7 @@ def notebooks_table(root: Path) -> str:
     return markdown(["notebook", "executed in"], *rows)
 
 
-def notebook(
-    root: Path, page: PurePosixPath, places: dict[PurePosixPath, PurePosixPath]
-) -> str:
+def notebook(root: Path, page: PurePosixPath, places: dict[PurePosixPath, PurePosixPath]) -> str:
     """An executed notebook with links of the book and words for its pictures."""
     found = read_notebook(root / page)
     found["cells"] = [cell for cell in found["cells"] if not _repeats_parameters(cell)]
