@@ -121,7 +121,7 @@ $(VENV)/book/.installed: requirements-book.lock | setup
 book: setup $(VENV)/book/.installed
 	@echo "book: a minute or two"
 	@"$(BIN)/python" -m mtrec.report.book build/book-sources
-	@"$(VENV)/book/bin/python" -m sphinx --fail-on-warning --keep-going --quiet \
+	@"$(VENV)/book/bin/python" -m sphinx --fail-on-warning --keep-going --quiet --write-all \
 	  --conf-dir docs build/book-sources build/book
 	@"$(VENV)/book/bin/python" docs/_ext/check_site.py build/book
 	@echo "the book: build/book/index.html"

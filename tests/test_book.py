@@ -1,5 +1,6 @@
 """The book: its pages, links, pictures and cards, without the program that sets it."""
 
+import importlib.util
 import json
 import re
 from pathlib import PurePosixPath
@@ -182,6 +183,37 @@ def test_the_lock_pins_what_the_book_names_and_its_theme_is_one_of_them():
     assert all(re.search(rf"^{name}==", lock, re.MULTILINE) for name in asked)
     theme = re.search(r'html_theme = "(\w+)"', read("docs/conf.py"))[1]
     assert theme in asked
+
+
+def extension(name):
+    """A module beside the settings of the book."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_built_site_is_searched_for_dead_links_silent_pictures_and_what_is_elsewhere(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<p id="x"><a href="b.html#y"></a><a href="c.html"></a><a href="#x"></a>'
+        '<img src="b.html"><img alt="two" src="b.html"><script src="https://cdn.org/s.js"></script>'
+    )
+    (tmp_path / "b.html").write_text('<a href="a.html#x"></a><a href="https://a.org/b"></a>')
+    assert extension("check_site").faults(tmp_path) == [
+        "a.html: the picture b.html has no words",
+        "a.html: https://cdn.org/s.js is loaded from elsewhere",
+        "a.html: b.html#y names nothing on that page",
+        "a.html: c.html is no file",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("formula", "found"),
+    [(r"\frac12 \alpha", r"\frac{1}{2} \alpha"), (r"\tfrac1T", r"\tfrac{1}{T}"),
+     (r"\frac{a}{b}", r"\frac{a}{b}"), (r"x_1 \dots \big(x", r"x_1 \ldots (x")],
+)  # fmt: skip
+def test_a_formula_is_spelt_as_its_converter_reads_it(formula, found):
+    assert extension("formulas").spelt(formula) == found
 
 
 def test_the_citation_is_complete():

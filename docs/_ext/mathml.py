@@ -1,24 +1,10 @@
 """Formulas as MathML, which browsers draw by themselves: no script, no font from elsewhere."""
 
-import re
-
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from formulas import spelt
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
-
-# Commands that the converter lacks: sizes of brackets, which the browser chooses itself, and dots.
-LACKING = (
-    (re.compile(r"\\[bB]igg?[lr]?(?![a-zA-Z])|\\textstyle\b"), ""),
-    (re.compile(r"\\dots\b"), r"\\ldots"),
-)
-
-
-def spelt(formula: str) -> str:
-    """The formula in commands that the converter knows."""
-    for lacking, instead in LACKING:
-        formula = lacking.sub(instead, formula)
-    return formula
 
 
 def inline(translator: HTML5Translator, node: nodes.math) -> None:
