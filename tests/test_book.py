@@ -173,8 +173,8 @@ def test_a_link_to_a_file_that_is_not_in_the_book_stays_as_words():
 
 
 def test_a_diagram_becomes_a_list_of_its_edges():
-    edges = sources._edges("flowchart LR\n  raw[(data/)] --> domains\n  a -->|four tables| b\n")
-    assert edges == "- `raw` → `domains`\n- `a` → `b`: four tables"
+    edges = sources._edges("flowchart LR\n  raw[(data/)] --> domains\n  a.b-->|four tables| b\n")
+    assert edges == "- `raw` → `domains`\n- `a.b` → `b`: four tables"
 
 
 def test_the_lock_pins_what_the_book_names_and_its_theme_is_one_of_them():

@@ -189,7 +189,11 @@ def fill(page: str, text: str, known: Facts, blocks: Mapping[str, str] | None = 
                 f"({line[-80:]!r}) and its comment."
             )
     text = CLAIM.sub("", text)
-    return NAME.sub(lambda name: blocks.get(name[1]) or show(look_up(page, known, name[1])), text)
+
+    def one(name: re.Match[str]) -> str:
+        return blocks[name[1]] if name[1] in blocks else show(look_up(page, known, name[1]))
+
+    return NAME.sub(one, text)
 
 
 def _holds(page: str, known: Facts, left: str, sign: str, right: str) -> bool:

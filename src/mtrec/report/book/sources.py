@@ -32,7 +32,7 @@ OTHERS = {
 GUIDE = ("results", "own_data", "tasks", "data", "limits")
 HANDMADE = ("index", "article", "notebooks", "decisions", "test_rows")
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
-EDGE = re.compile(r"^\s*(\w+)\S*? *--+>(?:\|(.+?)\|)? *(\w+)", re.MULTILINE)
+EDGE = re.compile(r"^\s*([\w.]+)\S*? *--+>(?:\|(.+?)\|)? *(\w+)", re.MULTILINE)
 Path_ = PurePosixPath
 
 
@@ -117,7 +117,10 @@ def page_text(root: Path, page: PurePosixPath) -> str:
     text = MERMAID.sub(lambda found: _edges(found[1]), text)
     if page.parts[0] != "docs":
         return text
-    blocks = {"guide": guide(root), "notebooks": notebooks_table(root), "cards": cards_list()}
+    blocks = {
+        "guide": guide(root), "notebooks": notebooks_table(root), "cards": cards_list(),
+        "quickstart": quickstart(root),
+    }  # fmt: skip
     known: Facts = {}
     if page.parent == Path_("docs", "domains") and page.stem in DOMAINS:
         known = domain_facts(root, page.stem)
@@ -166,6 +169,14 @@ def guide(root: Path) -> str:
     return "\n".join(
         ["```{toctree}", ":caption: Guide", ":hidden:", "", *names, own, "notebooks", "```"]
     )
+
+
+def quickstart(root: Path) -> str:
+    """Where to begin, if that notebook was executed."""
+    page = f"reports/{DOMAINS[0]}/00_quickstart.ipynb"
+    if not (root / page).is_file():
+        return ""
+    return f"- *What does it answer?* [The quick start](../{page}), which runs in a minute."
 
 
 def _toctree(root: Path, domain: str) -> str:
