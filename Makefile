@@ -1,4 +1,4 @@
-# make repro | test | study | bench | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
+# make repro | test | study | bench | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
 # A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
 PYTHON ?=
@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study bench test lint types fast nbval lab lock clean
+.PHONY: help setup fetch repro study bench test lint types fast nbval book lab lock clean
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
+	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
 	@echo "make lock    pin dependencies anew after a change of pyproject.toml"
@@ -109,6 +110,22 @@ fast: fetch $(VENV)/jax/.installed
 nbval: fetch
 	@"$(BIN)/python" tests/run_nbval.py $(DOMAIN)
 
+# Sphinx in an environment of its own; without a network once that is made. Warnings are errors.
+$(VENV)/book/.installed: requirements-book.lock | setup
+	@echo "making $(@D)"
+	@$(BIN)/python -m venv --clear --without-pip $(@D) && \
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --no-compile --require-hashes \
+	  --no-deps --requirement $< && \
+	touch $@ || { rm -rf $(@D); exit 1; }
+
+book: setup $(VENV)/book/.installed
+	@echo "book: a minute or two"
+	@"$(BIN)/python" -m mtrec.report.book build/book-sources
+	@"$(VENV)/book/bin/python" -m sphinx --fail-on-warning --keep-going --quiet --write-all \
+	  --conf-dir docs build/book-sources build/book
+	@"$(VENV)/book/bin/python" docs/_ext/check_site.py build/book
+	@echo "the book: build/book/index.html"
+
 lab: setup
 	@"$(BIN)/jupyter" lab notebooks
 
@@ -131,6 +148,8 @@ lock:
 	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
 	$(COMPILE) requirements-jax.in --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-jax.lock
+	$(COMPILE) requirements-book.in --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-book.lock
 	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock
 	for name in $(basename $(notdir $(wildcard benchmarks/environments/*.in))); do \
 	  $(COMPILE) benchmarks/environments/$$name.in $(addprefix --no-emit-package ,$(CUDA)) \

@@ -1,0 +1,1 @@
+"""The book: pages filled with results, cards, and sources for Sphinx (``make book``)."""
