@@ -156,6 +156,10 @@ def test_a_sentence_that_is_no_longer_true_is_refused_by_its_words():
         fill("a.md", "It is good. <!-- holds: x > 0.5 -->", known)
 
 
+def test_what_stands_in_code_is_not_filled():
+    assert fill("a.md", "`{{x}} <!-- holds: x > 1 -->`", {}) == "`{{x}} <!-- holds: x > 1 -->`"
+
+
 def test_a_domain_without_several_trainings_gets_no_verdict():
     class Run:
         name = "shop"

@@ -22,8 +22,11 @@ from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 Facts = dict[str, Any]
 SYSTEMS = ("baseline", "single", "joint")
 COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
-NAME = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
-CLAIM = re.compile(r"[ \t]*<!-- holds: (\S+) (<|>|<=|>=|says) (.+?) -->", re.DOTALL)
+FILLED = re.compile(  # what stands in code is left alone
+    r"(?P<code>`[^`\n]+`)|\{\{\s*(?P<name>[^{}]+?)\s*\}\}|"
+    r"[ \t]*<!-- holds: (?P<left>\S+) (?P<sign><|>|<=|>=|says) (?P<right>.+?) -->",
+    re.DOTALL,
+)
 
 
 class BookError(ValueError):
@@ -180,20 +183,23 @@ def fill(page: str, text: str, known: Facts, blocks: Mapping[str, str] | None = 
         '0.250'
     """
     blocks = blocks or {}
-    for claim in CLAIM.finditer(text):
-        if not _holds(page, known, *claim.groups()):
-            line = text[: claim.start()].rsplit("\n", 1)[-1].strip()
+
+    def one(found: re.Match[str]) -> str:
+        if found["code"]:
+            return found["code"]
+        if name := found["name"]:
+            return blocks[name] if name in blocks else show(look_up(page, known, name))
+        left, sign, right = found["left"], found["sign"], found["right"]
+        if not _holds(page, known, left, sign, right):
+            line = text[: found.start()].rsplit("\n", 1)[-1].strip()
             raise BookError(
-                f"{page}: no longer true: {claim[1]} {claim[2]} {claim[3]} (found: "
-                f"{show(look_up(page, known, claim[1]))}). Rewrite the sentence before it "
+                f"{page}: no longer true: {left} {sign} {right} (found: "
+                f"{show(look_up(page, known, left))}). Rewrite the sentence before it "
                 f"({line[-80:]!r}) and its comment."
             )
-    text = CLAIM.sub("", text)
+        return ""
 
-    def one(name: re.Match[str]) -> str:
-        return blocks[name[1]] if name[1] in blocks else show(look_up(page, known, name[1]))
-
-    return NAME.sub(one, text)
+    return FILLED.sub(one, text)
 
 
 def _holds(page: str, known: Facts, left: str, sign: str, right: str) -> bool:

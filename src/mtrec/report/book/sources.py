@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from mtrec.config import experiment
 from mtrec.files import whole
 from mtrec.report.book import cards
-from mtrec.report.book.facts import CLAIM, BookError, Facts, facts, fill, markdown, read_notebook
+from mtrec.report.book.facts import BookError, Facts, facts, fill, markdown, read_notebook
 from mtrec.report.book.links import PICTURES, headings, is_local, links, relink, resolve
 
 DOMAINS = (
@@ -129,8 +129,6 @@ def page_text(root: Path, page: PurePosixPath) -> str:
             "results": cards.results(known), "notebooks": _toctree(root, page.stem),
             "verdicts": cards.verdicts(run, known), "cards": _cards_of(page.stem),
         }  # fmt: skip
-    elif CLAIM.search(text) or "{{" in text:
-        known = {domain: domain_facts(root, domain) for domain in DOMAINS}
     return fill(str(page), text, known, blocks)
 
 
@@ -161,6 +159,7 @@ def _cards_of(domain: str) -> str:
     return f"[Data card](../cards/data_{domain}.md) · [model card](../cards/model_{domain}.md)"
 
 
+@cache
 def guide(root: Path) -> str:
     """A table of contents of the guide: the known pages first, then whatever else is there."""
     there = {page.stem for page in (root / "docs").glob("*.md")} - set(HANDMADE)
@@ -185,6 +184,7 @@ def _toctree(root: Path, domain: str) -> str:
     return "\n".join(["```{toctree}", ":maxdepth: 1", "", *lines, "```"])
 
 
+@cache
 def notebooks_table(root: Path) -> str:
     """Each notebook with its question and the domains that have it."""
     by_name: dict[str, list[str]] = {}
