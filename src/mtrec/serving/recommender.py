@@ -229,7 +229,13 @@ def load(domain: str, root: Path | None = None) -> Recommender:
     """
     folder = Paths(root or find_root(), domain).trained
     model = load_model(folder / f"{twins.JOINT}.keras")
-    assembly = assemble.load(folder)
+    return load_state(domain, folder, model, assemble.load(folder))
+
+
+def load_state(
+    domain: str, folder: Path, model: MultiTaskModel, assembly: assemble.Assembly
+) -> Recommender:
+    """A model with the state of users and items that :func:`mtrec.features.state.save_state` left in a folder."""
     with np.load(folder / f"{LAST_STATE}.npz") as arrays:
         events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
         met = arrays["met"]
