@@ -70,7 +70,9 @@ def with_past(tables: Tables, in_time: bool) -> Tables:
         rows[f"{name}_count"], rows[f"{name}_mean_rating"] = np.log1p(count), mean
     told = rows.assign(told=rows["rating"].where(known)).sort_values("timestamp", kind="stable")
     last = told.groupby("user_id")["told"].ffill()
-    rows["last_rating"] = last.groupby(told["user_id"]).shift(1)
+    shifted = last.groupby(told["user_id"]).shift(1)
+    moments = [told["user_id"], told["timestamp"]]
+    rows["last_rating"] = shifted.groupby(moments).transform(lambda one: one.iloc[0])
     films = tables.examples[tables.examples["timestamp"].isna()]
     return replace(tables, examples=pd.concat([rows, films], ignore_index=True))
 
