@@ -52,8 +52,7 @@ def known_rows(tables, in_time):
     if in_time:
         return tables
     rows = tables.examples[tables.examples["split"] == "train"]
-    keys = ["user_id", "item_id", "timestamp"]
-    events = tables.events.merge(rows[keys].drop_duplicates(), on=keys)
+    events = tables.events[tables.events.index.isin(rows.index)]
     return replace(tables, examples=rows, events=events)
 
 
