@@ -96,3 +96,41 @@ def small(in_time: bool, vectors: dict, seed: int = 0) -> Small:
 @pytest.fixture(scope="session")
 def in_time(vectors) -> Small:
     return small(True, vectors)
+
+
+@pytest.fixture(scope="session")
+def model(in_time, vectors):
+    return in_time.build(vectors)
+
+
+@pytest.fixture
+def make_bundle(in_time, model, tmp_path):
+    """A function that makes what answers requests, as of the data alone."""
+    from mtrec.features.state import save_state
+    from mtrec.service.answer import Answers
+    from mtrec.service.bundle import Bundle
+    from mtrec.service.state import State
+    from mtrec.serving.recommender import load_state
+
+    def make(version: str = "one") -> Bundle:
+        folder = tmp_path / version
+        save_state(in_time.assembly, in_time.tables, ONLINE_DOMAIN.tasks, folder)
+        found = load_state("tiny", folder, model, in_time.assembly)
+        state = State(found, in_time.tables, ONLINE_DOMAIN.tasks, in_time.rules)
+        answers = Answers(found, state, in_time.tables, ONLINE_DOMAIN.tasks, version)
+        return Bundle(answers, "data", {"domain": "tiny", "version": version})
+
+    return make
+
+
+@pytest.fixture
+def make_live(make_bundle, tmp_path):
+    """A function that starts a service on one log."""
+    from mtrec.service.live import Live
+    from mtrec.service.log import EventLog
+    from mtrec.service.metrics import Metrics
+
+    def make(look=None) -> Live:
+        return Live(make_bundle(), EventLog(tmp_path / "log"), Metrics(), look)
+
+    return make

@@ -56,6 +56,7 @@ class EventLog:
 
     Attributes:
         refused: why nothing can be written, if so.
+        hold: whether no segment is merged for now, because another thread reads them.
 
     Raises:
         LogError: another process holds the log, or a record is damaged.
@@ -70,6 +71,7 @@ class EventLog:
     ):
         self.folder, self._rotate, self._compact, self._say = folder, rotate, compact, say
         self.refused: str | None = None
+        self.hold = False
         self._file: int | None = None
         self._end = 0
         self._lock: int | None = None
@@ -116,6 +118,22 @@ class EventLog:
                 yield json.loads(payload)
             if size != whole_to and not (size == 0 and last):
                 self._torn(path, whole_to, size, last)
+
+    def files(self) -> list[tuple[Path, int]]:
+        """What :meth:`read` may read while more is written: files, and how far they are whole."""
+        found = [self.folder / "snapshot.log", *(path for _, path in self._segments())]
+        return [(path, path.stat().st_size) for path in found if path.is_file()]
+
+    @staticmethod
+    def read(files: Sequence[tuple[Path, int]]) -> Iterator[Event]:
+        """Events of what :meth:`files` found; the log must not be compacted meanwhile."""
+        for path, size in files:
+            for payload, end in _records(path, size):
+                if end > size:
+                    break
+                event = json.loads(payload)
+                if "compacted" not in event:
+                    yield event
 
     def _torn(self, path: Path, end: int, size: int, last: bool) -> None:
         """Cut an unfinished record off the newest segment.
@@ -200,7 +218,7 @@ class EventLog:
         path = self.folder / f"events-{number + 1:08d}.log"
         try:
             path.write_bytes(b"")
-            if len(closed) >= self._compact:
+            if len(closed) >= self._compact and not self.hold:
                 self.compact(number)
         except OSError as error:  # all events are safe; the old segment is simply gone on with
             self._say(f"{self.folder}: the log could not be compacted ({error.strerror}).")

@@ -354,7 +354,9 @@ class State:
                 values[rows == 0] = np.nan
             for at, column in enumerate(scaler.columns):
                 if given is not None and column in given:
-                    values[:, at] = given[column]
+                    values[:, at] = np.where(
+                        np.isnan(given[column]), values[:, at], given[column]
+                    )
             found[f"{name}_context"] = self._context(name, values)
         for task, mean in self.means.items():
             logits = self.types[task].logits(mean.means(items, users))
