@@ -26,8 +26,7 @@ from mtrec.features.offsets import held_out_is_known
 from mtrec.features.state import save_state
 from mtrec.models.predict import predict
 from mtrec.service.state import State
-from mtrec.serving.recommender import Recommender
-from mtrec.serving.recommender import load_state
+from mtrec.serving.recommender import Recommender, load_state
 from mtrec.tables import schema
 from mtrec.tables.schema import Tables
 
@@ -39,7 +38,9 @@ def part(tables: Tables, rules: Online) -> Tables:
         return tables
     training = tables.examples[tables.examples["split"] == "train"]
     last = training["timestamp"].max()
-    return replace(tables, examples=training, events=tables.events[tables.events["timestamp"] <= last])
+    return replace(
+        tables, examples=training, events=tables.events[tables.events["timestamp"] <= last]
+    )
 
 
 def before(tables: Tables, cutoff: pd.Timestamp) -> Tables:
@@ -95,7 +96,12 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
     late = loaded(recommender, tables, run)
     state = State(loaded(recommender, before(tables, cutoff), run), before(tables, cutoff),
                   run.domain.tasks, rules)  # fmt: skip
-    ruled = {c for r in rules.columns for c in (getattr(r, "count", ""), getattr(r, "mean", ""), getattr(r, "column", "")) if c}
+    ruled = {
+        c
+        for r in rules.columns
+        for c in (getattr(r, "count", ""), getattr(r, "mean", ""), getattr(r, "column", ""))
+        if c
+    }
     given = {c for side in state.sides.values() for c in side.columns} - ruled
     events = [*events_of(tables, cutoff, run, given)]
     began, told = time.perf_counter(), 0
@@ -121,24 +127,22 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
         for side, known in (("user", user), ("item", item)):
             mine = np.array([mean.adds(r, r)[side == "user"] for r in range(len(known))])
             found[f"{name}_offset_{side}"] = float(np.abs(mine - known).max())
-    found["met"] = sum(
-        set(state.met(u)) != set(late.met_by(u)) for u in range(1, len(ids) + 1)
-    )
+    found["met"] = sum(set(state.met(u)) != set(late.met_by(u)) for u in range(1, len(ids) + 1))
     draw = np.random.default_rng(0)
     pairs = pd.DataFrame({
         "user_id": draw.choice(ids, 500),
         "item_id": draw.choice(np.array(late.assembly.encoder.item.ids), 500),
     })  # fmt: skip
-    theirs = late.assembly.encoder.inputs(late.rows(pairs), late.events)
-    theirs |= late.head_inputs(theirs["user"], theirs["item"])
-    mine = state.inputs(
+    expected = late.assembly.encoder.inputs(late.rows(pairs), late.events)
+    expected |= late.head_inputs(expected["user"], expected["item"])
+    told_of = state.inputs(
         np.array([state.users.row[n] for n in pairs["user_id"]]),
         np.array([state.items.row[n] for n in pairs["item_id"]]),
     )
-    for name in theirs:
-        if not np.allclose(mine[name], theirs[name], atol=1e-5):
-            found[f"input {name}"] = float(np.abs(mine[name] - theirs[name]).max())
-    logits = [predict(late.model, one) for one in (mine, theirs)]
+    for name in expected:
+        if not np.allclose(told_of[name], expected[name], atol=1e-5):
+            found[f"input {name}"] = float(np.abs(told_of[name] - expected[name]).max())
+    logits = [predict(late.model, one) for one in (told_of, expected)]
     found["logits"] = max(float(np.abs(logits[0][t] - logits[1][t]).max()) for t in logits[0])
     return found
 

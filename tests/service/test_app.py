@@ -1,8 +1,8 @@
 """The service: what it takes, what it answers, and what it never does."""
 
+import errno
 import json
 import os
-import errno
 
 import numpy as np
 import pytest

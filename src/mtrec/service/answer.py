@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from keras import ops
 
+from mtrec.backend import compile_function
 from mtrec.models.predict import compile_forward, predict
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.service.batches import Batches
 from mtrec.service.filters import Filters
 from mtrec.service.schemas import Recommend, Score
 from mtrec.service.state import State
@@ -51,6 +54,9 @@ class Answers:
         self._ids = np.asarray(recommender.assembly.encoder.item.ids)
         self.ranking = next((n for n, kind in self.types.items() if kind.candidates == "items"), "")
         self._catalogue: Catalogue | None = open_catalogue(recommender) if self.ranking else None
+        if self.ranking:
+            self._queries = self._compile()
+        self.ranks = Batches(self._rank)
         items = tables.items.set_index("item_id").reindex(self._ids).reset_index()
         self._filters = Filters(items)
         counts = tables.events["item_id"].value_counts()
@@ -62,6 +68,16 @@ class Answers:
         }
         self._usual = next(iter(self.gradable), "")
 
+    def _compile(self) -> Callable[[dict[str, Any]], Any]:
+        """Compiled function from the model's inputs to queries ``(n, width)``."""
+        model = self.recommender.model
+        own = model.tasks[self.ranking]
+        part = keras.Model(model.input, own.hidden)
+        weights = ops.convert_to_tensor(own.head.query)
+        return compile_function(
+            lambda inputs: ops.matmul(part(inputs, training=False), weights), part
+        )
+
     def _worth(self, name: str) -> Callable[[Array], Array]:
         """From predictions of a task to one number per row, the greater the better."""
         kind = self.types[name]
@@ -72,15 +88,28 @@ class Answers:
 
     # -- /recommend --------------------------------------------------------------------------
 
-    def recommend(self, asked: Recommend) -> dict[str, Any]:
+    def row_to_rank(self, asked: Recommend) -> int | None:
+        """The user whose scores of all items :meth:`recommend` will need; None for nobody's."""
+        if not self.ranking:
+            return None
+        return self.state.users.row.get(asked.user_id, 0) if asked.user_id else 0
+
+    def recommend(self, asked: Recommend, ranked: Array | None = None) -> dict[str, Any]:
         """The best items for a user.
+
+        Args:
+            asked: the request.
+            ranked: scores of all items for the user, from :attr:`ranks`; computed if None.
 
         Raises:
             ValueError: the request names a task or column that there is not.
         """
         user = self.state.users.row.get(asked.user_id, 0) if asked.user_id else 0
-        fallback, notes = self._fallback(asked.user_id, user), []
+        fallback = self._fallback(asked.user_id, user)
+        notes: list[str] = []
         rows = self._competing(asked, user, notes)
+        if ranked is None:
+            ranked = self._rank(np.array([user]))[0] if self.ranking else self._popular
         weights = asked.tasks or {}
         for name in weights:
             if name not in self.gradable and name != self.ranking:
@@ -92,9 +121,9 @@ class Answers:
             weights = {self._usual: 1.0}
         more: dict[str, Array] = {}
         if weights:
-            rows, scores, more = self._weigh(user, rows, weights, notes)
+            rows, scores, more = self._weigh(user, rows, weights, ranked, notes)
         elif self.ranking:
-            scores = self._rank(user)[rows]
+            scores = ranked[rows] if len(rows) < len(ranked) else ranked
         else:
             scores = self._popular[rows]
             fallback = _because("popularity", "the domain has no task that ranks items")
@@ -145,7 +174,7 @@ class Answers:
             among = np.zeros(len(self._ids), bool)
             among[known - 1] = True
             free = among if free is None else among & free
-        met = self.state.met(user) if not asked.keep_met else ()
+        met = self.state.met(0 if asked.keep_met else user)
         if free is None and not len(met):
             return np.arange(len(self._ids))
         free = np.ones(len(self._ids), bool) if free is None else free.copy()
@@ -153,28 +182,39 @@ class Answers:
             free[met - 1] = False
         return np.flatnonzero(free)
 
-    def _rank(self, user: int) -> Array:
-        """Scores of all items by the task that ranks them."""
+    def _rank(self, users: Array) -> Array:
+        """Scores of all items ``(n, items)`` by the task that ranks them, for rows of users."""
         assert self._catalogue is not None
-        inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
+        full = 1 << (len(users) - 1).bit_length()
+        padded = np.concatenate([users, np.zeros(full - len(users), users.dtype)])
+        inputs = self.state.inputs(padded, np.zeros(full, dtype="int64"))
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-        query = ops.convert_to_numpy(self._catalogue.query(tensors))
-        return self._catalogue.items @ query + self._catalogue.bias
+        queries = ops.convert_to_numpy(self._queries(tensors))[: len(users)]
+        items = self._catalogue.items
+        scores = np.empty((len(users), len(items)), items.dtype)
+        for at, query in enumerate(queries):  # a product of matrices would not be to the last bit
+            np.dot(items, query, out=scores[at])
+        scores += self._catalogue.bias
+        return scores
 
     def _weigh(
-        self, user: int, rows: Array, weights: Mapping[str, float], notes: list[str]
+        self,
+        user: int,
+        rows: Array,
+        weights: Mapping[str, float],
+        ranked: Array,
+        notes: list[str],
     ) -> tuple[Array, Array, dict[str, Array]]:
         """Weighted sum of what tasks say of items, each in units of its spread among them."""
-        ranked = self._rank(user) if self.ranking else self._popular
         if len(rows) > WEIGHED:
             what = f"task {self.ranking}" if self.ranking else "popularity"
-            notes.append(
-                f"of {len(rows):,} items the {WEIGHED:,} best by {what} were asked about"
-            )
+            notes.append(f"of {len(rows):,} items the {WEIGHED:,} best by {what} were asked about")
             rows = np.sort(rows[_best(ranked[rows], WEIGHED)])
         if not len(rows):
             return rows, np.zeros(0), {}
-        found = self._predict(np.full(len(rows), user), rows + 1) if {*weights} - {self.ranking} else {}
+        found = (
+            self._predict(np.full(len(rows), user), rows + 1) if {*weights} - {self.ranking} else {}
+        )
         more = {
             name: ranked[rows] if name == self.ranking else self.gradable[name](found[name])
             for name in weights

@@ -59,7 +59,10 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
 
     @app.post("/recommend", openapi_extra=_body(Recommend), summary="The best items for a user")
     async def recommend(request: Request) -> Response:
-        answer = _of(live.bundle.answers.recommend, await _read(request, Recommend))
+        asked, answers = await _read(request, Recommend), live.bundle.answers
+        row = answers.row_to_rank(asked)
+        ranked = None if row is None else await answers.ranks(row)
+        answer = _of(lambda asked: answers.recommend(asked, ranked), asked)
         used = answer["fallback"]["used"] if answer["fallback"] else "none"
         live.metrics.fallbacks.labels(used).inc()
         return Response(as_json(answer), media_type=JSON)

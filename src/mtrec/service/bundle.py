@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
 from mtrec.paths import Paths
@@ -62,6 +64,8 @@ def make_bundle(
     for k in (1, 2, 3):
         answers.recommend(Recommend(k=k))
         answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows
+        if answers.ranking:
+            answers._rank(np.zeros(k, dtype="int64"))
     if answers.gradable:
         answers.recommend(Recommend(k=1, tasks={next(iter(answers.gradable)): 1.0}))
     data = _hash(run.paths)

@@ -32,7 +32,9 @@ class Filters:
                 self._numbers[name] = column.to_numpy(dtype="float64", na_value=np.nan)
             else:
                 values = column.explode().dropna().astype(str)
-                self._rows[name] = {k: v.to_numpy() for k, v in values.index.groupby(values).items()}
+                self._rows[name] = {
+                    k: v.to_numpy() for k, v in values.index.groupby(values).items()
+                }
 
     @property
     def columns(self) -> list[str]:

@@ -163,9 +163,7 @@ class Live:
             if not answer.done():
                 answer.set_result(Outcome(len(new), repeated, late))
 
-    def _unknown(
-        self, events: list[Stored], fresh: dict[str, Stored]
-    ) -> tuple[list[Stored], int]:
+    def _unknown(self, events: list[Stored], fresh: dict[str, Stored]) -> tuple[list[Stored], int]:
         """Those of the events that are new, and how many are not.
 
         Raises:

@@ -69,8 +69,7 @@ class State:
         self._scale = np.array([encoder.event.mean, encoder.event.deviation])
         self._fill_histories(recommender)
         self._met = recommender.met
-        self._met_start = np.searchsorted(self._met[:, 0], np.arange(self.users.modelled + 1))
-        self._met_since: dict[int, list[int]] = {}
+        self._met_since: dict[int, set[int]] = {}
         self._ranked = any(kind.candidates for kind in self.types.values())
         self.sides = {
             side: Side(ids, encoder.contexts[side].columns, recommender.context.get(side))
@@ -79,7 +78,9 @@ class State:
         }
         self._key_columns = {r.key for r in rules.columns if isinstance(r, Running) and r.key}
         self._keys = {
-            column: dict(zip(tables.items["item_id"], tables.items[column].astype(str), strict=True))
+            column: dict(
+                zip(tables.items["item_id"], tables.items[column].astype(str), strict=True)
+            )
             for column in self._key_columns
         }
         self._fill_rules(tables)
@@ -168,9 +169,8 @@ class State:
         for part, names in known.items():
             strange = sorted(set(event.get(part) or {}) - names)
             if strange:
-                raise ValueError(
-                    f"{part}: there is no '{strange[0]}' (known: {', '.join(sorted(names)) or 'none'})"
-                )
+                listed = ", ".join(sorted(names)) or "none"
+                raise ValueError(f"{part}: there is no '{strange[0]}' (known: {listed})")
         labels = self.labels(event)
         for name, task in self.tasks.items():
             label = labels.get(task.label)
@@ -225,7 +225,7 @@ class State:
         """Put the event behind the user's events of its time or before; True if it is not last."""
         row = self.items.model(item)
         if self._ranked and row:
-            self._met_since.setdefault(user, []).append(row)
+            self._met_since.setdefault(user, set()).add(row)
         length, size = self.history_items.shape[1], int(self.history_sizes[user])
         times = self.history_times[user]
         newer = int((times[length - size :] > time).sum())
@@ -304,23 +304,27 @@ class State:
         if key not in self._encoded:
             kind = self.types[name]
             plain = isinstance(label, int | float)
-            column = pd.Series([float(label)] if plain else [label], dtype=float if plain else object)
+            column = pd.Series(
+                [float(label)] if plain else [label], dtype=float if plain else object
+            )
             values, known = kind.encode(column)
             if len(self._encoded) >= REMEMBERED:
                 self._encoded.clear()
-            self._encoded[key] = kind.outcomes(values)[0] if known[0] and name in self.means else None
+            self._encoded[key] = (
+                kind.outcomes(values)[0] if known[0] and name in self.means else None
+            )
         return self._encoded[key]
 
     # -- requests ----------------------------------------------------------------------------
 
     def met(self, user: int) -> Array:
         """The model's rows of items that a user met before."""
-        since = self._met_since.get(user, [])
+        since = np.fromiter(self._met_since.get(user, ()), dtype="int64")
         if not 0 < user < self.users.modelled:
-            return np.array(since, dtype="int64")
-        first, last = self._met_start[user], np.searchsorted(self._met[:, 0], user, side="right")
+            return since
+        first, last = np.searchsorted(self._met[:, 0], [user, user + 1])
         known = self._met[first:last, 1]
-        return np.concatenate([known, np.array(since, known.dtype)]) if since else known
+        return np.concatenate([known, since]) if len(since) else known
 
     def inputs(
         self, users: Array, items: Array, given: Mapping[str, Array] | None = None
@@ -354,9 +358,7 @@ class State:
                 values[rows == 0] = np.nan
             for at, column in enumerate(scaler.columns):
                 if given is not None and column in given:
-                    values[:, at] = np.where(
-                        np.isnan(given[column]), values[:, at], given[column]
-                    )
+                    values[:, at] = np.where(np.isnan(given[column]), values[:, at], given[column])
             found[f"{name}_context"] = self._context(name, values)
         for task, mean in self.means.items():
             logits = self.types[task].logits(mean.means(items, users))

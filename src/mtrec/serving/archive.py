@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,10 @@ MOST_BYTES = 4 << 30  # unpacked, of all members
 MOST_TEXT = 64 << 20  # of a graph, or of a file of JSON
 IN_MEMORY = 64 << 20  # weights up to here are read at once, which is much quicker
 RATIO = 200  # unpacked bytes per packed one; arrays of zeros reach about this
+DAMAGE = (  # what readers of archives, arrays and JSON raise on them
+    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, KeyError,
+    ValueError, TypeError, SyntaxError, struct.error, MemoryError,
+)  # fmt: skip
 MODULES = re.compile(r"(keras|mtrec|builtins)(\.[\w.]+)?")
 
 
@@ -50,7 +56,9 @@ def check_folder(folder: Path) -> None:
                 _check_json(path)
             else:
                 raise HostileError(f"{path}: no file of a model; move it out of the folder.")
-        except (zipfile.BadZipFile, EOFError, OSError, KeyError, UnicodeError) as error:
+        except HostileError:
+            raise
+        except DAMAGE as error:
             raise ValueError(
                 f"{path}: damaged ({error}). Restore it: `dvc checkout`, or `make repro`."
             ) from None

@@ -93,9 +93,7 @@ def check(paths: Paths) -> Manifest:
     elif locked and found.folder != locked:
         name = _differing(paths, folder, locked)
         where = folder / name if name else folder
-        raise DamagedError(
-            f"{where}: not what training wrote by dvc.lock: its MD5 differs. {mend}"
-        )
+        raise DamagedError(f"{where}: not what training wrote by dvc.lock: its MD5 differs. {mend}")
     return Manifest(found.files, found.folder, data, kept.commit if kept else "")
 
 

@@ -249,7 +249,7 @@ def open_folder(domain: str, folder: Path) -> Recommender:
 def load_state(
     domain: str, folder: Path, model: MultiTaskModel, assembly: assemble.Assembly
 ) -> Recommender:
-    """A model with the state of users and items that :func:`mtrec.features.state.save_state` left in a folder."""
+    """A model with the state that :func:`mtrec.features.state.save_state` left in a folder."""
     with np.load(folder / f"{LAST_STATE}.npz") as arrays:
         events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
         met = arrays["met"]
