@@ -1,7 +1,9 @@
 """Requests drawn at random: no list holds what it may not, and nothing ends in a 500."""
 
+import itertools
 import json
 import math
+import os
 from datetime import datetime
 
 import pytest
@@ -12,8 +14,9 @@ from starlette.testclient import TestClient
 from mtrec.service.app import make_app
 
 pytestmark = pytest.mark.usefixtures("eagerly")
+REQUESTS = int(os.environ.get("MTREC_REQUESTS", "70"))  # each test draws so many
 FEW = settings(
-    max_examples=150, deadline=None, derandomize=True, database=None,
+    max_examples=REQUESTS, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 users = some.sampled_from([f"u{n}" for n in range(6)] + ["new", "é", "x" * 128])
@@ -29,7 +32,8 @@ asked = some.fixed_dictionaries(
             optional={
                 "colour": colours | some.lists(colours, min_size=1, max_size=3),
                 "year": some.fixed_dictionaries(
-                    {}, optional={"least": some.integers(1940, 2010), "most": some.floats(1940, 2010)}
+                    {},
+                    optional={"least": some.integers(1940, 2010), "most": some.floats(1940, 2010)},
                 ),
                 "genres": some.sampled_from(["drama", "action", "none"]),
             },
@@ -40,7 +44,7 @@ asked = some.fixed_dictionaries(
     },
 )  # fmt: skip
 told = some.fixed_dictionaries(
-    {"event_id": some.uuids().map(str), "user_id": users, "item_id": items},
+    {"user_id": users, "item_id": items},
     optional={
         "values": some.fixed_dictionaries({"rating": some.integers(1, 5)}),
         "timestamp": some.datetimes(
@@ -73,7 +77,8 @@ def test_a_list_holds_nothing_seen_filtered_out_or_outside_the_candidates(
 ):
     live, client = service
     if events:
-        sent = client.post("/events", json={"events": events})
+        named = [{"event_id": f"e{next(number)}", **event} for event in events]
+        sent = client.post("/events", json={"events": named})
         assert sent.status_code == 200, sent.text
         for event in events:
             if event.get("happened", True):
@@ -102,6 +107,7 @@ def test_a_list_holds_nothing_seen_filtered_out_or_outside_the_candidates(
 
 
 met: dict[str, set] = {}
+number = itertools.count()
 
 
 @pytest.fixture(autouse=True)
