@@ -41,7 +41,7 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
     from mtrec.service.state import State
     from mtrec.serving.recommender import Recommender
 
-    made = synthetic.tables(events=4 * items, users=users, items=items, tasks=1, seed=5)
+    made = synthetic.tables(events=items, users=users, items=items, tasks=1, seed=5)
     domain = synthetic.domain(1, ranking=True)
     assembly, _ = synthetic.prepare(made, domain)
     model = synthetic.build(assembly, seed=5)
@@ -67,12 +67,13 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
 
 def plain_app(recommender: Any) -> Any:
     """What one would write first."""
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request
 
     app = FastAPI()
 
     @app.post("/recommend")
-    def recommend(asked: dict) -> list:
+    async def recommend(request: Request) -> list:
+        asked = await request.json()
         found = recommender.recommend(asked["user_id"], asked["k"])
         return found.to_dict("records")
 
@@ -87,8 +88,7 @@ async def request(port: int, path: str, body: bytes, pool: list) -> int:
     """Status of one request, over a connection that is kept."""
     reader, writer = pool.pop() if pool else await asyncio.open_connection("127.0.0.1", port)
     writer.write(
-        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        % (path.encode(), len(body))
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body))
         + body
     )
     head = await reader.readuntil(b"\r\n\r\n")
@@ -213,8 +213,8 @@ def main() -> None:
                 found = load(port, chosen.rate / 10, 10, chosen.users, chosen.events)
                 print(name, "with events", asyncio.run(found), flush=True)
         status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        print(name, "memory", peak.split(":")[1].strip(), "load", os.getloadavg(), flush=True)
+        held = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        print(name, "memory", held.split(":")[1].strip(), "load", os.getloadavg(), flush=True)
         process.terminate()
         process.join()
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from mtrec.service.app import make_app
 
 pytestmark = pytest.mark.usefixtures("eagerly")
-REQUESTS = int(os.environ.get("MTREC_REQUESTS", "70"))  # each test draws so many
+REQUESTS = int(os.environ.get("MTREC_REQUESTS", "40"))  # each test draws so many
 FEW = settings(
     max_examples=REQUESTS, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -12,11 +12,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 import mtrec
-from mtrec.service.answer import as_json
 from mtrec.service.keys import is_allowed
 from mtrec.service.live import Conflict, Live
 from mtrec.service.log import NotStored
-from mtrec.service.schemas import MOST_BYTES, Events, Recommend, Score, sentence
+from mtrec.service.schemas import MOST_BYTES, Events, Recommend, Score, as_json, sentence
 
 OPEN = ("/health",)  # pages that need no key
 Asked = TypeVar("Asked", bound=BaseModel)

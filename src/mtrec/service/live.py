@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mtrec.service.bundle import Bundle
 from mtrec.service.log import EventLog, NotStored
 from mtrec.service.metrics import Metrics
 from mtrec.service.schemas import Event
+
+if TYPE_CHECKING:
+    from mtrec.service.bundle import Bundle
 
 GROUP = 2000  # events that are written together at most
 AT_ONCE = 8  # events that are counted before requests have their turn

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -147,3 +149,8 @@ def sentence(error: ValidationError) -> str:
     found = f", found {value!r:.60}" if isinstance(value, str | int | float) else ""
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{place}: {message}{found}{more}.".replace("\n", " ")
+
+
+def as_json(answer: Mapping[str, Any]) -> bytes:
+    """An answer as JSON; a number that is not finite is a mistake and is not written."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
