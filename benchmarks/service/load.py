@@ -41,7 +41,7 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
     from mtrec.service.state import State
     from mtrec.serving.recommender import Recommender
 
-    made = synthetic.tables(events=items, users=users, items=items, tasks=1, seed=5)
+    made = synthetic.tables(events=items // 5, users=users, items=items, tasks=1, seed=5)
     domain = synthetic.domain(1, ranking=True)
     assembly, _ = synthetic.prepare(made, domain)
     model = synthetic.build(assembly, seed=5)
