@@ -56,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     new.add_argument("--force", action="store_true", help="replace a domain made this way before")
     check = commands.add_parser("check", help="say everything that is wrong with a domain")
     check.add_argument("domain")
+    serve = commands.add_parser("serve", help="answer requests with a trained model, over HTTP")
+    serve.add_argument("domain")
+    serve.add_argument("--host", default="127.0.0.1", help="others than this need MTREC_API_KEY")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--log", type=Path, help="folder of the log of events")
+    seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
+    seal.add_argument("domain")
     chosen = parser.parse_args(arguments)
     try:
         return _run(chosen)
@@ -105,6 +112,15 @@ def _run(chosen: argparse.Namespace) -> int:
         findings = check(chosen.domain)
         print(as_lines(chosen.domain, findings))
         return status(findings)
+    elif chosen.command == "serve":
+        from mtrec.service.run import serve
+
+        serve(chosen.domain, chosen.host, chosen.port, chosen.log)
+    elif chosen.command == "seal":
+        from mtrec.config import experiment
+        from mtrec.serving.manifest import seal
+
+        print(f"{chosen.domain}: model {seal(experiment(chosen.domain).paths).version} sealed")
     else:
         from mtrec.evaluation.reference import update
 

@@ -20,6 +20,7 @@ from mtrec.models.model import MultiTaskModel
 from mtrec.models.predict import Forward, compile_forward, predict
 from mtrec.models.store import load_model
 from mtrec.paths import Paths, find_root
+from mtrec.serving import archive, manifest
 from mtrec.serving.catalogue import Catalogue, open_catalogue
 from mtrec.tables import identifiers
 
@@ -226,10 +227,29 @@ def load(domain: str, root: Path | None = None) -> Recommender:
 
     Raises:
         FileNotFoundError: the domain was not trained yet.
+        ValueError: the model folder is not the one that was trained, or holds what no model needs.
     """
-    folder = Paths(root or find_root(), domain).trained
+    paths = Paths(root or find_root(), domain)
+    manifest.check(paths)
+    return open_folder(domain, paths.trained)
+
+
+def open_folder(domain: str, folder: Path) -> Recommender:
+    """Load the model in a folder, whosever it is.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, or holds what no model needs.
+    """
+    archive.check_folder(folder)
     model = load_model(folder / f"{twins.JOINT}.keras")
-    assembly = assemble.load(folder)
+    return load_state(domain, folder, model, assemble.load(folder))
+
+
+def load_state(
+    domain: str, folder: Path, model: MultiTaskModel, assembly: assemble.Assembly
+) -> Recommender:
+    """A model with the state that :func:`mtrec.features.state.save_state` left in a folder."""
     with np.load(folder / f"{LAST_STATE}.npz") as arrays:
         events = Events(*(arrays[name] for name in ("user", "item", "time", "features")))
         met = arrays["met"]

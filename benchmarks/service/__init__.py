@@ -1,0 +1,1 @@
+"""The service under load, killed, and held against `mtrec.load`."""

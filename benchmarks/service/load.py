@@ -1,0 +1,223 @@
+"""An open-loop load on `/recommend` over the loopback, with and without events beside it.
+
+``python -m benchmarks.service.load`` makes a synthetic domain, starts two services in processes of
+their own (ours, and a plain endpoint that calls ``Recommender.recommend``) and sends each the same
+requests. A request is sent when its time has come, whatever became of the ones before it, and its
+latency counts from that time: a service that stalls is not spared the requests it would have got.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def served(plain: bool, items: int, users: int, port: int) -> None:
+    """Serve a synthetic domain until killed."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    import pandas as pd
+    import uvicorn
+
+    from benchmarks.models import synthetic
+    from mtrec.domains.online import Online, Running
+    from mtrec.features.encoder import usable_events
+    from mtrec.features.state import met_pairs
+    from mtrec.service.answer import Answers
+    from mtrec.service.app import make_app
+    from mtrec.service.bundle import Bundle
+    from mtrec.service.live import Live
+    from mtrec.service.log import EventLog
+    from mtrec.service.metrics import Metrics
+    from mtrec.service.schemas import Recommend
+    from mtrec.service.state import State
+    from mtrec.serving.recommender import Recommender
+
+    made = synthetic.tables(events=items // 5, users=users, items=items, tasks=1, seed=5)
+    domain = synthetic.domain(1, ranking=True)
+    assembly, _ = synthetic.prepare(made, domain)
+    model = synthetic.build(assembly, seed=5)
+    draw = np.random.default_rng(5)
+    for variable in model.trainable_variables:
+        variable.assign(draw.normal(scale=0.3, size=variable.shape))
+    events = usable_events(made, assembly.encoder)
+    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
+    found = Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
+    if plain:
+        app = plain_app(found)
+        found.recommend(assembly.encoder.user.ids[0])
+    else:
+        state = State(found, made, domain.tasks, Online((Running("user", "", "x"),)))
+        answers = Answers(found, state, made, domain.tasks, "synthetic")
+        for n in (1, 2, 4, 8, 16, 32):
+            answers._rank(np.zeros(n, dtype="int64"))
+        answers.recommend(Recommend())
+        log = EventLog(Path(tempfile.mkdtemp()))
+        app = make_app(Live(Bundle(answers, "data", {}), log, Metrics()))
+    uvicorn.run(app, port=port, log_level="warning", access_log=False)
+
+
+def plain_app(recommender: Any) -> Any:
+    """What one would write first."""
+    from fastapi import FastAPI, Request
+
+    app = FastAPI()
+
+    @app.post("/recommend")
+    async def recommend(request: Request) -> list:
+        asked = await request.json()
+        found = recommender.recommend(asked["user_id"], asked["k"])
+        return found.to_dict("records")
+
+    @app.get("/health")
+    def health() -> str:
+        return "ok"
+
+    return app
+
+
+async def request(port: int, path: str, body: bytes, pool: list) -> int:
+    """Status of one request, over a connection that is kept."""
+    reader, writer = pool.pop() if pool else await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body))
+        + body
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if b"content-length" in line
+    )
+    await reader.readexactly(length)
+    pool.append((reader, writer))
+    return int(head.split(b" ", 2)[1])
+
+
+async def load(
+    port: int, rate: float, seconds: float, users: int, events: float = 0.0
+) -> dict[str, float]:
+    """Latencies of an open loop, in milliseconds."""
+    draw = np.random.default_rng(1)
+    late: list[float] = []
+    seen: list[float] = []
+    failed, accepted, pool = 0, 0, []  # type: ignore[var-annotated]
+    start = time.perf_counter() + 0.5
+
+    async def one(at: float) -> None:
+        nonlocal failed
+        await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
+        body = json.dumps({"user_id": f"u{draw.integers(users):08d}", "k": 10}).encode()
+        status = await request(port, "/recommend", body, pool)
+        late.append((time.perf_counter() - start - at) * 1e3)
+        failed += status != 200
+
+    async def tell(number: int, at: float, size: int) -> None:
+        nonlocal accepted
+        await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
+        body = json.dumps({"events": [
+            {"event_id": f"{number}-{n}", "user_id": f"u{draw.integers(users):08d}",
+             "item_id": f"i{draw.integers(1000):08d}"} for n in range(size)
+        ]}).encode()  # fmt: skip
+        began = time.perf_counter()
+        accepted += size * (await request(port, "/events", body, pool) == 200)
+        seen.append((time.perf_counter() - began) * 1e3)
+
+    arrivals = np.cumsum(draw.exponential(1 / rate, int(rate * seconds)))
+    jobs = [one(float(at)) for at in arrivals]
+    size = 100
+    if events:
+        count = int(events * seconds / size)
+        jobs += [tell(n, n * size / events, size) for n in range(count)]
+    await asyncio.gather(*jobs)
+    took = time.perf_counter() - start
+    found = {f"p{q:g}": float(np.percentile(late, q)) for q in (50, 90, 99, 99.9)}
+    found |= {"requests/s": len(late) / took, "failed": failed}
+    if seen:
+        found |= {"events/s": accepted / took, "accepted p99": float(np.percentile(seen, 99))}
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+async def visible(port: int, times: int = 100) -> dict[str, float]:
+    """Milliseconds from sending an event to the first list without its item."""
+    pool: list = []
+    found = []
+    for n in range(times):
+        body = {"user_id": f"u{n:08d}", "k": 1}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        best = (await answer(port, body))["items"][0]["item_id"]
+        began = time.perf_counter()
+        told = {"events": [{"event_id": f"v{n}", "user_id": f"u{n:08d}", "item_id": best}]}
+        await request(port, "/events", json.dumps(told).encode(), pool)
+        while (await answer(port, body))["items"][0]["item_id"] == best:
+            pass
+        found.append((time.perf_counter() - began) * 1e3)
+        writer.close()
+    return {f"visible p{q}": round(float(np.percentile(found, q)), 2) for q in (50, 99)}
+
+
+async def answer(port: int, body: dict) -> dict:
+    """The answer of one request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    data = json.dumps(body).encode()
+    writer.write(
+        b"POST /recommend HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        % len(data)
+        + data
+    )
+    found = await reader.read()
+    writer.close()
+    return json.loads(found.split(b"\r\n\r\n", 1)[1])
+
+
+async def wait(port: int) -> None:
+    """Until a service listens."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        except OSError:
+            await asyncio.sleep(0.5)
+
+
+def main() -> None:
+    """Print one line per load."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--users", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=200.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--events", type=float, default=0.0, help="a second, beside the requests")
+    chosen = parser.parse_args()
+    for plain, port in ((False, 8311), (True, 8312)):
+        process = multiprocessing.get_context("spawn").Process(
+            target=served, args=(plain, chosen.items, chosen.users, port), daemon=True
+        )
+        process.start()
+        asyncio.run(wait(port))
+        name = "plain endpoint" if plain else "mtrec serve"
+        asyncio.run(load(port, 20, 3, chosen.users))
+        print(name, asyncio.run(load(port, chosen.rate, chosen.seconds, chosen.users)), flush=True)
+        if not plain:
+            print(name, asyncio.run(visible(port)), flush=True)
+            if chosen.events:
+                found = load(port, chosen.rate / 10, 10, chosen.users, chosen.events)
+                print(name, "with events", asyncio.run(found), flush=True)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        held = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        print(name, "memory", held.split(":")[1].strip(), "load", os.getloadavg(), flush=True)
+        process.terminate()
+        process.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A model, its data and its state, loaded together and checked before they answer anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtrec.config import Experiment, experiment
+from mtrec.domains.online import online
+from mtrec.paths import Paths
+from mtrec.service.answer import Answers
+from mtrec.service.schemas import Pair, Recommend, Score
+from mtrec.service.state import State
+from mtrec.serving import manifest, recommender
+from mtrec.tables import schema
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What answers requests, and what is said of it.
+
+    Attributes:
+        answers: answers requests.
+        data: hash of the tables that the model was trained on.
+        about: what ``GET /model`` says.
+    """
+
+    answers: Answers
+    data: str
+    about: dict[str, Any]
+
+    @property
+    def state(self) -> State:
+        """What is known now."""
+        return self.answers.state
+
+
+def open_bundle(domain: str, root: Path) -> Bundle:
+    """Load a trained domain.
+
+    Raises:
+        FileNotFoundError: it was not trained yet, or its tables are not there.
+        ValueError: the domain is unknown, or the model folder is not the one that was trained.
+    """
+    run = experiment(domain, root)
+    known = manifest.check(run.paths)
+    found = recommender.open_folder(domain, run.paths.trained)
+    return make_bundle(run, found, known)
+
+
+def make_bundle(
+    run: Experiment, found: recommender.Recommender, known: manifest.Manifest
+) -> Bundle:
+    """Everything that answers requests, with a first request of each kind answered."""
+    tables, tasks = schema.read(run.paths.tables), run.domain.tasks
+    rules = online(run.domain.module or run.name, run.domain.data)
+    state = State(found, tables, tasks, rules)
+    answers = Answers(found, state, tables, tasks, known.version)
+    for k in (1, 2, 3):
+        answers.recommend(Recommend(k=k))
+        answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows
+        if answers.ranking:
+            answers._rank(np.zeros(k, dtype="int64"))
+    if answers.gradable:
+        answers.recommend(Recommend(k=1, tasks={next(iter(answers.gradable)): 1.0}))
+    data = _hash(run.paths)
+    about = {
+        "domain": run.name,
+        "version": known.version,
+        "files": known.files,
+        "commit": known.commit or None,
+        "data": known.data or data,
+        "tasks": {
+            name: {"type": task.type, "view": task.view, "label": task.label,
+                   "ranks_items": name in answers.gradable or name == answers.ranking}
+            for name, task in tasks.items()
+        },
+        "event_columns": [*state.encoder.event.columns],
+        "context": _context(state),
+        "filters": answers._filters.columns,
+        "metrics": _metrics(run.paths),
+    }  # fmt: skip
+    return Bundle(answers, data, about)
+
+
+def _context(state: State) -> dict[str, str]:
+    """Who keeps each context column up to date."""
+    kept = {
+        name
+        for rule in state.rules.columns
+        for name in (getattr(rule, part, "") for part in ("count", "mean", "column"))
+    }
+    return {
+        column: "follows from events" if column in kept
+        else f"as in the data, until an event brings it (context: {{{column}: …}})"
+        for side in state.sides.values() for column in side.columns
+    }  # fmt: skip
+
+
+def _metrics(paths: Paths) -> dict[str, Any] | None:
+    """What the evaluation measured of the joint model, by task; None where it did not run."""
+    file = paths.evaluation / "metrics.json"
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    tasks = found.get("tasks", found)
+    return {
+        name: {metric: one.get("value") if isinstance(one, dict) else one
+               for metric, one in task["joint"].items()}
+        for name, task in tasks.items()
+        if isinstance(task, dict) and isinstance(task.get("joint"), dict)
+    }  # fmt: skip
+
+
+def _hash(paths: Paths) -> str:
+    """A name of exactly these tables."""
+    found = hashlib.sha256()
+    for path in sorted(paths.tables.glob("*.parquet")):
+        found.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:16]

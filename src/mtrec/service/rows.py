@@ -1,0 +1,45 @@
+"""Arrays with a row per user or item that grow as new ones come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Ids:
+    """Rows of ids; row 0 is the one without a name.
+
+    Args:
+        known: ids of rows 1, 2, …, as the model has them.
+    """
+
+    def __init__(self, known: Sequence[str]):
+        self.names: list[str] = ["", *known]
+        self.row = {name: at + 1 for at, name in enumerate(known)}
+        self.modelled = len(self.names)  # rows from here on the model does not know
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(self, name: str) -> int:
+        """The row of an id; a new one is made for a new id."""
+        row = self.row.setdefault(name, len(self.names))
+        if row == len(self.names):
+            self.names.append(name)
+        return row
+
+    def model(self, row: int) -> int:
+        """The model's row, 0 for one that it does not know."""
+        return row if row < self.modelled else 0
+
+
+def grown(table: Array, rows: int, fill: float = 0) -> Array:
+    """The table with ``rows`` rows or more; a longer one has room for as many again."""
+    if len(table) >= rows:
+        return table
+    longer = np.full((max(rows, 2 * len(table)), *table.shape[1:]), fill, table.dtype)
+    longer[: len(table)] = table
+    return longer
