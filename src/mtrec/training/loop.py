@@ -119,6 +119,7 @@ class Trainer:
         seed: int,
         checkpoint_file: Path | None = None,
         watch: Callable[[int], None] | None = None,
+        report: Callable[[int, float], None] | None = None,
     ) -> Outcome:
         """Train from the model's present weights, and leave it with those of its best epoch.
 
@@ -135,6 +136,8 @@ class Trainer:
             checkpoint_file: where to keep the state of the run.
             watch: called with the epoch's number after each epoch, while the model has the weights
                 that the epoch is judged by.
+            report: called with the epoch's number and its mean validation loss; an error that it
+                raises ends the run.
 
         Raises:
             TrainingError: a loss is NaN or infinite, or a batch has no label at all.
@@ -157,6 +160,8 @@ class Trainer:
                     best = [np.asarray(variable) for variable in self.model.variables]
                 if watch:
                     watch(epoch)
+                if report:
+                    report(epoch, score)
             speeds.append(speed)
             state["curve"] += curve
             state["epochs"] = epoch
