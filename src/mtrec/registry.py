@@ -419,5 +419,6 @@ STUDIES = Studies(
         "new_task": ("mtrec.studies.new_task:study", ("education_mastery",)),
         "tuning": ("mtrec.studies.tuning:study", ("social_reviews",)),
         "search": ("mtrec.studies.search:study", ("video",)),
+        "augmentation": ("mtrec.studies.augmentation:study", ("video", "social_trust")),
     },
 )

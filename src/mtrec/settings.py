@@ -312,6 +312,19 @@ class ModelBuilding(Settings):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
+class Augmentation(Settings):
+    """What training changes at random in its batches; all of it is off unless it is set."""
+
+    drop_ids: float = Field(0.0, ge=0, lt=1, description="chance that an id counts as unknown")
+    drop_texts: float = Field(0.0, ge=0, lt=1, description="chance that a text counts as missing")
+    drop_histories: float = Field(0.0, ge=0, lt=1, description="chance of an empty history")
+    crop: float = Field(0.0, ge=0, lt=1, description="share of a history cut off at its ends")
+    mask: float = Field(0.0, ge=0, lt=1, description="chance that a past event is left out")
+    reorder: float = Field(0.0, ge=0, le=1, description="share of a history that is shuffled")
+    mixup: float = Field(0.0, ge=0, description="a of the share, Beta(a, a), of two mixed rows")
+    noise: float = Field(0.0, ge=0, description="deviation of noise on the representation")
+
+
 class Training(Settings):
     """How a model is trained; joint model and single-task twins alike but for what they teach."""
 
@@ -336,6 +349,7 @@ class Training(Settings):
         "representation", description="what methods that read task gradients read them on"
     )
     deterministic: bool = True
+    augmentation: Augmentation = Field(Augmentation(), description="of training batches")
 
     @field_validator("optimizer")
     @classmethod
