@@ -33,7 +33,7 @@ def make_sampler(name: str, space: Space, seed: int, before: int) -> BaseSampler
     Raises:
         ValueError: there is no such sampler, or nothing for a grid to vary.
     """
-    drawn = seed + 1000 * before
+    drawn = seed + 1000 * before + (500 if name == "random" else 0)  # not those of tpe at first
     if name == "tpe":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -77,11 +77,14 @@ class Compared:
 
 
 def compared(trials: pd.DataFrame) -> Compared:
-    """The first trial and the best of all samplers, of :data:`PLAN`'s results."""
+    """The first trial and the best of all samplers, of :data:`PLAN`'s results.
+
+    A grid names the settings that it varies; those that it leaves are those of the first trial.
+    """
     done = trials[trials["state"] == COMPLETE]
-    first = trials[trials["trial"] == 0].iloc[0]
-    found = done.loc[done["score"].idxmax()]
-    return Compared(*(json.loads(one["settings"]) for one in (first, found)))
+    first = [json.loads(text) for text in trials.loc[trials["trial"] == 0, "settings"]]
+    before = max(first, key=len)
+    return Compared(before, before | json.loads(done.loc[done["score"].idxmax(), "settings"]))
 
 
 def comparisons(run: Experiment) -> Iterator[Trainings]:
