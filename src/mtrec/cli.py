@@ -35,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
+    tune = commands.add_parser("tune", help="search for better settings of a domain")
+    tune.add_argument("domain")
+    tune.add_argument("--trials", type=int, help="in all (default: search.trials of params.yaml)")
+    tune.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
+    tune.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe")
+    tune.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
     new = commands.add_parser("new", help="make a domain of your own files")
@@ -92,6 +98,8 @@ def _run(chosen: argparse.Namespace) -> int:
         report(chosen.domain)
     elif chosen.command == "study":
         return _studies(chosen.domain, chosen.part, chosen.minutes)
+    elif chosen.command == "tune":
+        return _tune(chosen)
     elif chosen.command == "new":
         from mtrec.domains.own.new import new
         from mtrec.domains.own.talk import talk
@@ -125,6 +133,20 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.evaluation.reference import update
 
         print(f"wrote {update(chosen.domain)}; commit it")
+    return 0
+
+
+def _tune(chosen: argparse.Namespace) -> int:
+    """Bring the tables and text vectors of a domain up to date, and search for its settings."""
+    from mtrec.pipeline.run import repro
+    from mtrec.report.notebooks import setup
+
+    if status := repro((chosen.domain,), until="task_embedding"):
+        return status
+    setup()
+    from mtrec.studies.tune import tune  # TensorFlow comes with it, and is set up by now
+
+    tune(chosen.domain, chosen.sampler, chosen.trials, chosen.minutes, chosen.apply)
     return 0
 
 

@@ -24,6 +24,7 @@ from mtrec.settings import (
     Evaluation,
     Features,
     ModelBuilding,
+    Search,
     Settings,
     Sparse,
     Study,
@@ -50,6 +51,7 @@ class Experiment:
     study: Study
     cold_start: ColdStart
     sparse: Sparse
+    search: Search = Search()
 
     @property
     def module(self) -> ModuleType:
@@ -87,7 +89,7 @@ def read_params(path: Path) -> Config:
             for name, domain in config.domains.items()
         }
     except ValidationError as error:
-        raise ConfigError(_sentence(path.name, error)) from None
+        raise ConfigError(sentence_of(path.name, error)) from None
     for name, domain in domains.items():
         _check_tasks(f"{path.name}: domains.{name}.tasks", domain.tasks)
     return config.model_copy(update={"domains": domains})
@@ -119,6 +121,7 @@ def experiment(domain: str, start: Path | None = None) -> Experiment:
         study=config.study,
         cold_start=config.cold_start,
         sparse=config.sparse,
+        search=config.search,
     )
 
 
@@ -132,7 +135,7 @@ def _data_settings(name: str, module: str, raw: object) -> Settings:
     try:
         return DOMAINS[module].Settings.model_validate(raw or {})
     except ValidationError as error:
-        raise ConfigError(_sentence(f"params.yaml: domains.{name}.data", error)) from None
+        raise ConfigError(sentence_of(f"params.yaml: domains.{name}.data", error)) from None
 
 
 def source_settings(name: str, features: Features) -> Features:
@@ -146,7 +149,7 @@ def source_settings(name: str, features: Features) -> Features:
             typed[source] = SOURCES.settings(source).model_validate(raw)
         except ValidationError as error:
             where = f"params.yaml: domains.{name}.features.{source}"
-            raise ConfigError(_sentence(where, error)) from None
+            raise ConfigError(sentence_of(where, error)) from None
     return features.model_copy(update=typed)
 
 
@@ -157,15 +160,15 @@ def _own_settings(name: str, block: str, config: Config, domain: Domain) -> Sett
     if not isinstance(changes, dict):
         raise ConfigError(f"{where}: expected settings such as {OWN[block]} (found: {changes!r}).")
     try:
-        return type(shared).model_validate(_merged(shared.model_dump(), changes))
+        return type(shared).model_validate(merged(shared.model_dump(), changes))
     except ValidationError as error:
-        raise ConfigError(_sentence(where, error)) from None
+        raise ConfigError(sentence_of(where, error)) from None
 
 
-def _merged(shared: dict, changes: dict) -> dict:
+def merged(shared: dict, changes: dict) -> dict:
     """Nested settings with the changed ones replaced."""
     inner = {
-        key: _merged(shared[key], value)
+        key: merged(shared[key], value)
         for key, value in changes.items()
         if isinstance(value, dict) and isinstance(shared.get(key), dict)
     }
@@ -207,7 +210,8 @@ def _check_chain(where: str, tasks: dict[str, Task], name: str) -> None:
         at = tasks[at].when
 
 
-def _sentence(where: str, error: ValidationError) -> str:
+def sentence_of(where: str, error: ValidationError) -> str:
+    """The first thing that pydantic found, as one sentence."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -418,5 +418,7 @@ STUDIES = Studies(
         "text_cost": ("mtrec.studies.text_cost:study", ("social_reviews",)),
         "new_task": ("mtrec.studies.new_task:study", ("education_mastery",)),
         "tuning": ("mtrec.studies.tuning:study", ("social_reviews",)),
+        "search": ("mtrec.studies.search:study", ("video",)),
+        "augmentation": ("mtrec.studies.augmentation:study", ("video", "social_trust")),
     },
 )

@@ -312,6 +312,19 @@ class ModelBuilding(Settings):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
+class Augmentation(Settings):
+    """What training changes at random in its batches; all of it is off unless it is set."""
+
+    drop_ids: float = Field(0.0, ge=0, lt=1, description="chance that an id counts as unknown")
+    drop_texts: float = Field(0.0, ge=0, lt=1, description="chance that a text counts as missing")
+    drop_histories: float = Field(0.0, ge=0, lt=1, description="chance of an empty history")
+    crop: float = Field(0.0, ge=0, lt=1, description="share of a history cut off at its ends")
+    mask: float = Field(0.0, ge=0, lt=1, description="chance that a past event is left out")
+    reorder: float = Field(0.0, ge=0, le=1, description="share of a history that is shuffled")
+    mixup: float = Field(0.0, ge=0, description="a of the share, Beta(a, a), of two mixed rows")
+    noise: float = Field(0.0, ge=0, description="deviation of noise on the representation")
+
+
 class Training(Settings):
     """How a model is trained; joint model and single-task twins alike but for what they teach."""
 
@@ -336,6 +349,7 @@ class Training(Settings):
         "representation", description="what methods that read task gradients read them on"
     )
     deterministic: bool = True
+    augmentation: Augmentation = Field(Augmentation(), description="of training batches")
 
     @field_validator("optimizer")
     @classmethod
@@ -398,6 +412,60 @@ class Sparse(Short):
     components: int = Field(16, ge=1, description="length of the vectors of a factorisation")
 
 
+class Choice(Settings):
+    """A setting that is one of several values."""
+
+    kind: Literal["choice"]
+    values: tuple[str | bool | int | float | None, ...] = Field(min_length=2)
+
+
+class Range(Settings):
+    """A setting that is a number between two others, both included."""
+
+    kind: Literal["int", "float", "log"] = Field(description="log: a float, even in its logarithm")
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _goes_up(self) -> Range:
+        """Check that there is something between the ends."""
+        sentence = ""
+        if self.low >= self.high:
+            sentence = f"low: {self.low:g} is not below high: {self.high:g}"
+        elif self.kind == "log" and self.low <= 0:
+            sentence = f"a log range begins above 0, not at {self.low:g}; take float"
+        elif self.kind == "int" and not (self.low.is_integer() and self.high.is_integer()):
+            sentence = f"an int range has whole ends, not {self.low:g} and {self.high:g}"
+        if sentence:
+            raise PydanticCustomError("range", "{sentence}", {"sentence": sentence})
+        return self
+
+
+class Search(Settings):
+    """What ``mtrec tune`` tries: dotted paths of settings, and how each may vary."""
+
+    trials: int = Field(24, ge=2, description="of each sampler; the first has the present settings")
+    share: float = Field(1.0, gt=0, le=1, description="of the training rows")
+    epochs: int | None = Field(None, ge=1, description="at most, per trial (default: the domain's)")
+    pruner: Literal["median", "halving", "none"] = Field(
+        "median", description="which trials end early, by their validation loss after each epoch"
+    )
+    seeds: int = Field(3, ge=2, description="trainings before and after, on test rows")
+    grid: tuple[str, ...] = Field((), description="what the grid varies; all else stays as it is")
+    space: dict[str, Annotated[Choice | Range, Field(discriminator="kind")]] = Field(
+        {}, description="by dotted path, such as training.learning_rate"
+    )
+
+    @model_validator(mode="after")
+    def _grid_in_space(self) -> Search:
+        """Check that the grid varies what the space holds."""
+        for key in self.grid:
+            if key not in self.space:
+                sentence = f"grid: '{key}' is not in space: (there: {', '.join(self.space)})"
+                raise PydanticCustomError("grid", "{sentence}", {"sentence": sentence})
+        return self
+
+
 class Config(Settings):
     """All of ``params.yaml``."""
 
@@ -410,4 +478,5 @@ class Config(Settings):
     study: Study
     cold_start: ColdStart
     sparse: Sparse
+    search: Search = Search()
     domains: dict[str, Domain] = Field(min_length=1)

@@ -20,13 +20,14 @@ from mtrec.models.model import MultiTaskModel
 from mtrec.registry import OPTIMIZERS
 from mtrec.tasks.base import TaskType
 from mtrec.training import checkpoint
+from mtrec.training.augmentation import Augmenter
 from mtrec.training.objective import NO_LABEL, training_losses, validation_losses
 from mtrec.training.parts import divide
 from mtrec.training.reading import Library
 from mtrec.training.step import compile_evaluation, compile_step, compile_steps
 
 if TYPE_CHECKING:
-    from mtrec.settings import Training
+    from mtrec.settings import Augmentation, Training
 
 UNBROKEN = 100  # steps that TensorFlow takes before Python hears of a keyboard interrupt
 
@@ -68,7 +69,7 @@ class Trainer:
         library: texts for the model's readers.
 
     Raises:
-        ValueError: unknown optimiser or balancer.
+        ValueError: unknown optimiser or balancer, or rows are to be mixed that read texts.
     """
 
     def __init__(
@@ -101,9 +102,11 @@ class Trainer:
         losses = training_losses(
             tasks, scales, weights, parents or {}, training, settings.distillation
         )
+        self._augmenter = make_augmenter(settings.augmentation, model)
         self._step = compile_step(
-            model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2
-        )
+            model, self.optimizer, self.balancer, losses, settings.gradients_on, settings.l2,
+            self._augmenter,
+        )  # fmt: skip
         self._evaluate = compile_evaluation(model, validation_losses(tasks, scales))
         self._data, self._held_out = _tensors(training), _tensors(validation)
         self._steps = compile_steps(self._step, len(tasks), self._data, self.batch)
@@ -119,6 +122,7 @@ class Trainer:
         seed: int,
         checkpoint_file: Path | None = None,
         watch: Callable[[int], None] | None = None,
+        report: Callable[[int, float], None] | None = None,
     ) -> Outcome:
         """Train from the model's present weights, and leave it with those of its best epoch.
 
@@ -135,6 +139,8 @@ class Trainer:
             checkpoint_file: where to keep the state of the run.
             watch: called with the epoch's number after each epoch, while the model has the weights
                 that the epoch is judged by.
+            report: called with the epoch's number and its mean validation loss; an error that it
+                raises ends the run.
 
         Raises:
             TrainingError: a loss is NaN or infinite, or a batch has no label at all.
@@ -157,6 +163,8 @@ class Trainer:
                     best = [np.asarray(variable) for variable in self.model.variables]
                 if watch:
                     watch(epoch)
+                if report:
+                    report(epoch, score)
             speeds.append(speed)
             state["curve"] += curve
             state["epochs"] = epoch
@@ -218,6 +226,8 @@ class Trainer:
         fresh = make_balancer(self.balancing, len(self.names), seed)
         for variable, value in zip(self.balancer.variables, fresh.variables, strict=True):
             variable.assign(value)
+        if self._augmenter is not None:
+            self._augmenter.seed.assign(seed)
 
 
 def fading(momentum: float, steps: int) -> float:
@@ -230,6 +240,21 @@ def fading(momentum: float, steps: int) -> float:
         (0.99, 0.9, 0.0)
     """
     return min(momentum, max(0.0, 1 - 5 / steps))
+
+
+def make_augmenter(settings: Augmentation, model: MultiTaskModel) -> Augmenter | None:
+    """What changes the batches of a model's training; None where nothing is set.
+
+    Raises:
+        ValueError: rows are to be mixed, and tasks read texts, which have no mean.
+    """
+    if settings.mixup and model.readers:
+        raise ValueError(
+            "training.augmentation.mixup: tasks read texts token by token, which cannot be mixed. "
+            "Set mixup: 0, or model_building.reader: null."
+        )
+    changes = any(settings.model_dump().values())
+    return Augmenter(settings) if changes else None
 
 
 def make_optimizer(

@@ -10,11 +10,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
 
+from mtrec.models.encoders import EntityEncoder
 from mtrec.models.model import MultiTaskModel
+from mtrec.training.augmentation import Drawn, Mixing
 from mtrec.training.tops import Known, Top, answers
 
 
@@ -34,11 +37,13 @@ class Part(keras.layers.Layer):
         operations = self.function.operations
         self.parts = [part for part in operations if isinstance(part, keras.layers.Layer)]
 
-    def call(self, inputs, training=None):
-        """Outputs, in the structure that was given."""
+    def call(self, inputs, training=None, encode=None):
+        """Outputs, in the structure that was given; ``encode`` is called in place of encoders."""
 
         def told(operation: keras.Operation) -> Callable:
             """The operation, which knows whether the whole is being trained."""
+            if encode is not None and isinstance(operation, EntityEncoder):
+                return partial(encode, operation)
             if "training" not in inspect.signature(operation.call).parameters:
                 return operation
             return lambda *given, **more: operation(*given, **{**more, "training": training})
@@ -135,6 +140,8 @@ class Forward:
         variables: of the model.
         inputs: a batch.
         masks: where labels are known by task; None to leave no row out.
+        drawn: what is changed at random, if anything is.
+        mixing: rows that are mixed, if any are.
 
     Attributes:
         logits: by task, see :func:`mtrec.training.tops.answers`.
@@ -147,10 +154,18 @@ class Forward:
         variables: Variables,
         inputs: Mapping[str, tf.Tensor],
         masks: Mapping[str, tf.Tensor] | None = None,
+        drawn: Drawn | None = None,
+        mixing: Mixing | None = None,
     ):
         self._variables = variables
         with tf.GradientTape(persistent=True) as self._below:
-            self._representation, *catalogues = parts.below(inputs, training=True)
+            if drawn is None:
+                self._representation, *catalogues = parts.below(inputs, training=True)
+            else:
+                found, *catalogues = parts.below(inputs, training=True, encode=drawn.state)
+                self._representation = drawn.representation(found, mixing)
+        if mixing is not None:
+            inputs = mixing.direct(inputs)
         with tf.GradientTape(persistent=True) as self._shared:
             self._shared.watch(self._representation)
             self._states = parts.shared(self._representation, training=True)

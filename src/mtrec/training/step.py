@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mtrec.balancing import Balancer
 from mtrec.models.model import MultiTaskModel
+from mtrec.training.augmentation import Augmenter
 from mtrec.training.lazy import LazyAdamW
 from mtrec.training.objective import NO_LABEL, Losses
 from mtrec.training.parts import Forward, complete, cut, divide, weighted
@@ -22,6 +23,7 @@ def compile_step(
     losses: Losses,
     gradients_on: str,
     l2: float = 0.0,
+    augmenter: Augmenter | None = None,
 ) -> Callable[[dict, tf.Tensor], tf.Tensor]:
     r"""Function from all data and the row numbers of a batch to losses ``(tasks,)``.
 
@@ -40,6 +42,7 @@ def compile_step(
             within bounds (:func:`mtrec.training.penalty.penalty_scale`). Unlike the optimiser's
             decay it passes through the moments of Adam, so that weights with small gradients,
             such as embeddings of rare ids, shrink most.
+        augmenter: changes batches at random, if any.
     """
     parts, variables = cut(model), divide(model)
     lazy = isinstance(optimizer, LazyAdamW)
@@ -47,9 +50,16 @@ def compile_step(
     @tf.function(autograph=False)  # its translation of Python would take as long as the trace
     def step(data: dict, rows: tf.Tensor) -> tf.Tensor:
         batch = tf.nest.map_structure(lambda values: tf.gather(values, rows), data)
-        run = Forward(parts, variables, batch["inputs"], batch["masks"])
+        drawn = mixing = None
+        if augmenter is not None:
+            drawn = augmenter.at(optimizer.iterations)
+            batch = {**batch, "inputs": drawn.inputs(batch["inputs"])}
+            mixing = drawn.mixing(batch["masks"])
+        run = Forward(parts, variables, batch["inputs"], batch["masks"], drawn, mixing)
         with run.above:
             means, counts = losses(batch, run.logits)
+            if mixing is not None:
+                means = mixing.loss(means, losses(mixing.others(batch), run.logits)[0])
         stacked, present = tf.stack(means), tf.stack(counts) > 0
         per_task = [run.to_seam(mean) for mean in means]
         at_seam = [gradients for gradients, _ in per_task]
@@ -68,8 +78,10 @@ def compile_step(
             found = penalised(found, [*variables.shared, *variables.owned], scales)
         optimizer.apply(found, [*variables.shared, *variables.owned])
         if balancer.observes:
-            again = Forward(parts, variables, batch["inputs"], batch["masks"])
+            again = Forward(parts, variables, batch["inputs"], batch["masks"], drawn, mixing)
             after, _ = losses(batch, again.logits)
+            if mixing is not None:
+                after = mixing.loss(after, losses(mixing.others(batch), again.logits)[0])
             balancer.observe(tf.stack(after), present)
         return tf.where(present, stacked, NO_LABEL)
 

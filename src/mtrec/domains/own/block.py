@@ -29,8 +29,8 @@ def insert(text: str, block: str) -> str:
         >>> insert("domains:\\n  a: {}\\n\\nseed: 1\\n", "  b: {}\\n")
         'domains:\\n  a: {}\\n\\n  b: {}\\n\\nseed: 1\\n'
     """
-    lines, found = _parsed(text)
-    end = _end(lines, found, KEY)
+    lines, found = parsed(text)
+    end = end_of(lines, found, KEY)
     while not lines[end - 1].strip():
         end -= 1
     if not lines[end - 1].endswith("\n"):
@@ -46,12 +46,12 @@ def remove(text: str, domain: str) -> str:
         >>> remove("domains:\\n  a: {}\\n\\n  b:\\n    c: 1\\n", "b")
         'domains:\\n  a: {}\\n'
     """
-    lines, found = _parsed(text)
+    lines, found = parsed(text)
     domains = found[KEY]
     if not domains or domain not in domains:
         return text
-    start, last = domains.lc.key(domain)[0], _end(lines, found, KEY)
-    end = min(_end(lines, domains, domain), last)
+    start, last = domains.lc.key(domain)[0], end_of(lines, found, KEY)
+    end = min(end_of(lines, domains, domain), last)
     if end < last:  # another follows, which keeps the empty line before it
         return "".join([*lines[:start], *lines[end:]])
     while not lines[end - 1].strip():
@@ -73,7 +73,7 @@ def replace(file: Path, text: str) -> None:
         read_params(temporary)
 
 
-def _parsed(text: str) -> tuple[list[str], CommentedMap]:
+def parsed(text: str) -> tuple[list[str], CommentedMap]:
     """Lines, and the keys with the places where they stand."""
     try:
         found = YAML().load(text)
@@ -89,7 +89,7 @@ def _parsed(text: str) -> tuple[list[str], CommentedMap]:
     return text.splitlines(keepends=True), found
 
 
-def _end(lines: Sequence[str], mapping: CommentedMap, key: str) -> int:
+def end_of(lines: Sequence[str], mapping: CommentedMap, key: str) -> int:
     """The line after a key's value; comments right above the next key belong to that."""
     keys = list(mapping)
     if key == keys[-1]:
