@@ -403,9 +403,7 @@ PEERS = Peers(
     {
         "als": Peer("mtrec.peers.als:als", member=True),
         "boosting": Peer("mtrec.peers.boosting:boosting", member=True),
-        "common_neighbours": Peer(
-            "mtrec.peers.common_neighbours:common_neighbours", member=True
-        ),
+        "common_neighbours": Peer("mtrec.peers.common_neighbours:common_neighbours", member=True),
         "ease": Peer("mtrec.peers.ease:ease", member=True),
         "last_items": Peer("mtrec.peers.last_items:last_items", member=True),
         "linear": Peer("mtrec.peers.linear:linear", member=True),
@@ -420,7 +418,7 @@ PEERS = Peers(
         "random_effects": Peer("mtrec.peers.random_effects:random_effects"),
         "running_mean": Peer("mtrec.peers.running_mean:running_mean", member=True),
         "svdpp": Peer("mtrec.peers.svdpp:svdpp", member=True),
-        "tfidf": Peer("mtrec.peers.tfidf:tfidf", member=True),
+        "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },
 )
 # (mtrec.config.Experiment, minutes) -> whether nothing is missing any more; adds to reports/study

@@ -100,10 +100,11 @@ def make_asked(seed=0):
     examples["timestamp"] = times
     kind = Ranking(IDS, candidates="users")
     labels, mask = kind.encode(examples["trusts"])
-    none, task = pd.DataFrame(), SimpleNamespace(label="trusts", view="user", features=None)
+    none, events = pd.DataFrame(), examples[["user_id", "item_id", "timestamp"]][:0]
+    task = SimpleNamespace(label="trusts", view="user", features=None)
     return PeerTask(
         name="trust", task=task, kind=kind,
-        tables=Tables(none, none, examples[["user_id", "item_id", "timestamp"]][:0], examples, none),
+        tables=Tables(none, none, events, examples, none),
         encoder=ENCODER, labels=labels, mask=mask, seed=0,
     )  # fmt: skip
 

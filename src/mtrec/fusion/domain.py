@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from mtrec import progress
 from mtrec.evaluation.domain import plain
 from mtrec.files import write_text
 from mtrec.fusion import selection, stacking
-from mtrec.fusion.choice import FUSED, Choice, Rows, choose, keep
+from mtrec.fusion.choice import FUSED, Choice, Rows, choose
 from mtrec.fusion.members import TWIN, Bench, Member, members
 from mtrec.metrics.intervals import evaluate
 from mtrec.models.twins import JOINT
@@ -62,13 +61,11 @@ class Fused:
 def fuse_all(bench: Bench, resamples: int) -> dict[str, Fused]:
     """Fuse every task of a domain."""
     with progress.task("fusion", len(bench.tasks), unit="task") as bar:
-        return dict(_each(bench, resamples, bar))
-
-
-def _each(bench: Bench, resamples: int, bar: Any) -> Iterator[tuple[str, Fused]]:
-    for number, name in enumerate(bench.tasks):
-        yield name, fuse(bench, name, resamples)
-        bar.at(number + 1)
+        found = {}
+        for name in bench.tasks:
+            found[name] = fuse(bench, name, resamples)
+            bar.advance(1, name)
+        return found
 
 
 def fuse(bench: Bench, task: str, resamples: int) -> Fused:
@@ -97,9 +94,7 @@ def fuse(bench: Bench, task: str, resamples: int) -> Fused:
     systems = _test(bench, task, asked, choice)
     test = _rows(bench, task, bench.rows(task, "test"))
     family = METRICS[kind.metrics]
-    values = {
-        name: family.values(test.labels, one)[family.main] for name, one in systems.items()
-    }
+    values = {name: family.values(test.labels, one)[family.main] for name, one in systems.items()}
     peers = [one.name for one in asked if one.name not in NETWORKS]
     peer = max(peers, key=lambda name: test.sign * values[name]) if peers else None
     judged = {name: systems[name] for name in (*NETWORKS, ANSWER)}
@@ -126,9 +121,7 @@ def uses(choice: Choice) -> set[str]:
 def _rows(bench: Bench, task: str, rows: Array) -> Rows:
     kind = bench.assembly.types[task]
     out = bench.rivals(task, rows) if kind.candidates else None
-    return Rows(
-        kind.form, kind.metrics, bench.data.labels[task][rows], bench.clusters(rows), out
-    )
+    return Rows(kind.form, kind.metrics, bench.data.labels[task][rows], bench.clusters(rows), out)
 
 
 def _scaled(found: Array, out: Array | None) -> Array:

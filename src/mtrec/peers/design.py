@@ -16,8 +16,6 @@ from mtrec.features.fields import Field, Side
 from mtrec.peers.base import PeerTask, Question
 from mtrec.peers.columns import entity_matrix
 
-Matrix = sparse.csr_matrix
-
 
 def reads_means(task: PeerTask) -> bool:
     """Whether running means are columns: not without a split in time, where a row's own label is
@@ -28,7 +26,7 @@ def reads_means(task: PeerTask) -> bool:
 
 def design(
     asked: Question, means: bool, components: int | None = None, history: bool = True
-) -> tuple[Matrix, list[int]]:
+) -> tuple[sparse.csr_matrix, list[int]]:
     """The matrix ``(n, columns)`` float32, and the number of columns of each block.
 
     Args:
@@ -49,7 +47,7 @@ def design(
 
 def _blocks(
     asked: Question, means: bool, components: int | None, history: bool
-) -> Iterator[Matrix]:
+) -> Iterator[sparse.csr_matrix]:
     seen, encoder = asked.seen, asked.encoder
     for side, rows, names in (
         (encoder.user, asked.user, seen.user),
@@ -61,27 +59,27 @@ def _blocks(
         names = getattr(seen, f"{side_name}_context")
         kept = [k for k, name in enumerate(scaler.columns) if name in names]
         values = encoder.context(side_name, asked.rows)[:, kept]
-        yield Matrix(values.reshape(len(values), -1))
+        yield sparse.csr_matrix(values.reshape(len(values), -1))
     if seen.history and history:
         yield from _history(asked)
     if means:
         assert asked.running_mean is not None
-        yield Matrix(asked.running_mean.reshape(len(asked), -1))
+        yield sparse.csr_matrix(asked.running_mean.reshape(len(asked), -1))
 
 
-def _field(side: Side, field: Field, components: int | None = None) -> Matrix:
+def _field(side: Side, field: Field, components: int | None = None) -> sparse.csr_matrix:
     table = entity_matrix(side, (field.name,))
     return table if field.vectors is None else table[:, :components]
 
 
-def _history(asked: Question) -> Iterator[Matrix]:
+def _history(asked: Question) -> Iterator[sparse.csr_matrix]:
     """Mean features of the last items but vectors, those of the very last, and their events."""
     inputs = asked.encoder.inputs(asked.rows, asked.events)
     items, values = inputs["history_items"], inputs["history_events"]
     known = items > 0
     count = np.maximum(known.sum(axis=1), 1)
     row = np.repeat(np.arange(len(items)), known.sum(axis=1))
-    bag = Matrix(
+    bag = sparse.csr_matrix(
         (np.repeat(count**-0.5, known.sum(axis=1)), (row, items[known])),
         shape=(len(items), len(asked.encoder.item.ids) + 1),
     )
@@ -92,4 +90,4 @@ def _history(asked: Question) -> Iterator[Matrix]:
         yield bag @ table
         yield table[items[:, -1]]
     mean = (values * known[:, :, None]).sum(axis=1) / count[:, None]
-    yield Matrix(np.column_stack([mean, values[:, -1], np.log1p(known.sum(axis=1))]))
+    yield sparse.csr_matrix(np.column_stack([mean, values[:, -1], np.log1p(known.sum(axis=1))]))

@@ -29,8 +29,8 @@ from mtrec.peers.design import design, reads_means
 from mtrec.registry import Form
 
 FORMS = (Form.BIT, Form.LEVEL, Form.NUMBER)
-RANKS = (4, 10)
-SAMPLES, KEPT = 60, 20  # of which the last ones answer
+RANKS = (2, 8)
+SAMPLES, KEPT = 40, 20  # of which the last ones answer
 COMPONENTS = 8  # leading ones of a text's or a graph's vector
 
 

@@ -15,7 +15,6 @@ from mtrec.registry import Form
 
 LONGEST = 500  # of a user's last events that are read
 LARGEST = 10_000  # candidates of a peer that holds a number for each pair of them
-Matrix = sparse.csr_matrix
 
 
 def require(task: PeerTask, peer: str, pairs: bool = False, items: bool = False) -> None:
@@ -55,7 +54,7 @@ def links(task: PeerTask) -> Array:
     return np.stack([task.entities["user"][rows], task.labels[rows] + 1], axis=1).astype("int32")
 
 
-def met(task: PeerTask) -> Matrix:
+def met(task: PeerTask) -> sparse.csr_matrix:
     """Who met whom in training, ``(users, candidates)`` of zeros and ones."""
     size = len(task.encoder.user.ids), len(task.candidates.ids)
     if task.kind.candidates == "users":
@@ -64,10 +63,10 @@ def met(task: PeerTask) -> Matrix:
         events = training(task)
         pairs = np.stack([events.user, events.item], axis=1)
     pairs = np.unique(pairs[(pairs > 0).all(axis=1)], axis=0) - 1
-    return Matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=size)
+    return sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=size)
 
 
-def before(asked: Question, chosen: Array, half_life: float = np.inf) -> Matrix:
+def before(asked: Question, chosen: Array, half_life: float = np.inf) -> sparse.csr_matrix:
     """What each row's user met before it, ``(n, candidates)``.
 
     Args:
@@ -78,14 +77,14 @@ def before(asked: Question, chosen: Array, half_life: float = np.inf) -> Matrix:
     size = len(asked), asked.kind.outputs
     if asked.kind.candidates == "users":
         users = len(asked.encoder.user.ids) + 1
-        own = Matrix(
+        own = sparse.csr_matrix(
             (np.ones(len(chosen)), (chosen[:, 0], chosen[:, 1] - 1)), shape=(users, size[1])
         )
         own.data[:] = 1.0
         return own[asked.user].multiply((asked.user > 0)[:, None]).tocsr()
     row, item, ago = last(asked)
     weight = np.exp2(-ago / half_life)
-    found = Matrix((weight, (row, item - 1)), shape=size)
+    found = sparse.csr_matrix((weight, (row, item - 1)), shape=size)
     found.data = np.minimum(found.data, 1.0)
     return found
 
