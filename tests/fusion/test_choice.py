@@ -106,3 +106,12 @@ def test_where_lower_is_better_a_gain_is_a_fall():
     gain, error = choice.placed_gain(rows, truth, truth + 1, 0)
     assert gain == pytest.approx(1) and error < 0.01
     assert rows.sign == -1
+
+
+def test_rare_labels_of_a_fold_do_not_turn_its_fused_answers_against_them():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((60, 12)) < 0.05).astype(float)
+    member = np.clip(truth * 0.3 + 0.3 * rng.random((60, 12)), 0.01, 0.99)
+    rows = Rows(Form.SET, "multilabel", truth, np.arange(60).astype(str))
+    crossed = rows.quality(choice.crossfit(rows, [member], 0))
+    assert crossed == pytest.approx(rows.quality(member), abs=0.06)

@@ -137,12 +137,20 @@ def combine(rows: Rows, found: Sequence[Array]) -> tuple[Array, Array, Combine]:
 
 
 def crossfit(rows: Rows, found: Sequence[Array], seed: int) -> Array:
-    """Fused predictions of rows by weights that their users' folds did not choose."""
+    """Fused predictions of rows by weights that their users' folds did not choose.
+
+    The biases of bits are those of all rows. They do not change the order of a label's rows, by
+    which bits are judged; biases of each fold would, and against the labels, since a fold with many
+    of a label leaves few to the others.
+    """
     fold = folds(rows.clusters, seed)
+    shared = combine(rows, found)[1] if rows.form in (Form.BIT, Form.SET) else None
     result = np.zeros_like(found[0], dtype=np.result_type(found[0], "float32"))
     for number in range(FOLDS):
         inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        _, _, fused = combine(rows.take(outside), [one[outside] for one in found])
+        weights, _, fused = combine(rows.take(outside), [one[outside] for one in found])
+        if shared is not None:
+            fused = stacking.Stack(stacking.BITS, weights, shared)
         result[inside] = fused([one[inside] for one in found])
     return result
 

@@ -180,7 +180,7 @@ def report(domain: str, seed: int, fused: Mapping[str, Fused], file: Path) -> di
     tasks = {
         name: {
             "type": one.type, "chosen": one.choice.chosen, "served": one.served.chosen,
-            "why": one.choice.why, "peer": one.peer, "weights": one.choice.weights,
+            "why": one.choice.why, "best_peer": one.peer, "weights": one.choice.weights,
             "validation": one.validation, "test": one.test, "notes": list(one.notes), **one.scores,
         }
         for name, one in fused.items()
