@@ -39,6 +39,7 @@ REGISTRIES = {
     "BALANCERS": r"BALANCERS\[",
     "OPTIMIZERS": r"OPTIMIZERS\[",
     "PEERS": r"PEERS\[",
+    "MEMBERS": r"PEERS\.members",
     "SOURCES": r"SOURCES\[",
 }
 
@@ -133,8 +134,10 @@ def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
             p for domain in some for task in domain["tasks"].values() for p in task.get("peers", ())
         },
     }
+    names["MEMBERS"] = set(registry.PEERS.members)
+    kinds_of = {kind: getattr(registry, "PEERS" if kind == "MEMBERS" else kind) for kind in names}
     found = {
-        kind: {place.partition(":")[0] for name, place in getattr(registry, kind).places.items()
+        kind: {place.partition(":")[0] for name, place in kinds_of[kind].places.items()
                if name in names[kind]} & set(modules())
         for kind in names
     }  # fmt: skip

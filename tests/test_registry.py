@@ -38,7 +38,7 @@ def test_what_a_name_stands_for_is_there(registry, name):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"there is no peer 'oracle' \(known: boosting, .*tfidf\)"):
+    with pytest.raises(ValueError, match=r"there is no peer 'oracle' \(known: als, .*tfidf\)"):
         PEERS["oracle"]
 
 

@@ -2,7 +2,7 @@
 
 The public interface; everything else may change without notice.
 
-- :func:`load`: the trained model of a domain, as a :class:`Recommender`.
+- :func:`load`: a trained domain, as a :class:`Recommender`; whoever leads a task answers it.
 - :class:`Recommender`: answers requests, ``score(pairs)`` and ``recommend(user_id, k)``.
 - ``__version__``.
 
@@ -23,7 +23,10 @@ __version__ = "0.1.0"
 
 
 def load(domain: str, root: Path | str | None = None) -> Recommender:
-    """Load the trained joint model of a domain.
+    """Load a trained domain, with the system that leads each task.
+
+    After the stage ``fusion`` that may be a specialist, or several systems together; ``systems`` of
+    what is returned says which. Without it the joint model answers every task.
 
     Args:
         domain: name of the domain, as in ``params.yaml``.
@@ -32,9 +35,9 @@ def load(domain: str, root: Path | str | None = None) -> Recommender:
     Raises:
         FileNotFoundError: the domain was not trained yet.
     """
-    from mtrec.serving import recommender
+    from mtrec.fusion import product
 
-    return recommender.load(domain, None if root is None else Path(root))
+    return product.load(domain, None if root is None else Path(root))
 
 
 def __getattr__(name: str) -> type[Recommender]:

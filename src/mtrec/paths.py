@@ -86,6 +86,16 @@ class Paths:
         return self.artifacts / "evaluation"
 
     @property
+    def fusion(self) -> Path:
+        """Who answers each task, with fitted specialists."""
+        return self.artifacts / "fusion"
+
+    @property
+    def fusion_report(self) -> Path:
+        """What fusion measured on the test rows."""
+        return self.root / "reports" / self.domain / "fusion.json"
+
+    @property
     def analysis(self) -> Path:
         """What notebook 06 measured about the tasks."""
         return self.artifacts / "analysis"

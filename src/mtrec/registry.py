@@ -205,12 +205,15 @@ class Peer(NamedTuple):
         cold: whether the cold-start study asks it, too; its results are then trained anew.
         title: what the study's sentences call it; its name if empty.
         package: the module that it needs and the distribution that has it, if that is optional.
+        member: whether fusion asks it in every task that it can learn; others where ``peers:``
+            of a task names them.
     """
 
     place: str
     cold: bool = False
     title: str = ""
     package: tuple[str, str] | None = None
+    member: bool = False
 
 
 class Peers(Registry):
@@ -228,6 +231,11 @@ class Peers(Registry):
     def cold(self) -> tuple[str, ...]:
         """Those that the cold-start study asks."""
         return tuple(name for name, peer in self.known.items() if peer.cold)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Those that fusion asks in every task that they can learn."""
+        return tuple(name for name, peer in self.known.items() if peer.member)
 
     def package(self, name: str) -> Any:
         """The module that a peer needs; None if it needs none.
@@ -388,20 +396,28 @@ SOURCES = Sources(
         "words": Origin("mtrec.features.words:words", columns=True, settings=True),
     },
 )
-# mtrec.peers.base.PeerTask -> predictions of all examples in the form of the type's ``predict``
+# mtrec.peers.base.PeerTask -> a fitted mtrec.peers.base.Specialist, or predictions of all examples
+# in the form of the type's ``predict``
 PEERS = Peers(
     "peer",
     {
-        "boosting": Peer("mtrec.peers.boosting:boosting"),
-        "common_neighbours": Peer("mtrec.peers.common_neighbours:common_neighbours"),
+        "als": Peer("mtrec.peers.als:als", member=True),
+        "boosting": Peer("mtrec.peers.boosting:boosting", member=True),
+        "common_neighbours": Peer("mtrec.peers.common_neighbours:common_neighbours", member=True),
+        "ease": Peer("mtrec.peers.ease:ease", member=True),
+        "last_items": Peer("mtrec.peers.last_items:last_items", member=True),
+        "linear": Peer("mtrec.peers.linear:linear", member=True),
         "lightfm": Peer(
             "mtrec.peers.lightfm:lightfm", True, "LightFM", ("lightfm", "lightfm-next")
         ),
         "catboost": Peer(
             "mtrec.peers.catboost:catboost", True, "CatBoost", ("catboost", "catboost")
         ),
+        "myfm": Peer("mtrec.peers.myfm:myfm", member=True),
+        "popularity": Peer("mtrec.peers.popularity:popularity", member=True),
         "random_effects": Peer("mtrec.peers.random_effects:random_effects"),
-        "svdpp": Peer("mtrec.peers.svdpp:svdpp"),
+        "running_mean": Peer("mtrec.peers.running_mean:running_mean", member=True),
+        "svdpp": Peer("mtrec.peers.svdpp:svdpp", member=True),
         "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },
 )

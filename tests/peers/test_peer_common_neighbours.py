@@ -12,7 +12,7 @@ from mtrec.features.encoder import Encoder
 from mtrec.features.fields import Scaler, Side
 from mtrec.metrics.families import ranking_rows
 from mtrec.metrics.ranks import ranks
-from mtrec.peers.base import PeerTask
+from mtrec.peers.base import PeerTask, answers
 from mtrec.registry import PEERS
 from mtrec.tables.schema import Tables
 from mtrec.tasks.ranking import Ranking
@@ -91,6 +91,7 @@ def make_asked(seed=0):
     examples = pd.DataFrame(
         {
             "user_id": [IDS[a] for a, _ in pairs] + ["u1"],
+            "item_id": None,
             "trusts": [IDS[b] for _, b in pairs] + [None],
             "split": [*splits, "train"],
         }
@@ -99,12 +100,17 @@ def make_asked(seed=0):
     examples["timestamp"] = times
     kind = Ranking(IDS, candidates="users")
     labels, mask = kind.encode(examples["trusts"])
-    none = pd.DataFrame()
+    none, events = pd.DataFrame(), examples[["user_id", "item_id", "timestamp"]][:0]
+    task = SimpleNamespace(label="trusts", view="user", features=None)
     return PeerTask(
-        name="trust", task=SimpleNamespace(label="trusts", type="ranking"), kind=kind,
-        tables=Tables(none, none, none, examples, none), encoder=ENCODER, labels=labels,
-        mask=mask, seed=0,
+        name="trust", task=task, kind=kind,
+        tables=Tables(none, none, events, examples, none),
+        encoder=ENCODER, labels=labels, mask=mask, seed=0,
     )  # fmt: skip
+
+
+def whole(asked):
+    return answers(PEERS["common_neighbours"](asked), asked, np.arange(len(asked.labels)))
 
 
 def ndcg(places):
@@ -113,9 +119,8 @@ def ndcg(places):
 
 def test_variant_is_the_best_on_validation_rows_and_learnt_from_training_rows_alone():
     asked = make_asked()
-    found = PEERS["common_neighbours"](asked)
+    found = whole(asked)
     assert found.shape == (91, N)
-    assert not found[-1].any()  # no label, no score
     user = ENCODER.user.rows(asked.tables.examples["user_id"])
     train, held = asked.rows("train"), asked.rows("validation")
     graph = peer.links(user[train], asked.labels[train], N)
@@ -132,9 +137,9 @@ def test_variant_is_the_best_on_validation_rows_and_learnt_from_training_rows_al
 
 def test_test_labels_change_nothing():
     asked = make_asked()
-    before = peer.common_neighbours(asked)
+    before = whole(asked)
     asked.labels[asked.rows("test")] = 0
-    np.testing.assert_array_equal(peer.common_neighbours(asked), before)
+    np.testing.assert_array_equal(whole(asked), before)
 
 
 def test_task_that_ranks_items_is_refused():

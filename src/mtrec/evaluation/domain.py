@@ -97,7 +97,7 @@ def write(
 ) -> dict[str, Any]:
     """Write and return ``metrics.json``, whole or not at all; it holds no wall times."""
     metrics = {"domain": domain, "seed": seed, **hardware, "parameters": parameters, "tasks": tasks}
-    write_text(file, json.dumps(_plain(metrics), indent=2) + "\n")
+    write_text(file, json.dumps(plain(metrics), indent=2) + "\n")
     return metrics
 
 
@@ -159,10 +159,10 @@ def _scorer(run: Experiment, tables: Tables) -> Callable[[pd.DataFrame], pd.Data
     return score
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Round to six digits; NaN, which JSON lacks, becomes null."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, float):
         return round(value, 6) if np.isfinite(value) else None
     return value

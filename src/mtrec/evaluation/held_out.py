@@ -19,7 +19,7 @@ from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
 from mtrec.models.twins import JOINT
 from mtrec.peers import baselines
-from mtrec.peers.base import PeerTask
+from mtrec.peers.base import PeerTask, answers
 from mtrec.registry import PEERS
 
 Array = np.ndarray
@@ -107,7 +107,7 @@ class HeldOut:
         rows = self.rows(task)
         found = {BASELINE: means[rows]}
         for peer in settings.peers:
-            found[peer] = PEERS[peer](asked)[rows]
+            found[peer] = answers(PEERS[peer](asked), asked, rows)
         return {system: self._placed(task, scores) for system, scores in found.items()}
 
     def predictions(self, task: str, systems: Mapping[str, Array]) -> Predictions:

@@ -1,15 +1,19 @@
-"""What a peer gets to see."""
+"""What a peer gets to see, and what it is once it is fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
-from mtrec.features.encoder import Encoder
+from mtrec.features.candidates import left_out
+from mtrec.features.encoder import Encoder, usable_events
+from mtrec.features.events import Events, milliseconds
 from mtrec.features.fields import Side
 from mtrec.features.visibility import Visible, visible
 from mtrec.metrics.ranks import ranks
@@ -17,10 +21,75 @@ from mtrec.registry import METRICS, TASK_TYPES, Form
 from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
+CHOOSING = 2000  # validation rows on which a ranking peer's settings are compared, at most
 
 
 class NoAnswer(ValueError):
     """A peer does not learn such a task; the message says which ones it learns."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows that a fitted peer is asked about, with what is known at their moment.
+
+    The same for rows of the examples table and for requests to a model in service.
+
+    Attributes:
+        rows: ``user_id``, ``item_id``, ``timestamp`` and context columns, ``n`` rows.
+        encoder: features, fitted on the training split.
+        events: what users met, by user and time; of a row those strictly before its time.
+        kind: fitted task type.
+        seen: features that the head may see.
+        running_mean: of the label before each row, ``(n,)`` or ``(n, outputs)``, where the models'
+            heads start from it; else None.
+        means: the same for every task that does not rank; None if nobody computed them.
+    """
+
+    rows: pd.DataFrame
+    encoder: Encoder
+    events: Events
+    kind: TaskType
+    seen: Visible
+    running_mean: Array | None = None
+    means: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def user(self) -> Array:
+        """Row of each user in the encoder, ``(n,)``; 0 where unknown."""
+        return self.encoder.user.rows(self.rows["user_id"])
+
+    @cached_property
+    def item(self) -> Array:
+        """Row of each item in the encoder, ``(n,)``; 0 where unknown."""
+        return self.encoder.item.rows(self.rows["item_id"])
+
+    @cached_property
+    def time(self) -> Array:
+        """Milliseconds since 1970, ``(n,)``; far in the future where missing."""
+        return milliseconds(self.rows["timestamp"])
+
+
+class Specialist(ABC):
+    """A fitted peer: it answers any rows, and can be saved and asked again.
+
+    A subclass is a frozen dataclass whose fields are arrays, which is all that is saved.
+    """
+
+    @abstractmethod
+    def answer(self, asked: Question) -> Array:
+        """Predictions in the form of the task type's ``predict``, ``(n, ...)``."""
+
+    def state(self) -> dict[str, Array]:
+        """What to save, by name; no array holds objects."""
+        return {one.name: np.asarray(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Array]) -> Self:
+        """Undo :meth:`state`."""
+        return cls(**state)
 
 
 @dataclass(frozen=True)
@@ -39,6 +108,8 @@ class PeerTask:
         running_mean: of the label before each row, ``(n,)`` or ``(n, outputs)``, where the models'
             heads start from it (``offset`` of the task); else None.
         cold: ``item`` or ``user`` where the entities of that side are held out; else None.
+        means: as ``running_mean``, but whether heads start from it or not; None if nobody
+            computed them.
     """
 
     name: str
@@ -51,6 +122,7 @@ class PeerTask:
     seed: int
     running_mean: Array | None = None
     cold: str | None = None
+    means: Array | None = None
 
     def require(
         self, peer: str, forms: Collection[Form], also: bool = True, what: str = ""
@@ -85,6 +157,19 @@ class PeerTask:
         result[rows] = found
         return result
 
+    def question(self, rows: Array) -> Question:
+        """Some of the examples as a fitted peer is asked about them."""
+        start, means = (
+            None if values is None else values[rows] for values in (self.running_mean, self.means)
+        )
+        examples = self.tables.examples.iloc[rows]
+        return Question(examples, self.encoder, self.events, self.kind, self.seen, start, means)
+
+    @cached_property
+    def events(self) -> Events:
+        """What histories may show."""
+        return usable_events(self.tables, self.encoder)
+
     @cached_property
     def seen(self) -> Visible:
         """The features that the models' head sees."""
@@ -115,3 +200,32 @@ class PeerTask:
             found = ranks(found, labels, self.out("validation"))
         value = family.values(labels, found)[family.main]
         return value if family.higher_is_better[family.main] else -value
+
+    @cached_property
+    def choosing(self) -> Array:
+        """Validation rows on which a ranking peer compares its settings: all, or some of many."""
+        rows = self.rows("validation")
+        drawn = np.random.default_rng(self.seed).permutation(len(rows))[:CHOOSING]
+        return rows[np.sort(drawn)]
+
+    def ranked(self, scores: Array) -> float:
+        """The main metric of scores ``(n, candidates)`` of the rows of :attr:`choosing`."""
+        family = METRICS[self.kind.metrics]
+        places = ranks(scores, self.labels[self.choosing], self._rivals)
+        return family.values(None, places)[family.main]
+
+    @cached_property
+    def _rivals(self) -> Array:
+        """Candidates that do not compete in the rows of :attr:`choosing`."""
+        return left_out(self.kind, self.encoder, self.tables, self.task.label, self.choosing)
+
+
+def answers(found: Specialist | Array, asked: PeerTask, rows: Array) -> Array:
+    """What a peer says of some examples.
+
+    Args:
+        found: what the peer's function returned: a fitted peer, or predictions of all examples.
+        asked: what it was fitted on.
+        rows: positions in the examples table.
+    """
+    return found.answer(asked.question(rows)) if isinstance(found, Specialist) else found[rows]

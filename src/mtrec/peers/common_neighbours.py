@@ -16,6 +16,7 @@ Adar 2003, https://doi.org/10.1016/S0378-8733(03)00009-1.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ from mtrec.features.candidates import left_out
 from mtrec.features.links import links
 from mtrec.metrics.families import ranking_rows
 from mtrec.metrics.ranks import ranks
-from mtrec.peers.base import Array, NoAnswer, PeerTask
+from mtrec.peers import past
+from mtrec.peers.base import Array, NoAnswer, PeerTask, Question, Specialist
 
 TIE_BREAK = 1e-6  # of a vote; a hundred thousand links would be one tenth of it
 
@@ -44,8 +46,24 @@ VARIANTS = tuple(
 )
 
 
-def common_neighbours(asked: PeerTask) -> Array:
-    """Scores ``(n, users)`` of all examples; zero where the label is unknown.
+@dataclass(frozen=True)
+class CommonNeighbours(Specialist):
+    """Who chose whom in training, :func:`mtrec.peers.past.links`, and the variant that counts."""
+
+    links: Array
+    direction: Array
+    adamic_adar: Array
+    returned: Array
+
+    def answer(self, asked: Question) -> Array:
+        """Scores ``(n, users)``."""
+        graph = links(self.links[:, 0], self.links[:, 1] - 1, asked.kind.outputs)
+        variant = Variant(str(self.direction), bool(self.adamic_adar), bool(self.returned))
+        return scores(graph, asked.user, variant)
+
+
+def common_neighbours(asked: PeerTask) -> CommonNeighbours:
+    """Choose the variant.
 
     Raises:
         NoAnswer: the task does not rank users.
@@ -56,8 +74,8 @@ def common_neighbours(asked: PeerTask) -> Array:
             f"task '{asked.name}': peer common_neighbours ranks users (type ranking, candidates "
             "users). Drop it from peers: in params.yaml."
         )
-    user = asked.encoder.user.rows(asked.tables.examples["user_id"])
-    graph = links(user[asked.rows("train")], asked.labels[asked.rows("train")], kind.outputs)
+    user, chosen = asked.encoder.user.rows(asked.tables.examples["user_id"]), past.links(asked)
+    graph = links(chosen[:, 0], chosen[:, 1] - 1, kind.outputs)
     held = asked.rows("validation")
     out = left_out(kind, asked.encoder, asked.tables, asked.task.label, held)
 
@@ -66,8 +84,7 @@ def common_neighbours(asked: PeerTask) -> Array:
         return float(ranking_rows(found)["ndcg@10"].mean())
 
     best = max(VARIANTS, key=quality) if len(held) else VARIANTS[0]
-    known = np.flatnonzero(asked.mask)
-    return asked.placed(known, scores(graph, user[known], best))
+    return CommonNeighbours(chosen, *(np.asarray(part) for part in best))
 
 
 def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:

@@ -23,6 +23,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "training": "trains a model for each of {tasks} tasks and then the joint model",
     "evaluation": "scores all models on the test rows, beside peers and baselines",
     "quickstart": "asks the trained model, as your program would",
+    "fusion": "fits specialists beside the models, and finds out who should answer each task",
     "controls": "reads the study of joint training over three seeds",
     "task_analysis": "reads the study of tasks trained together and alone",
     "comparison": "reads the study of layers, balancers and heads",

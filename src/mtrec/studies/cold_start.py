@@ -16,7 +16,7 @@ from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.metrics.intervals import evaluate
 from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
-from mtrec.peers.base import NoAnswer, PeerTask
+from mtrec.peers.base import NoAnswer, PeerTask, answers
 from mtrec.peers.baselines import training_means
 from mtrec.registry import PEERS
 from mtrec.studies import runner, workbench
@@ -110,7 +110,7 @@ def ask_peers(task: PeerTask, asked: tuple[str, ...]) -> dict[str, Array]:
     found = {}
     for peer in asked:
         try:
-            found[peer] = PEERS[peer](task)[task.rows("test")]
+            found[peer] = answers(PEERS[peer](task), task, task.rows("test"))
         except NoAnswer:
             continue
         except ValueError as error:

@@ -1,0 +1,181 @@
+"""A trained domain that answers requests with the system that leads each task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from mtrec.fusion import store
+from mtrec.fusion.choice import FUSED
+from mtrec.fusion.domain import blend, uses
+from mtrec.fusion.members import TWIN
+from mtrec.models.predict import Forward, compile_forward, predict
+from mtrec.models.store import load_model
+from mtrec.models.twins import JOINT
+from mtrec.paths import Paths, find_root
+from mtrec.peers.base import Question
+from mtrec.serving import recommender
+from mtrec.serving.recommender import Recommender
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class FusedRecommender(Recommender):
+    """The joint model, and beside it whoever answers a task better.
+
+    Attributes:
+        kept: who answers, and fitted specialists.
+        trained: folder of the trained models, for twins.
+    """
+
+    kept: store.Kept | None = None
+    trained: Path = Path()
+
+    @property
+    def systems(self) -> dict[str, str]:
+        """Who answers each task, in words.
+
+        Example:
+            ``{"rating": "joint", "next_item": "fused: single 0.50, als 0.33, ease 0.17"}``
+        """
+        found = {}
+        for task in self.assembly.types:
+            choice = self._kept.choices.get(task)
+            if choice is None or choice.chosen != FUSED:
+                found[task] = JOINT if choice is None else choice.chosen
+                continue
+            parts = sorted(choice.weights.items(), key=lambda part: -part[1])
+            shares = ", ".join(f"{name} {weight:.2f}" for name, weight in parts if weight)
+            found[task] = f"{FUSED}: {shares}"
+        return found
+
+    def predict(self, pairs: pd.DataFrame) -> dict[str, Array]:
+        """Raw predictions by task: probabilities, values, or scores over the catalogue."""
+        found = super().predict(pairs)
+        if pairs.empty:
+            return found
+        rows = self.rows(pairs)
+        return {name: self._answer(name, rows, joint) for name, joint in found.items()}
+
+    def recommend(self, user_id: str, k: int = 10) -> pd.DataFrame:
+        """The ``k`` best items for the first task that ranks items, of those not met before.
+
+        As :meth:`mtrec.serving.recommender.Recommender.recommend`, by whoever answers that task.
+        """
+        types = self.assembly.types
+        name = next((n for n, kind in types.items() if kind.candidates == "items"), None)
+        if name not in self._kept.choices or k < 1:
+            return super().recommend(user_id, k)
+        asked = pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object")
+        ids = self._ids(asked)
+        scores = self._ranking(name, asked)
+        user = self.assembly.encoder.user.rows(ids["user_id"])[0]
+        scores[self.met_by(user) - 1] = -np.inf
+        best = np.argsort(-scores, kind="stable")[: min(k, int(np.isfinite(scores).sum()))]
+        items = np.asarray(self.assembly.encoder.item.ids)[best]
+        answer = pd.DataFrame({"item_id": items, "score": scores[best]})
+        answer.attrs["unknown"] = self._unknown(ids)
+        return answer
+
+    @property
+    def _kept(self) -> store.Kept:
+        return self.kept or store.Kept({}, {}, None, {})
+
+    def _ranking(self, task: str, asked: pd.DataFrame) -> Array:
+        """Scores of one user's candidates by whoever answers a task, ``(candidates,)``."""
+        rows = self.rows(asked)
+        joint = None
+        if JOINT in uses(self._kept.choices[task]):
+            joint = super().predict(asked)[task]
+        return np.array(self._answer(task, rows, joint)[0], dtype="float64")
+
+    def _answer(self, task: str, rows: pd.DataFrame, joint: Array | None) -> Array:
+        """What the chosen system says of rows of ids, times and context."""
+        choice = self._kept.choices.get(task)
+        if choice is None:
+            assert joint is not None
+            return joint
+        found: dict[str, Array] = {}
+        for name in sorted(uses(choice)):
+            if name == JOINT:
+                assert joint is not None
+                found[name] = joint
+            elif name == TWIN:
+                found[name] = self._twin(task, rows)
+            else:
+                question = self._question(task, rows)
+                found[name] = self._kept.specialists[task, name].answer(question)
+        if choice.chosen != FUSED:
+            return found[choice.chosen]
+        kind = self.assembly.types[task]
+        return blend(choice, kind.form, found, self._out(task, rows))
+
+    def _twin(self, task: str, rows: pd.DataFrame) -> Array:
+        inputs = self.assembly.encoder.inputs(rows, self.events)
+        inputs |= self.head_inputs(inputs["user"], inputs["item"])
+        model, forward = self._twins[task]
+        logits = predict(model, inputs, forward=forward)[task]
+        return ops.convert_to_numpy(self.assembly.types[task].predict(logits))
+
+    @cached_property
+    def _twins(self) -> dict[str, tuple[object, Forward]]:
+        models = {
+            task: load_model(self.trained / f"{task}.keras") for task in store.networks(self._kept)
+        }
+        return {task: (model, compile_forward(model)) for task, model in models.items()}
+
+    def _question(self, task: str, rows: pd.DataFrame) -> Question:
+        """The rows as specialists are asked about them."""
+        kind, encoder = self.assembly.types[task], self.assembly.encoder
+        start, means = self._means(task, rows), None
+        if kept := self._kept.means.get(task):
+            user, item = encoder.user.rows(rows["user_id"]), encoder.item.rows(rows["item_id"])
+            means = kind.from_means(kept.learnt.total(kept.item[item], kept.user[user]))
+        events = self._kept.events if kind.candidates and self._kept.events else self.events
+        seen = self.assembly.seen[task]
+        return Question(rows, encoder, events, kind, seen, start, start if means is None else means)
+
+    def _means(self, task: str, rows: pd.DataFrame) -> Array | None:
+        """Running means that the task's head starts from; None without."""
+        if task not in self.offsets:
+            return None
+        encoder, (of_user, of_item) = self.assembly.encoder, self.offsets[task]
+        user, item = encoder.user.rows(rows["user_id"]), encoder.item.rows(rows["item_id"])
+        total = self.assembly.offsets[task].total(of_item[item], of_user[user])
+        return self.assembly.types[task].from_means(total)
+
+    def _out(self, task: str, rows: pd.DataFrame) -> Array | None:
+        """Candidates that do not compete: items met before, or the user himself."""
+        kind = self.assembly.types[task]
+        if not kind.candidates:
+            return None
+        user = self.assembly.encoder.user.rows(rows["user_id"])
+        out = np.zeros((len(rows), kind.outputs), dtype=bool)
+        for row, number in enumerate(user):
+            known = self.met_by(int(number)) if kind.candidates == "items" else np.array([number])
+            out[row, known[known > 0] - 1] = True
+        return out
+
+
+def load(domain: str, root: Path | None = None) -> Recommender:
+    """Load a trained domain with the system that leads each task.
+
+    Where the stage ``fusion`` has not run, the joint model answers every task.
+
+    Args:
+        domain: name of the domain, as in ``params.yaml``.
+        root: root of the repository; found from the working folder if None.
+
+    Raises:
+        FileNotFoundError: the domain was not trained yet.
+    """
+    root = root or find_root()
+    paths, base = Paths(root, domain), recommender.load(domain, root)
+    parts = {one.name: getattr(base, one.name) for one in fields(base)}
+    return FusedRecommender(**parts, kept=store.load(paths.fusion), trained=paths.trained)

@@ -1,0 +1,106 @@
+"""Who met whom: what ranking peers learn from, and what a row's user met before it.
+
+Where items compete, a user's past is the events strictly before the row. Where users compete, it is
+the training rows that say whom he chose; when is not read, since links often have no time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from mtrec.features.events import Events, make_events, training_events
+from mtrec.peers.base import Array, NoAnswer, PeerTask, Question
+from mtrec.registry import Form
+
+LONGEST = 500  # of a user's last events that are read
+LARGEST = 10_000  # candidates of a peer that holds a number for each pair of them
+
+
+def require(task: PeerTask, peer: str, pairs: bool = False, items: bool = False) -> None:
+    """Check that a peer ranks what the task ranks.
+
+    Args:
+        task: what it is asked to learn.
+        peer: its name.
+        pairs: whether it holds a number for each pair of candidates.
+        items: whether it ranks items alone.
+
+    Raises:
+        NoAnswer: it does not.
+    """
+    also = not items or task.kind.candidates == "items"
+    task.require(peer, (Form.RANK,), also, "of items")
+    count = len(task.candidates.ids)
+    if pairs and count > LARGEST:
+        raise NoAnswer(
+            f"task '{task.name}': peer {peer} holds a number for each pair of candidates, of which "
+            f"there may be {LARGEST:,} (found: {count:,}). Take it out of peers: in params.yaml."
+        )
+
+
+def training(task: PeerTask) -> Events:
+    """Events that training may learn from."""
+    events, _ = training_events(task.tables.events, task.tables.examples)
+    encoder = task.encoder
+    return make_events(events, encoder.user, encoder.item, encoder.event)
+
+
+def links(task: PeerTask) -> Array:
+    """Users and those they chose in training, ``(n, 2)``; none where items compete."""
+    if task.kind.candidates != "users":
+        return np.zeros((0, 2), dtype="int32")
+    rows = task.rows("train")
+    return np.stack([task.entities["user"][rows], task.labels[rows] + 1], axis=1).astype("int32")
+
+
+def met(task: PeerTask) -> sparse.csr_matrix:
+    """Who met whom in training, ``(users, candidates)`` of zeros and ones."""
+    size = len(task.encoder.user.ids), len(task.candidates.ids)
+    if task.kind.candidates == "users":
+        pairs = links(task)
+    else:
+        events = training(task)
+        pairs = np.stack([events.user, events.item], axis=1)
+    pairs = np.unique(pairs[(pairs > 0).all(axis=1)], axis=0) - 1
+    return sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=size)
+
+
+def before(asked: Question, chosen: Array, half_life: float = np.inf) -> sparse.csr_matrix:
+    """What each row's user met before it, ``(n, candidates)``.
+
+    Args:
+        asked: the rows.
+        chosen: from :func:`links`.
+        half_life: events after which one counts half; what was met again counts once, at most 1.
+    """
+    size = len(asked), asked.kind.outputs
+    if asked.kind.candidates == "users":
+        users = len(asked.encoder.user.ids) + 1
+        own = sparse.csr_matrix(
+            (np.ones(len(chosen)), (chosen[:, 0], chosen[:, 1] - 1)), shape=(users, size[1])
+        )
+        own.data[:] = 1.0
+        return own[asked.user].multiply((asked.user > 0)[:, None]).tocsr()
+    row, item, ago = last(asked)
+    weight = np.exp2(-ago / half_life)
+    found = sparse.csr_matrix((weight, (row, item - 1)), shape=size)
+    found.data = np.minimum(found.data, 1.0)
+    return found
+
+
+def last(asked: Question) -> tuple[Array, Array, Array]:
+    """Events before each row: number of the row, row of the item, how many events ago (0 last)."""
+    events = asked.events
+    span, origin = np.int64(2**43), int(events.time[1:].min(initial=0))
+    key = events.user[1:].astype("int64") * span + np.maximum(events.time[1:] - origin, 0)
+    user = asked.user.astype("int64") * span
+    stop = np.searchsorted(key, user + np.maximum(asked.time - origin, 0))
+    start = np.maximum(np.searchsorted(key, user), stop - LONGEST)
+    count = np.where(asked.user > 0, np.maximum(stop - start, 0), 0)
+    row = np.repeat(np.arange(len(asked)), count)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    item = events.item[1 + np.repeat(start, count) + within]
+    ago = np.repeat(count, count) - 1 - within
+    known = item > 0
+    return row[known], item[known], ago[known].astype("float64")
