@@ -121,8 +121,9 @@ $(VENV)/book/.installed: requirements-book.lock | setup
 book: setup $(VENV)/book/.installed
 	@echo "book: a minute or two"
 	@"$(BIN)/python" -m mtrec.report.book build/book-sources
+	@rm -rf build/book
 	@"$(VENV)/book/bin/python" -m sphinx --fail-on-warning --keep-going --quiet --write-all \
-	  --conf-dir docs build/book-sources build/book
+	  --conf-dir docs --doctree-dir build/book-doctrees build/book-sources build/book
 	@"$(VENV)/book/bin/python" docs/_ext/check_site.py build/book
 	@echo "the book: build/book/index.html"
 

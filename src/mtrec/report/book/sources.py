@@ -41,7 +41,7 @@ def write(root: Path, target: Path) -> None:
 
     Args:
         root: of the repository.
-        target: folder of the sources; what Sphinx adds to it, ``api``, stays.
+        target: folder of the sources; Sphinx adds ``api`` to it, anew each time.
 
     Raises:
         BookError: a page names what is not known, claims what is no longer true, or a file that
@@ -69,7 +69,7 @@ def write(root: Path, target: Path) -> None:
     for name, text in all_cards(root).items():
         keep(target / "cards" / f"{name}.md", f"{text}\n".encode())
     for file in target.rglob("*"):
-        if file.is_file() and file not in written and "api" not in file.relative_to(target).parts:
+        if file.is_file() and file not in written:
             file.unlink()
 
 
