@@ -18,7 +18,7 @@ from tests.run_nbval import run
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STAGES = (
-    "preprocessing", "task_embedding", "model_building", "training", "evaluation",
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation", "fusion",
     "task_analysis", "comparison",
 )  # fmt: skip
 DOMAINS = ("video", "ecommerce")  # of the pipeline of stubs
@@ -147,10 +147,10 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
     assert repro(pipeline) == both(*STAGES)
     assert repro(pipeline) == set()
     one = pipeline[:1]  # what is of all domains changes each of them by the same lines of dvc.yaml
-    assert repro(one, ("evaluation.resamples", 100)) == first("evaluation")
+    assert repro(one, ("evaluation.resamples", 100)) == first("evaluation", "fusion")
     assert repro(one, ("analysis.seeds", 2)) == first("task_analysis")
     assert repro(one, ("study.seeds", 2)) == first("comparison")
-    expected = first("training", "evaluation", "task_analysis", "comparison")
+    expected = first("training", "evaluation", "fusion", "task_analysis", "comparison")
     assert repro(one, ("training.epochs", 1)) == expected
     expected |= first("model_building")
     assert repro(one, ("model_building.width", 16)) == expected
@@ -158,7 +158,7 @@ def test_a_changed_parameter_reruns_exactly_the_stages_that_depend_on_it(pipelin
     assert repro(one, ("task_embedding.layer", 3)) == expected
     mine = first(*STAGES)
     assert repro(pipeline, ("domains.video.data.test_share", 0.2)) == mine
-    stages = ("model_building", "training", "evaluation", "task_analysis", "comparison")
+    stages = ("model_building", "training", "evaluation", "fusion", "task_analysis", "comparison")
     mine = {f"{stage}-ecommerce" for stage in stages}
     assert repro(pipeline, ("domains.ecommerce.features.event", ["log_spend"])) == mine
     assert repro(pipeline, ("domains.ecommerce.model_building.width", 8)) == mine

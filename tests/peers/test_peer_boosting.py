@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mtrec.features.encoder import fit_encoder
-from mtrec.peers.base import PeerTask
+from mtrec.peers.base import PeerTask, Question, answers
 from mtrec.peers.boosting import features
 from mtrec.registry import PEERS, TASK_TYPES
 from mtrec.settings import Columns, Features, Task
@@ -38,6 +38,10 @@ def ask(tables, task, seed=0, vectors=None):
     return PeerTask("task", task, kind, tables, encoder, labels, mask, seed)
 
 
+def whole(asked):
+    return answers(PEERS["boosting"](asked), asked, np.arange(len(asked.labels)))
+
+
 def test_it_equals_scikit_learn_called_directly(world):
     task = Task(type="regression", view="joint", label="rating",
                 features=("age", "user_count", "year", "genres"))  # fmt: skip
@@ -62,7 +66,7 @@ def test_it_equals_scikit_learn_called_directly(world):
         models.append(model)
         errors.append(((model.predict(table[validation]) - labels[validation]) ** 2).mean())
     best = models[int(np.argmin(errors))]
-    assert PEERS["boosting"](asked) == pytest.approx(best.predict(table), abs=1e-5)
+    assert whole(asked) == pytest.approx(best.predict(table), abs=1e-5)
 
 
 def test_running_means_are_a_column_where_the_models_start_from_them(world):
@@ -87,7 +91,7 @@ def test_a_determining_column_outside_features_is_not_used(world):
     for name, seen in (("clue", ("clue",)), ("age", ("age",))):
         asked = ask(world, Task(type="regression", view="joint", label="rating", features=seen))
         rows = asked.rows("test")
-        found = PEERS["boosting"](asked)
+        found = whole(asked)
         error[name] = np.abs(found[rows] - asked.labels[rows]).mean()
     assert test.any() and error["clue"] < 0.15 < 0.6 < error["age"]
     asked = ask(world, Task(type="regression", view="user", label="rating"))
@@ -103,20 +107,20 @@ def test_a_determining_column_outside_features_is_not_used(world):
 )  # fmt: skip
 def test_every_type_predicts_all_examples_in_its_own_form(world, kind, label, shape):
     asked = ask(world, Task(type=kind, view="joint", label=label))
-    found = PEERS["boosting"](asked)
+    found = whole(asked)
     assert found.shape == (len(world.examples), *shape)
     if shape:
         assert found.sum(axis=1) == pytest.approx(1)
-    np.testing.assert_array_equal(PEERS["boosting"](asked), found)
+    np.testing.assert_array_equal(whole(asked), found)
 
 
 def test_predictions_do_not_depend_on_test_labels(world):
     task = Task(type="binary", view="joint", label="like")
-    before = PEERS["boosting"](ask(world, task))
+    before = whole(ask(world, task))
     changed = world.examples.copy()
     test = (changed["split"] == "test") & changed["like"].notna()
     changed.loc[test, "like"] = 1 - changed.loc[test, "like"]
-    np.testing.assert_array_equal(PEERS["boosting"](ask(replace(world, examples=changed), task)),
+    np.testing.assert_array_equal(whole(ask(replace(world, examples=changed), task)),
                                   before)  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def test_many_categories_become_cross_fitted_mean_labels(monkeypatch, world):
 
 def test_another_type_or_nothing_to_read_is_refused(world):
     with pytest.raises(ValueError, match="peer boosting predicts binary, multiclass, ordinal"):
-        PEERS["boosting"](ask(world, Task(type="multilabel", view="user", label="genres")))
+        whole(ask(world, Task(type="multilabel", view="user", label="genres")))
 
 
 def test_classes_are_those_of_scikit_learn(world, monkeypatch):
@@ -162,7 +166,7 @@ def test_classes_are_those_of_scikit_learn(world, monkeypatch):
     model.fit(table[train], mood[train], X_val=table[validation], y_val=mood[validation])
     order = [list(model.classes_).index(name) for name in asked.kind.classes]
     expected = model.predict_proba(table)[:, order]
-    assert PEERS["boosting"](asked) == pytest.approx(expected, abs=1e-5)
+    assert whole(asked) == pytest.approx(expected, abs=1e-5)
 
 
 def test_leading_components_of_texts_are_columns_and_missing_where_there_is_no_text(world):
@@ -181,3 +185,18 @@ def test_leading_components_of_texts_are_columns_and_missing_where_there_is_no_t
     whole = features(ask(world, Task(type="regression", view="joint", label="rating"),
                          vectors={"items": vectors}))  # fmt: skip
     assert "item text 0" in whole and not any("last item text" in name for name in whole)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_saved_trees_answer_requests_as_before(world, monkeypatch, tmp_path, kind):
+    monkeypatch.setattr(sys.modules[features.__module__], "CATEGORIES", 25)  # users are more
+    label = {"binary": "like", "multiclass": "mood", "regression": "rating"}[kind]
+    asked = ask(world, Task(type=kind, view="joint", label=label))
+    fitted = PEERS["boosting"](asked)
+    np.savez(tmp_path / "one.npz", **fitted.state())
+    with np.load(tmp_path / "one.npz") as state:
+        again = type(fitted).restored(dict(state))
+    rows = asked.rows("test")
+    examples = world.examples.iloc[rows].drop(columns=["rating", "like", "mood"])
+    request = Question(examples, asked.encoder, asked.events, asked.kind, asked.seen)
+    np.testing.assert_array_equal(again.answer(request), whole(asked)[rows])

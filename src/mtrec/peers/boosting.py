@@ -6,20 +6,22 @@ https://papers.nips.cc/paper/6907.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits
 
-from mtrec.features.encoder import usable_events
 from mtrec.features.events import training_events
 from mtrec.features.fields import Field, Side
-from mtrec.peers.base import Array, PeerTask
+from mtrec.peers.base import Array, PeerTask, Question, Specialist
 from mtrec.registry import Form
 
 FORMS = (Form.BIT, Form.CLASS, Form.LEVEL, Form.NUMBER)
@@ -30,21 +32,70 @@ FOLDS = 5
 COMPONENTS = 16  # leading ones of a text's or a graph's vector, by variance
 
 
-def boosting(task: PeerTask) -> Array:
+@dataclass(frozen=True)
+class Boosting(Specialist):
+    """Trees as arrays, and what turns rows into their columns.
+
+    Attributes:
+        nodes: of all trees, one after the other, in scikit-learn's form.
+        ends: where each tree's nodes end; trees of one round are neighbours.
+        left: bit sets of the categories that go left, of all trees, ``(splits, 8)``.
+        left_ends: where each tree's end.
+        known: bit sets of the categories that training shows, ``(categorical columns, 8)``.
+        positions: row of ``known`` of each column.
+        start: raw prediction before the first tree, ``(outputs,)``.
+        means: whether running means are columns.
+        names: of the categorical columns, in the trees' order, then of the others.
+        encoded: names of columns that hold mean labels of categories.
+        encodings: those means one after the other, ``(categories, numbers)``.
+        encoding_ends: where each name's end.
+    """
+
+    nodes: Array
+    ends: Array
+    left: Array
+    left_ends: Array
+    known: Array
+    positions: Array
+    start: Array
+    means: Array
+    names: Array
+    encoded: Array
+    encodings: Array
+    encoding_ends: Array
+
+    def answer(self, asked: Question) -> Array:
+        """Probability ``(n,)``, class or level probabilities ``(n, classes)``, or values."""
+        tables = np.split(self.encodings, self.encoding_ends[:-1])
+        encodings = dict(zip(self.encoded.tolist(), tables, strict=False))
+        frame = columns(asked, bool(self.means), encodings)[self.names.tolist()]
+        values = np.column_stack([_number(frame[name]) for name in frame])
+        raw = np.repeat(self.start[None], len(frame), axis=0)
+        nodes, left = np.split(self.nodes, self.ends[:-1]), np.split(self.left, self.left_ends[:-1])
+        for tree, (one, sets) in enumerate(zip(nodes, left, strict=True)):
+            predictor = TreePredictor(one, sets, sets)
+            raw[:, tree % raw.shape[1]] += predictor.predict(values, self.known, self.positions, 1)
+        form = asked.kind.form
+        if form is Form.NUMBER:
+            return raw[:, 0]
+        if raw.shape[1] > 1:
+            return softmax(raw, axis=1)
+        second = expit(raw[:, 0])
+        return second if form is Form.BIT else np.stack([1 - second, second], axis=1)
+
+
+def boosting(task: PeerTask) -> Boosting:
     """Predict a binary, multi-class, ordinal or regression task by boosted trees.
 
     Training stops when the validation rows' loss no longer falls. The size of trees and leaves is
     that with the least of it.
-
-    Returns:
-        Probability ``(n,)``, class or level probabilities ``(n, classes)``, or values ``(n,)``.
 
     Raises:
         ValueError: the task has another type, or its head sees nothing.
     """
     task.require("boosting", FORMS)
     training, validation = task.rows("train"), task.rows("validation")
-    columns = features(task)
+    encodings, table = _encodings(task), features(task)
     regression = task.kind.form is Form.NUMBER
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     attempts = []
@@ -55,70 +106,131 @@ def boosting(task: PeerTask) -> Array:
                 min_samples_leaf=smallest, **SETTINGS,
             )  # fmt: skip
             model.fit(
-                columns.iloc[training], task.labels[training],
-                X_val=columns.iloc[validation], y_val=task.labels[validation],
+                table.iloc[training], task.labels[training],
+                X_val=table.iloc[validation], y_val=task.labels[validation],
             )  # fmt: skip
             attempts.append(model)
     best = max(attempts, key=lambda model: model.validation_score_[-1])  # minus its loss
-    if regression:
-        return best.predict(columns)
-    found = best.predict_proba(columns)
-    return found[:, 1] if task.kind.form is Form.BIT else found
+    return _fitted(best, table, _reads_means(task), encodings)
+
+
+def _fitted(model: Any, table: pd.DataFrame, means: bool, encodings: dict[str, Array]) -> Boosting:
+    """A model of scikit-learn as arrays; it puts categorical columns first."""
+    trees = [tree for one in model._predictors for tree in one]
+    known, positions = model._bin_mapper.make_known_categories_bitsets()
+    categories = [name for name in table if isinstance(table[name].dtype, pd.CategoricalDtype)]
+    names = [*categories, *(name for name in table if name not in categories)]
+    lefts = [tree.raw_left_cat_bitsets for tree in trees]
+    tables = list(encodings.values())
+    width = tables[0].shape[1] if tables else 1
+    return Boosting(
+        np.concatenate([tree.nodes for tree in trees]),
+        np.cumsum([len(tree.nodes) for tree in trees]),
+        np.concatenate(lefts), np.cumsum([len(one) for one in lefts]), known, positions,
+        model._baseline_prediction.ravel(), np.asarray(means), np.array(names),
+        np.array(list(encodings), dtype="str"), np.concatenate([np.zeros((0, width)), *tables]),
+        np.cumsum([len(one) for one in tables] or [0]),
+    )  # fmt: skip
+
+
+def _number(column: pd.Series) -> Array:
+    """A column as the trees read it: codes of categories, NaN where missing."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.to_numpy(dtype="float64")
+    codes = column.cat.codes.to_numpy(dtype="float64")
+    return np.where(codes < 0, np.nan, codes)
 
 
 def features(task: PeerTask) -> pd.DataFrame:
-    """One row per example: context, table columns, history in short and running means of the
-    label, as far as the task's head sees or starts from them.
-
-    Categories have the training vocabulary and are missing where unknown; a column of more than
-    254 becomes the cross-fitted mean label of each category. Of a text or a graph come the leading
-    components of its vector, missing where there is none. A history becomes its length, and time,
-    values and categories of its last event.
+    """One row per example, see :func:`columns`; means of categories are cross-fitted in training.
 
     Raises:
         ValueError: there is no column.
     """
-    seen, examples = task.seen, task.tables.examples
-    columns = {
-        name: examples[name].to_numpy(dtype="float64", na_value=np.nan)
-        for name in (*seen.user_context, *seen.item_context, *seen.joint_context)
-    }
-    for prefix, side, key, names in (
-        ("user", task.encoder.user, "user_id", seen.user),
-        ("item", task.encoder.item, "item_id", seen.item),
-    ):
-        columns |= _table(prefix, side, names, side.rows(examples[key]), task)
-    if seen.history:
-        columns |= _history(task)
-    _, in_time = training_events(task.tables.events, examples)
-    if task.running_mean is not None and in_time:  # else a row's own label is what it lacks
-        means = task.running_mean.reshape(len(examples), -1)
-        columns |= {f"running mean {k}": means[:, k] for k in range(means.shape[1])}
-    if not columns:
+    rows = task.question(np.arange(len(task.labels)))
+    table = columns(rows, _reads_means(task), _encodings(task))
+    training = task.rows("train")
+    for name, (_, values) in _many(rows).items():
+        known = _encoder(task).fit_transform(values[training, None], task.labels[training])
+        for k in range(known.shape[1]):
+            column = table[f"{name} {k}"].to_numpy(copy=True)
+            column[training] = known[:, k]
+            table[f"{name} {k}"] = column
+    if table.empty or not len(table.columns):
         raise ValueError(
             f"task '{task.name}': peer boosting finds no feature that the head may see. Take it "
             "out of peers: in params.yaml."
         )
-    return pd.DataFrame(columns)
+    return table
 
 
-def _history(task: PeerTask) -> dict[str, Any]:
-    events = usable_events(task.tables, task.encoder)
-    inputs = task.encoder.inputs(task.tables.examples, events)
+def columns(asked: Question, means: bool, encodings: dict[str, Array]) -> pd.DataFrame:
+    """One row per row asked: context, table columns, history in short and running means of the
+    label, as far as the task's head sees or starts from them.
+
+    Categories have the training vocabulary and are missing where unknown; a column of more than
+    254 becomes the mean label of each category. Of a text or a graph come the leading components of
+    its vector, missing where there is none. A history becomes its length, and time, values and
+    categories of its last event.
+
+    Args:
+        asked: the rows.
+        means: whether running means are columns.
+        encodings: mean labels by category, of each column of many.
+    """
+    seen, found = asked.seen, {}
+    for name in (*seen.user_context, *seen.item_context, *seen.joint_context):
+        found[name] = asked.rows[name].to_numpy(dtype="float64", na_value=np.nan)
+    for prefix, side, names, rows in _tables(asked):
+        found |= _table(prefix, side, names, rows, encodings)
+    if seen.history:
+        found |= _history(asked, encodings)
+    if means:
+        assert asked.running_mean is not None
+        values = asked.running_mean.reshape(len(asked), -1)
+        found |= {f"running mean {k}": values[:, k] for k in range(values.shape[1])}
+    return pd.DataFrame(found)
+
+
+def _reads_means(task: PeerTask) -> bool:
+    """Whether running means are columns; without a split in time a row's own label is what they
+    lack."""
+    _, in_time = training_events(task.tables.events, task.tables.examples)
+    return task.running_mean is not None and in_time
+
+
+def _tables(asked: Question) -> tuple[tuple[str, Side, tuple[str, ...], Array], ...]:
+    """Sides with a name, the features that are seen, and the rows of their tables."""
+    encoder, seen = asked.encoder, asked.seen
+    return ("user", encoder.user, seen.user, asked.user), (
+        "item",
+        encoder.item,
+        seen.item,
+        asked.item,
+    )
+
+
+def _history(asked: Question, encodings: dict[str, Array]) -> dict[str, Any]:
+    encoder = asked.encoder
+    inputs = encoder.inputs(asked.rows, asked.events)
     items, values = inputs["history_items"], inputs["history_events"].astype("float64")
     count = (items > 0).sum(axis=1)
     last = np.where((count > 0)[:, None], values[:, -1], np.nan)
-    names = (*task.encoder.event.columns, "recency")
-    fields = tuple(f.name for f in task.encoder.item.fields if f.vectors is None)
+    names = (*encoder.event.columns, "recency")
     return {
         "history length": count.astype("float64"),
         **{f"last {name}": last[:, position] for position, name in enumerate(names)},
-        **_table("last item", task.encoder.item, fields, items[:, -1], task),
+        **_table("last item", encoder.item, _plain(encoder.item), items[:, -1], encodings),
     }
 
 
+def _plain(side: Side) -> tuple[str, ...]:
+    """Features that have no vectors."""
+    return tuple(field.name for field in side.fields if field.vectors is None)
+
+
 def _table(
-    prefix: str, side: Side, names: tuple[str, ...], rows: Array, task: PeerTask
+    prefix: str, side: Side, names: tuple[str, ...], rows: Array, encodings: dict[str, Array]
 ) -> dict[str, Any]:
     """Columns of a side's features of the given rows."""
     columns: dict[str, Any] = {}
@@ -128,7 +240,7 @@ def _table(
             codes = pd.Categorical.from_codes(values - 1, categories=range(field.size - 1))
             columns[name] = codes
         elif field.kind == "categorical":
-            encoded = _mean_labels(field, values, task)
+            encoded = encodings[name][values]
             columns |= {f"{name} {k}": encoded[:, k] for k in range(encoded.shape[1])}
         elif field.kind == "multi":
             columns |= {f"{name} {k}": values[:, k].astype("float64") for k in range(field.size)}
@@ -141,15 +253,33 @@ def _table(
     return columns
 
 
-def _mean_labels(field: Field, values: Array, task: PeerTask) -> Array:
-    """Mean label of each category, ``(n, 1)`` or ``(n, classes)``; cross-fitted in training."""
+def _many(asked: Question) -> dict[str, tuple[Field, Array]]:
+    """Columns of too many categories: their feature, and the category of each row."""
+    parts = list(_tables(asked))
+    if asked.seen.history:
+        item = asked.encoder.item
+        last = asked.encoder.inputs(asked.rows, asked.events)["history_items"][:, -1]
+        parts.append(("last item", item, _plain(item), last))
+    return {
+        f"{prefix} {name}": (side.field(name), side.field(name).table[rows])
+        for prefix, side, names, rows in parts
+        for name in names
+        if side.field(name).kind == "categorical" and side.field(name).size > CATEGORIES
+    }
+
+
+def _encoder(task: PeerTask) -> TargetEncoder:
     kinds = {Form.BIT: "binary", Form.CLASS: "multiclass"}
-    encoder = TargetEncoder(
+    return TargetEncoder(
         target_type=kinds.get(task.kind.form, "continuous"),
         cv=KFold(FOLDS, shuffle=True, random_state=task.seed),
     )
-    training = task.rows("train")
-    known = encoder.fit_transform(values[training, None], task.labels[training])
-    found = encoder.transform(values[:, None])
-    found[training] = known
+
+
+def _encodings(task: PeerTask) -> dict[str, Array]:
+    """Mean label of each category of a column of many, ``(categories, 1)`` or one per class."""
+    training, found = task.rows("train"), {}
+    for name, (field, values) in _many(task.question(training)).items():
+        encoder = _encoder(task).fit(values[:, None], task.labels[training])
+        found[name] = encoder.transform(np.arange(field.size)[:, None].astype(values.dtype))
     return found

@@ -1,0 +1,141 @@
+"""A whole domain fused, saved, and asked again."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.features import assemble
+from mtrec.features.state import save_state
+from mtrec.fusion import domain, product, store
+from mtrec.fusion.choice import FUSED, Choice
+from mtrec.fusion.members import Bench, members
+from mtrec.models.store import save_model
+from mtrec.paths import Paths
+from mtrec.registry import PEERS
+from mtrec.report import fusion as report
+from tests.conftest import DOMAIN
+
+TASKS = ("rating", "next_item")
+
+
+@pytest.fixture(scope="module")
+def root(assembly, world, models, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    folder = Paths(root, "tiny").trained
+    folder.mkdir(parents=True)
+    save_state(assembly, world, DOMAIN.tasks, folder)
+    for name in ("joint", *TASKS):
+        save_model(models[name], folder / f"{name}.keras")
+    return root
+
+
+@pytest.fixture(scope="module")
+def bench(root, assembly, world):
+    data = assemble.dataset(assembly, world, DOMAIN.tasks)
+    tasks = {name: DOMAIN.tasks[name] for name in TASKS}
+    return Bench(assembly, data, world, tasks, Paths(root, "tiny").trained, 0)
+
+
+@pytest.fixture(scope="module")
+def fused(bench, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        quick = [name for name in PEERS.members if name not in ("boosting", "svdpp", "myfm")]
+        kept = {name: replace_member(PEERS.known[name], name in quick) for name in PEERS.known}
+        patch.setattr(PEERS, "known", kept)
+        return domain.fuse_all(bench, 20)
+
+
+def replace_member(peer, member):
+    return peer._replace(member=member)
+
+
+def test_every_task_has_two_peers_and_an_answer_with_paired_differences(fused, tmp_path):
+    for one in fused.values():
+        assert len([name for name in one.validation if name not in domain.NETWORKS]) >= 2
+        assert {"joint", "single", "peer", "answer"} <= one.scores.keys()
+        assert {"low", "high"} <= one.scores["joint_difference"][
+            "rmse" if one.type == "regression" else "ndcg@10"
+        ].keys()
+    found = domain.report("tiny", 0, fused, tmp_path / "fusion.json")
+    assert json.loads((tmp_path / "fusion.json").read_text()) == found
+    assert "seconds" not in (tmp_path / "fusion.json").read_text()
+    assert len(report.reasons(found)) >= len(TASKS)
+    assert list(report.results_table(found)["task"]) == list(TASKS)
+    assert report.figure(found, "tiny") is not None
+    assert all("Of 2 tasks" in report.verdict(found, name) for name in report.OVER)
+
+
+def test_a_member_that_fails_steps_aside_with_a_sentence(bench, monkeypatch):
+    def broken(task):
+        raise RuntimeError("the solver did not converge")
+
+    monkeypatch.setattr("mtrec.peers.linear.linear", broken)
+    found, notes = members(bench, "rating", ["linear", "running_mean"])
+    assert [one.name for one in found] == ["joint", "single", "running_mean"]
+    assert notes == ["rating: linear steps aside: the solver did not converge."]
+
+
+def serve(bench, fused, root, **choices):
+    """Save with given choices, and load."""
+    given = {
+        task: replace(one, served=choices.get(task, one.served)) for task, one in fused.items()
+    }
+    store.save(bench, given, Paths(root, "tiny").fusion)
+    return product.load("tiny", root)
+
+
+def test_without_fusion_the_joint_model_answers(root):
+    model = product.load("tiny", root)
+    assert set(model.systems.values()) == {"joint"}
+    assert len(model.recommend("u1", 1)) == 1
+
+
+def test_a_fused_value_is_the_weighted_sum_of_what_its_members_say(bench, fused, root):
+    weights = {"joint": 0.25, "single": 0.25, "linear": 0.3, "running_mean": 0.2}
+    model = serve(bench, fused, root, rating=Choice(FUSED, weights, (0.5,)))
+    assert model.systems["rating"].startswith("fused: linear 0.30, ")
+    pairs = pd.DataFrame({"user_id": ["u1", "u2", "nobody"], "item_id": ["i1", "i2", "i3"]})
+    with pytest.warns(UserWarning, match="answered as new"):
+        found = model.score(pairs)["rating"].to_numpy()
+    rows, kind = model.rows(pairs), bench.assembly.types["rating"]
+    joint = super(product.FusedRecommender, model).predict(pairs)["rating"]
+    single, question = model._twin("rating", rows), model._question("rating", rows)
+    linear, mean = (
+        fused["rating"].fitted[n].fitted.answer(question) for n in ("linear", "running_mean")
+    )
+    expected = 0.5 + 0.25 * joint + 0.25 * single + 0.3 * linear + 0.2 * mean
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert kind.metrics == "regression"
+
+
+def test_a_specialist_recommends_from_all_that_the_user_met_and_nothing_met(bench, fused, root):
+    model = serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
+    assert model.systems["next_item"] == "ease"
+    events = bench.tables.events
+    met = [*events.loc[events["user_id"] == "u1", "item_id"]]
+    found = model.recommend("u1", 50)
+    assert set(found["item_id"]).isdisjoint(met) and found["score"].is_monotonic_decreasing
+    ids = bench.assembly.encoder.item.ids
+    known = np.array([float(name in met) for name in ids])
+    expected = known @ fused["next_item"].fitted["ease"].fitted.weights
+    scores = dict(zip(ids, expected, strict=True))
+    np.testing.assert_allclose(found["score"], [scores[i] for i in found["item_id"]], rtol=1e-4)
+
+
+def test_a_fused_ranking_answers_somebody_new(bench, fused, root):
+    weights = {"joint": 0.4, "single": 0.2, "popularity": 0.4}
+    model = serve(bench, fused, root, next_item=Choice(FUSED, weights))
+    with pytest.warns(UserWarning, match="answered as new"):
+        found = model.recommend("nobody", 4)
+    assert len(found) == 4 and np.isfinite(found["score"]).all()
+
+
+def test_a_class_that_is_no_specialist_of_ours_is_not_restored(bench, fused, root):
+    serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
+    file = Paths(root, "tiny").fusion / store.CHOICES
+    file.write_text(file.read_text().replace("mtrec.peers.ease:Ease", "os:system"))
+    with pytest.raises(ValueError, match="'os:system' is no specialist of mtrec.peers"):
+        product.load("tiny", root)
