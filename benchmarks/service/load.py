@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastapi import FastAPI, Request
 
 
 def served(plain: bool, items: int, users: int, port: int) -> None:
@@ -67,8 +68,6 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
 
 def plain_app(recommender: Any) -> Any:
     """What one would write first."""
-    from fastapi import FastAPI, Request
-
     app = FastAPI()
 
     @app.post("/recommend")
