@@ -132,7 +132,8 @@ def repro_one(folder, stages, change):
 
 
 def notebook(stage):
-    return next(next(iter(out)) for out in stage["outs"] if isinstance(out, dict))
+    kept = [next(iter(out)) for out in stage["outs"] if isinstance(out, dict)]
+    return next(name for name in kept if name.endswith(".ipynb"))
 
 
 def first(*stages):
