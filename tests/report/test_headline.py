@@ -12,24 +12,35 @@ def interval(value, low, high):
     return {"value": value, "low": low, "high": high}
 
 
-def task(kind, metric, joint, peers):
-    found = {"type": kind, "peers": list(peers), "joint": {metric: interval(joint, 0, 0)}}
-    for name, (value, low, high, reached) in peers.items():
-        found[name] = {metric: interval(reached, 0, 0)}
-        found[f"{name}_difference"] = {metric: interval(value, low, high)}
-    return found
+def task(kind, metric, single):
+    return {"type": kind, "joint": {metric: interval(single, 0, 0)}}
+
+
+def answer(kind, metric, value, low, high, reached):
+    return {
+        "type": kind, "peer": {metric: interval(reached, 0, 0)},
+        "peer_difference": {metric: interval(value, low, high)},
+    }  # fmt: skip
 
 
 METRICS = {
     "shop": {
         "tasks": {
-            "spend": task("regression", "rmse", 1.8, {"a": (-0.2, -0.3, -0.1, 2.0),
-                                                      "b": (-1.0, -1.2, -0.8, 2.8)}),
-            "like": task("binary", "auc", 0.6, {"a": (-0.2, -0.25, -0.15, 0.8)}),
-            "other": task("binary", "auc", 0.6, {}),
+            "spend": task("regression", "rmse", 1.8),
+            "like": task("binary", "auc", 0.6),
+            "other": task("binary", "auc", 0.6),
         }
     }
-}  # fmt: skip
+}
+FUSED = {
+    "shop": {
+        "tasks": {
+            "spend": answer("regression", "rmse", -0.2, -0.3, -0.1, 2.0),
+            "like": answer("binary", "auc", -0.2, -0.25, -0.15, 0.8),
+            "other": {"type": "binary"},
+        }
+    }
+}
 
 
 def trained(seeds=3):
@@ -43,29 +54,34 @@ def trained(seeds=3):
 
 
 def test_gains_are_percent_of_the_other_and_lower_errors_are_gains():
-    found = headline.gains(METRICS, trained()).set_index(["task", "panel"])
-    assert found.loc[("spend", "peer"), "value"] == pytest.approx(10)  # of a, the better of two
-    assert found.loc[("like", "peer"), ["low", "high"]].tolist() == pytest.approx([-31.25, -18.75])
+    found = headline.gains(METRICS, FUSED, trained()).set_index(["task", "panel"])
+    assert found.loc[("spend", "answer"), "value"] == pytest.approx(10)
+    assert found.loc[("like", "answer"), ["low", "high"]].tolist() == pytest.approx(
+        [-31.25, -18.75]
+    )
     assert found.loc[("like", "joint"), "value"] == pytest.approx(10)
-    assert ("other", "peer") not in found.index and ("other", "joint") not in found.index
+    assert ("other", "answer") not in found.index and ("other", "joint") not in found.index
 
 
 def test_one_training_is_no_row_of_joint_training():
-    assert set(headline.gains(METRICS, trained(seeds=1))["panel"]) == {"peer"}
-    assert set(headline.gains(METRICS, {})["panel"]) == {"peer"}
+    assert set(headline.gains(METRICS, FUSED, trained(seeds=1))["panel"]) == {"answer"}
+    assert set(headline.gains(METRICS, FUSED, {})["panel"]) == {"answer"}
 
 
 def test_sentences_count_and_name_the_losses():
     known = trained()
-    said = headline.sentences(headline.gains(METRICS, known), known)
+    said = headline.sentences(headline.gains(METRICS, FUSED, known), known)
     assert "helps 1 of 2 tasks and hurts 0; 1 are undecided" in said[0]
-    assert "ahead in 1 of 2, behind in 1" in said[1] and "behind in `shop · like`" in said[1]
+    assert (
+        "ahead of the best specialist in 1 of 2 tasks, behind in 1" in said[1]
+        and "behind in `shop · like`" in said[1]
+    )
     assert "language model helps 1 of the 1" in said[2]
-    assert headline.sentences(headline.gains({}, {}), {}) == []
+    assert headline.sentences(headline.gains({}, {}, {}), {}) == []
 
 
 def test_the_figure_has_a_row_per_task_and_a_colour_per_verdict():
-    found = headline.gains(METRICS, trained())
+    found = headline.gains(METRICS, FUSED, trained())
     figure = headline.figure(found, {"shop": ["spend", "like", "other"]})
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [

@@ -90,8 +90,9 @@ def test_the_headline():
     metrics = {name: part for name, part in metrics.items() if own[name].module != "own"}
     trained = {name: readme._trained(experiment(name, ROOT)) for name in metrics}
     trained = {name: part for name, part in trained.items() if part is not None}
+    fused = readme.read_metrics(ROOT, "fusion.json")
     tasks = {name: list(part["tasks"]) for name, part in metrics.items()}
-    assert not drawn(headline.figure(headline.gains(metrics, trained), tasks))
+    assert not drawn(headline.figure(headline.gains(metrics, fused, trained), tasks))
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

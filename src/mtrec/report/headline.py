@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
+from mtrec.metrics.families import MAIN_METRIC
 from mtrec.report.findings import verdict
 from mtrec.report.plots import VERDICTS
 from mtrec.report.result_plots import KEY
@@ -21,19 +21,22 @@ from mtrec.report.tables import gain
 
 PANELS = {
     "joint": "one model of all tasks\nminus a model of each",
-    "peer": "one model of all tasks\nminus the best specialist",
+    "answer": "what answers a request\nminus the best specialist",
 }
 COLUMNS = ["domain", "task", "panel", "value", "low", "high"]
 LIMIT = 15.0  # percent: the axis ends there, and an arrow says how far it would go
 
 
 def gains(
-    metrics: Mapping[str, Mapping[str, Any]], trained: Mapping[str, pd.DataFrame]
+    metrics: Mapping[str, Mapping[str, Any]],
+    fused: Mapping[str, Mapping[str, Any]],
+    trained: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
     """Gains in the main metric, in percent of the other's value; positive is better.
 
     Args:
         metrics: ``metrics.json`` of each domain.
+        fused: ``fusion.json`` of each domain that has one.
         trained: what several trainings say of a domain, of :func:`mtrec.report.controls.combined`;
             a domain without has no row of joint training, since one training allows no verdict.
 
@@ -46,19 +49,11 @@ def gains(
             metric = MAIN_METRIC[task["type"]]
             if domain in trained and (joint := _trained(trained[domain], name)):
                 rows.append((domain, name, "joint", *joint))
-            if peer := best_peer(task):
-                against = gain(task, f"{peer}_difference")
-                rows.append((domain, name, "peer", *_percent(against, task[peer][metric])))
+            answer = fused.get(domain, {}).get("tasks", {}).get(name, {})
+            if "peer" in answer:
+                against = gain(answer, "peer_difference")
+                rows.append((domain, name, "answer", *_percent(against, answer["peer"][metric])))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def best_peer(task: Mapping[str, Any]) -> str | None:
-    """The peer with the best main metric on test rows, if a task has peers."""
-    metric = MAIN_METRIC[task["type"]]
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    return max(
-        task.get("peers", ()), key=lambda peer: sign * task[peer][metric]["value"], default=None
-    )
 
 
 def _trained(found: pd.DataFrame, task: str) -> tuple[float, ...] | None:
@@ -127,7 +122,7 @@ def sentences(found: pd.DataFrame, trained: Mapping[str, pd.DataFrame]) -> list[
         found: of :func:`gains`.
         trained: as there.
     """
-    joint, peer = (found[found["panel"] == panel] for panel in ("joint", "peer"))
+    joint, answer = (found[found["panel"] == panel] for panel in PANELS)
     said = []
     if len(joint):
         told = counted(joint)
@@ -138,12 +133,13 @@ def sentences(found: pd.DataFrame, trained: Mapping[str, pd.DataFrame]) -> list[
             f"gain is {mean:+.1f} % of the metric: real, and small."
             f"{_named(' It hurts ', told['worse'])}"
         )
-    if len(peer):
-        told = counted(peer)
+    if len(answer):
+        told = counted(answer)
         said.append(
-            f"**Against the best specialist of each task, one model of all tasks is ahead in "
-            f"{len(told['better'])} of {len(peer)}, behind in {len(told['worse'])}, undecided in "
-            f"{len(told['undecided'])}.**{_named(' It is behind in ', told['worse'])}"
+            f"**What answers a request is ahead of the best specialist in {len(told['better'])} of "
+            f"{len(answer)} tasks, behind in {len(told['worse'])}; {len(told['undecided'])} are "
+            "undecided.** For each task that is the joint model, a specialist or a fusion of them, "
+            f"whichever led on validation rows.{_named(' It is behind in ', told['worse'])}"
         )
     said += _ablated(trained)
     return said

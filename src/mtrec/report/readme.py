@@ -23,8 +23,9 @@ from mtrec.studies import comparison_plan, controls_plan
 # What figures that are cut off or edited may raise.
 BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)
 ORDER = (
-    "preprocessing", "task_embedding", "model_building", "training", "evaluation", "quickstart",
-    "controls", "task_analysis", "comparison", "cold_start", "sparse_data", "text_cost",
+    "preprocessing", "task_embedding", "model_building", "training", "evaluation", "fusion",
+    "quickstart", "controls", "task_analysis", "comparison", "cold_start", "sparse_data",
+    "text_cost",
 )  # fmt: skip
 
 FIGURE = "docs/figures/results.png"
@@ -80,7 +81,7 @@ def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
         return "No results yet: run `make repro`."
     known = {name: _trained(experiment(name, root)) for name in whole}
     trained = {name: part for name, part in known.items() if part is not None}
-    gains = headline.gains(whole, trained)
+    gains = headline.gains(whole, read_metrics(root, "fusion.json"), trained)
     tasks = {name: list(part["tasks"]) for name, part in whole.items()}
     plots.style()
     plots.save(headline.figure(gains, tasks), root / FIGURE)
@@ -138,11 +139,11 @@ def _unreadable(domain: str, error: Exception) -> str:
     )
 
 
-def read_metrics(root: Path) -> dict[str, dict[str, Any]]:
+def read_metrics(root: Path, file: str = "metrics.json") -> dict[str, dict[str, Any]]:
     """``reports/<domain>/metrics.json`` of every evaluated domain, in the order of params.yaml."""
     found = {}
     for domain in read_params(root / "params.yaml").domains:
-        path = root / "reports" / domain / "metrics.json"
+        path = root / "reports" / domain / file
         try:
             metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except ValueError:  # cut off or edited: who shows it will say so
