@@ -61,8 +61,8 @@ def save(root, name, domain, sizes, world, vectors):
         reader.table.assign(draw.normal(size=reader.table.shape))
     folder = Paths(root, name).trained
     folder.mkdir(parents=True)
-    save_state(found, world, domain.tasks, folder)
     save_model(model, folder / f"{twins.JOINT}.keras")
+    save_state(found, world, domain.tasks, folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the command line writes text alone and starts without NumPy
     import numpy as np
 
+SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -63,6 +65,23 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
             target.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a folder by name, but for their list; a link counts as empty."""
+    return {
+        path.name: hashlib.sha256(
+            path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        ).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.name != SUMS
+    }
+
+
+def write_sums(folder: Path) -> None:
+    """List the files of a folder with their SHA-256, as ``sha256sum --check`` reads it."""
+    lines = [f"{digest}  {name}\n" for name, digest in digests(folder).items()]
+    write_text(folder / SUMS, "".join(lines))
 
 
 def keep_out_of_git(folder: Path) -> None:

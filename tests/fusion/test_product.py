@@ -26,9 +26,9 @@ def root(assembly, world, models, tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     folder = Paths(root, "tiny").trained
     folder.mkdir(parents=True)
-    save_state(assembly, world, DOMAIN.tasks, folder)
     for name in ("joint", *TASKS):
         save_model(models[name], folder / f"{name}.keras")
+    save_state(assembly, world, DOMAIN.tasks, folder)
     return root
 
 

@@ -167,8 +167,8 @@ def test_recommended_are_items_though_a_task_that_ranks_users_comes_first(made, 
     found, model, _ = made
     folder = Paths(tmp_path, "tiny").trained
     folder.mkdir(parents=True)
-    save_state(found, social, SOCIAL_DOMAIN.tasks, folder)
     save_model(model, folder / "joint.keras")
+    save_state(found, social, SOCIAL_DOMAIN.tasks, folder)
     recommended = recommender.load("tiny", tmp_path).recommend("u1", k=3)
     assert set(recommended["item_id"]) <= set(social.items["item_id"])
 

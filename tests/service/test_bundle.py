@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from mtrec.domains.online import ONLINE, online
 from mtrec.features.state import save_state
+from mtrec.files import write_sums
 from mtrec.models.store import save_model
 from mtrec.service import bundle as loading
 from mtrec.service import run as running
@@ -25,8 +26,8 @@ def trained(world, vectors, pair, two, tmp_path, monkeypatch):
     """A domain without a task that ranks items, trained as far as a service can tell."""
     root = tmp_path / "root"
     run = run_of(PAIR, world, vectors, root)
-    save_state(pair[0], world, PAIR, run.paths.trained)
     save_model(two.model(), run.paths.trained / "joint.keras")
+    save_state(pair[0], world, PAIR, run.paths.trained)
     run = run.__class__(**{**vars(run), "domain": of(PAIR).model_copy(update={"module": "own"})})
     monkeypatch.setattr(loading, "experiment", lambda *_: run)
     monkeypatch.setattr(loading, "online", lambda *_: ONLINE["video"])
@@ -53,7 +54,8 @@ def test_a_trained_folder_answers_and_a_damaged_one_does_not_take_its_place(trai
     assert look() is None  # it may still be being written
     with pytest.raises(manifest.DamagedError, match="tasks.json: is not the one that was trained"):
         look()
-    manifest.manifest_path(trained.paths).unlink()
+    write_sums(trained.paths.trained)  # as training does at its end
+    assert look() is None
     second = look()
     assert second is not None
     assert second.answers.version != first.answers.version

@@ -24,8 +24,8 @@ def recommender(assembly, world, models, tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     folder = Paths(root, "tiny").trained
     folder.mkdir(parents=True)
-    save_state(assembly, world, DOMAIN.tasks, folder)
     save_model(models["joint"], folder / "joint.keras")
+    save_state(assembly, world, DOMAIN.tasks, folder)
     return serving.load("tiny", root)
 
 
@@ -156,8 +156,8 @@ def levels(world, vectors, tmp_path_factory):
     root = tmp_path_factory.mktemp("levels")
     folder = Paths(root, "tiny").trained
     folder.mkdir(parents=True)
-    save_state(assembly, world, tasks, folder)
     twins.save_models(models, folder)
+    save_state(assembly, world, tasks, folder)
     return world, assembly, tasks, root
 
 

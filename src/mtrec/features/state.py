@@ -12,7 +12,7 @@ from mtrec.features.assemble import Assembly, dataset, save
 from mtrec.features.encoder import usable_events
 from mtrec.features.events import Events
 from mtrec.features.offsets import label_rows
-from mtrec.files import save_arrays
+from mtrec.files import save_arrays, write_sums
 from mtrec.settings import Task
 from mtrec.tables.schema import Tables
 
@@ -20,7 +20,7 @@ LAST_STATE = "state"
 
 
 def save_state(assembly: Assembly, tables: Tables, tasks: Mapping[str, Task], folder: Path) -> None:
-    """Write beside the trained models what requests need: events, context and offsets."""
+    """Write beside the trained models what requests need, and last the list of all files."""
     save(assembly, folder)
     events, length = usable_events(tables, assembly.encoder), assembly.encoder.history_length
     rows = np.arange(1, len(events.user))
@@ -44,6 +44,7 @@ def save_state(assembly: Assembly, tables: Tables, tasks: Mapping[str, Task], fo
         for side, part in zip(("user", "item"), means.latest(labelled, *sizes), strict=True):
             arrays[f"{name}_offset_{side}"] = part
     save_arrays(folder / f"{LAST_STATE}.npz", arrays)
+    write_sums(folder)
 
 
 def met_pairs(events: Events) -> np.ndarray:

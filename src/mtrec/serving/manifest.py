@@ -1,29 +1,29 @@
 """Whether a model folder is the one that was trained: whole, or refused.
 
-Two things say what the folder should be. ``dvc.lock``, which is committed, has the MD5 of each
-model folder as DVC counts it: of the sorted list of names and MD5s of its files. And a manifest
-``models/<domain>.manifest.json``, beside the folder, lists every file with its SHA-256, the commit
-and the hash of the data. It is made from a folder that ``dvc.lock`` confirms, by ``mtrec seal`` and
-by ``mtrec serve`` when there is none, and travels with the folder where there is no DVC.
-
-The stage ``training`` does not write it: that would retrain six domains for a file that follows
-from what is committed already, and a commit cannot be named before it is made. Loading never
-writes: a stage that loads a model would otherwise leave a file that is none of its outputs.
+Training leaves in the folder ``SHA256SUMS``, the digest of every file as ``sha256sum --check``
+reads it. Beside the folder, a manifest ``models/<domain>.manifest.json`` repeats them with the
+commit and the hash of the data; ``mtrec seal`` writes it, and ``mtrec serve`` when there is none.
+The stage ``training`` does not: a commit cannot be named before it is made, and loading never
+writes, since a stage that loads a model would otherwise leave a file that is none of its outputs.
+``dvc.lock`` is no judge: who trains in JupyterLab, or on another processor, has another model, and
+a good one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
-from mtrec.files import write_text
+from mtrec.files import SUMS, digests, write_text
 from mtrec.paths import Paths
 
+LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 MEND = "Restore the folder: `dvc checkout {folder}`, or `make repro DOMAIN={domain}`."
 
 
@@ -37,13 +37,11 @@ class Manifest:
 
     Attributes:
         files: SHA-256 by name.
-        folder: MD5 of the folder as ``dvc.lock`` has it.
         data: MD5 of the tables that it was trained on, as ``dvc.lock`` has it; empty without.
         commit: of the repository when the manifest was made; empty without.
     """
 
     files: dict[str, str]
-    folder: str
     data: str
     commit: str
 
@@ -63,8 +61,8 @@ def check(paths: Paths) -> Manifest:
     """Compare a model folder with what is known of it.
 
     Returns:
-        What the folder holds. Where neither ``dvc.lock`` nor a manifest knows the folder (tests,
-        models made in Python), nothing is compared.
+        What the folder holds. Where nothing lists its files (models made in Python), nothing is
+        compared.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -76,25 +74,19 @@ def check(paths: Paths) -> Manifest:
             f"{folder}: no such model. Run `make repro`, or `dvc pull` from a remote that has it."
         )
     mend = MEND.format(folder=folder.relative_to(paths.root), domain=paths.domain)
-    found = _look(folder)
-    locked, data = _locked(paths)
-    kept = read(paths)
-    if locked and kept is not None and kept.folder != locked:
+    found, listed, kept = digests(folder), _listed(folder, mend), read(paths)
+    if listed and kept is not None and kept.files != listed:
         kept = None  # of an earlier training
-    if kept is not None:
-        for name in sorted(found.files.keys() | kept.files.keys()):
-            if found.files.get(name) != kept.files.get(name):
-                said = (
-                    "does not belong there" if name not in kept.files
-                    else "is missing" if name not in found.files
-                    else "is not the one that was trained: its SHA-256 differs"
-                )  # fmt: skip
-                raise DamagedError(f"{folder / name}: {said}. {mend}")
-    elif locked and found.folder != locked:
-        name = _differing(paths, folder, locked)
-        where = folder / name if name else folder
-        raise DamagedError(f"{where}: not what training wrote by dvc.lock: its MD5 differs. {mend}")
-    return Manifest(found.files, found.folder, data, kept.commit if kept else "")
+    known = listed or (kept.files if kept else found)
+    for name in sorted(found.keys() | known.keys()):
+        if found.get(name) != known.get(name):
+            said = (
+                "does not belong there" if name not in known
+                else "is missing" if name not in found
+                else "is not the one that was trained: its SHA-256 differs"
+            )  # fmt: skip
+            raise DamagedError(f"{folder / name}: {said}. {mend}")
+    return Manifest(found, _data(paths), kept.commit if kept else "")
 
 
 def read(paths: Paths) -> Manifest | None:
@@ -121,49 +113,32 @@ def seal(paths: Paths) -> Manifest:
         DamagedError: see :func:`check`.
     """
     found = check(paths)
-    made = Manifest(found.files, found.folder, found.data, _commit(paths.root))
+    made = Manifest(found.files, found.data, _commit(paths.root))
     write_text(manifest_path(paths), json.dumps(asdict(made), indent=1) + "\n")
     return made
 
 
-def _look(folder: Path) -> Manifest:
-    """Hashes of a folder's files, each read once."""
-    sha, md5 = {}, []
-    for path in sorted(folder.iterdir()):
-        data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        sha[path.name] = hashlib.sha256(data).hexdigest()
-        md5.append({"md5": hashlib.md5(data, usedforsecurity=False).hexdigest(),
-                    "relpath": path.name})  # fmt: skip
-    listed = json.dumps(sorted(md5, key=lambda one: one["relpath"]), sort_keys=True)
-    folder_md5 = hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()
-    return Manifest(sha, f"{folder_md5}.dir", "", "")
+def _listed(folder: Path, mend: str) -> dict[str, str]:
+    """What ``SHA256SUMS`` says; empty if there is no such file."""
+    file = folder / SUMS
+    if not file.is_file():
+        return {}
+    lines = file.read_bytes().decode("utf-8", "replace").splitlines()
+    found = [LINE.fullmatch(line) for line in lines]
+    if not found or None in found:
+        raise DamagedError(f"{file}: damaged. {mend}")
+    return {line[2]: line[1] for line in found if line}
 
 
-def _locked(paths: Paths) -> tuple[str, str]:
-    """Hashes of model folder and tables in ``dvc.lock``; empty where it has none."""
+def _data(paths: Paths) -> str:
+    """MD5 of the tables in ``dvc.lock``; empty where it has none."""
     file = paths.root / "dvc.lock"
     if not file.is_file():
-        return "", ""
-    stages = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader).get("stages", {})
-    stage = stages.get(f"training@{paths.domain}", {})
-    known = {one["path"]: one["md5"] for part in ("outs", "deps") for one in stage.get(part, ())}
-    places = (paths.trained, paths.tables)
-    model, data = (known.get(str(place.relative_to(paths.root)), "") for place in places)
-    return model, data
-
-
-def _differing(paths: Paths, folder: Path, locked: str) -> str:
-    """The first file that differs, if DVC's cache still lists what the folder should hold."""
-    listing = paths.root / ".dvc" / "cache" / "files" / "md5" / locked[:2] / locked[2:]
-    if not listing.is_file():
         return ""
-    wanted = {one["relpath"]: one["md5"] for one in json.loads(listing.read_text())}
-    for name in sorted(wanted.keys() | {path.name for path in folder.iterdir()}):
-        path = folder / name
-        data = path.read_bytes() if path.is_file() else b""
-        if hashlib.md5(data, usedforsecurity=False).hexdigest() != wanted.get(name):
-            return name
-    return ""
+    stages = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader).get("stages", {})
+    known = stages.get(f"training@{paths.domain}", {}).get("deps", ())
+    place = str(paths.tables.relative_to(paths.root))
+    return next((one["md5"] for one in known if one["path"] == place), "")
 
 
 def _commit(root: Path) -> str:
