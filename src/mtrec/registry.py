@@ -417,7 +417,7 @@ PEERS = Peers(
         "popularity": Peer("mtrec.peers.popularity:popularity", member=True),
         "random_effects": Peer("mtrec.peers.random_effects:random_effects"),
         "running_mean": Peer("mtrec.peers.running_mean:running_mean", member=True),
-        "svdpp": Peer("mtrec.peers.svdpp:svdpp", member=True),
+        "svdpp": Peer("mtrec.peers.svdpp:svdpp"),
         "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },
 )
