@@ -7,6 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mtrec.features.encoder import fit_encoder
+from mtrec.peers import boosting
 from mtrec.peers.base import PeerTask, Question, answers
 from mtrec.peers.boosting import features
 from mtrec.registry import PEERS, TASK_TYPES
@@ -200,3 +201,19 @@ def test_saved_trees_answer_requests_as_before(world, monkeypatch, tmp_path, kin
     examples = world.examples.iloc[rows].drop(columns=["rating", "like", "mood"])
     request = Question(examples, asked.encoder, asked.events, asked.kind, asked.seen)
     np.testing.assert_array_equal(again.answer(request), whole(asked)[rows])
+
+
+def test_a_category_that_no_labelled_row_shows_moves_no_other(world, monkeypatch):
+    rows, train = world.examples, world.examples["split"] == "train"
+    first = world.items.sort_values("colour")["colour"].dropna().iloc[0]
+    hidden = rows["item_id"].isin(world.items.loc[world.items["colour"] == first, "item_id"])
+    labels = rows["rating"].mask(train & hidden)
+    tables = replace(world, examples=rows.assign(rating=labels))
+    fitted, models = boosting._fitted, []
+    monkeypatch.setattr(boosting, "_fitted", lambda *found: models.append(found) or fitted(*found))
+    task = Task(type="regression", view="joint", label="rating", features=("colour", "item_id"))
+    asked = ask(tables, task)
+    found = whole(asked)
+    ((model, table, *_),) = models
+    known = np.flatnonzero(asked.mask)
+    np.testing.assert_allclose(found[known], model.predict(table)[known])

@@ -46,6 +46,9 @@ class Boosting(Specialist):
         start: raw prediction before the first tree, ``(outputs,)``.
         means: whether running means are columns.
         names: of the categorical columns, in the trees' order, then of the others.
+        shown: codes that training shows, of each categorical column one after the other; the trees
+            know a category by its place among them.
+        shown_ends: where each column's end.
         encoded: names of columns that hold mean labels of categories.
         encodings: those means one after the other, ``(categories, numbers)``.
         encoding_ends: where each name's end.
@@ -60,6 +63,8 @@ class Boosting(Specialist):
     start: Array
     means: Array
     names: Array
+    shown: Array
+    shown_ends: Array
     encoded: Array
     encodings: Array
     encoding_ends: Array
@@ -69,7 +74,8 @@ class Boosting(Specialist):
         tables = np.split(self.encodings, self.encoding_ends[:-1])
         encodings = dict(zip(self.encoded.tolist(), tables, strict=False))
         frame = columns(asked, bool(self.means), encodings)[self.names.tolist()]
-        values = np.column_stack([_number(frame[name]) for name in frame])
+        shown = dict(zip(frame, np.split(self.shown, self.shown_ends[:-1]), strict=False))
+        values = np.column_stack([_number(frame[name], shown.get(name)) for name in frame])
         raw = np.repeat(self.start[None], len(frame), axis=0)
         nodes, left = np.split(self.nodes, self.ends[:-1]), np.split(self.left, self.left_ends[:-1])
         for tree, (one, sets) in enumerate(zip(nodes, left, strict=True)):
@@ -120,6 +126,7 @@ def _fitted(model: Any, table: pd.DataFrame, means: bool, encodings: dict[str, A
     known, positions = model._bin_mapper.make_known_categories_bitsets()
     categories = [name for name in table if isinstance(table[name].dtype, pd.CategoricalDtype)]
     names = [*categories, *(name for name in table if name not in categories)]
+    shown = _shown(model, len(categories))
     lefts = [tree.raw_left_cat_bitsets for tree in trees]
     tables = list(encodings.values())
     width = tables[0].shape[1] if tables else 1
@@ -128,17 +135,26 @@ def _fitted(model: Any, table: pd.DataFrame, means: bool, encodings: dict[str, A
         np.cumsum([len(tree.nodes) for tree in trees]),
         np.concatenate(lefts), np.cumsum([len(one) for one in lefts]), known, positions,
         model._baseline_prediction.ravel(), np.asarray(means), np.array(names),
+        np.concatenate([np.zeros(0), *shown]), np.cumsum([len(one) for one in shown]),
         np.array(list(encodings), dtype="str"), np.concatenate([np.zeros((0, width)), *tables]),
         np.cumsum([len(one) for one in tables] or [0]),
     )  # fmt: skip
 
 
-def _number(column: pd.Series) -> Array:
-    """A column as the trees read it: codes of categories, NaN where missing."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
+def _shown(model: Any, columns: int) -> list[Array]:
+    """The categories that each categorical column showed in training, in order."""
+    if not columns:
+        return []
+    known = model._preprocessor.named_transformers_["encoder"].categories_
+    return [one[~pd.isna(one)].astype("float64") for one in known]
+
+
+def _number(column: pd.Series, shown: Array | None) -> Array:
+    """A column as the trees read it: places of categories, NaN where missing or never shown."""
+    if shown is None or not isinstance(column.dtype, pd.CategoricalDtype):
         return column.to_numpy(dtype="float64")
-    codes = column.cat.codes.to_numpy(dtype="float64")
-    return np.where(codes < 0, np.nan, codes)
+    places = pd.Index(shown).get_indexer(column.cat.codes.to_numpy(dtype="float64"))
+    return np.where(places < 0, np.nan, places)
 
 
 def features(task: PeerTask) -> pd.DataFrame:
