@@ -33,7 +33,7 @@ def changed(tmp_path, key, value):
         ("training.optimizer", "foo", "training.optimizer: there is no optimizer 'foo'"),
         ("model_building.shared.layer", "foo", "there is no shared layer 'foo' .known: shared_b"),
         ("sparse.levels", [2.0], "sparse.levels"),
-        ("domains.video.tasks.like.peers", ["foo"], "there is no peer 'foo' .known: boosting"),
+        ("domains.video.tasks.like.peers", ["foo"], "there is no peer 'foo' .known: als, boosting"),
         ("domains.video.tasks.like.candidates", "users", "a binary task ranks nothing"),
         ("domains.video.tasks.like.type", "yesno", "domains.video.tasks.like.type"),
         ("domains.video.data.split", "magic", "domains.video.data: split"),

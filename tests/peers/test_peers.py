@@ -24,5 +24,5 @@ def test_peers_have_a_column_in_the_results_only_where_there_are_any():
 
 def test_difference_from_a_peer_is_named_after_it():
     found = tables.peer_table({"tasks": {"like": TASK}})
-    assert found[["task", "low"]].to_numpy().tolist() == [["like (svdpp)", -0.1]]
+    assert found[["task", "low"]].to_numpy().tolist() == [["like vs svdpp", -0.1]]
     assert tables.peer_table({"tasks": {}}).empty
