@@ -14,6 +14,7 @@ Ohtsuki, ``myfm``, https://github.com/tohtsky/myFM.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -130,7 +131,9 @@ def sample(
     form: Form, matrix: sparse.csr_matrix, labels: Array, widths: list[int], rank: int, seed: int
 ) -> list[Any]:
     """The last samples of the package's Gibbs sampler."""
-    from myfm import MyFMGibbsClassifier, MyFMGibbsRegressor, MyFMOrderedProbit
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")  # why setuptools is pinned
+        from myfm import MyFMGibbsClassifier, MyFMGibbsRegressor, MyFMOrderedProbit
 
     kinds = {Form.NUMBER: MyFMGibbsRegressor, Form.BIT: MyFMGibbsClassifier}
     model = kinds.get(form, MyFMOrderedProbit)(rank=rank, random_seed=seed)
