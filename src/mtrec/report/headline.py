@@ -126,11 +126,11 @@ def sentences(found: pd.DataFrame, trained: Mapping[str, pd.DataFrame]) -> list[
     said = []
     if len(joint):
         told = counted(joint)
-        mean = joint["value"].median()
+        middle = joint["value"].median()
         said.append(
             f"**Training tasks together helps {len(told['better'])} of {len(joint)} tasks and "
             f"hurts {len(told['worse'])}; {len(told['undecided'])} are undecided.** The median "
-            f"gain is {mean:+.1f} % of the metric: real, and small."
+            f"gain is {middle:+.1f} % of the metric."
             f"{_named(' It hurts ', told['worse'])}"
         )
     if len(answer):
