@@ -18,8 +18,6 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
 from mtrec.files import SUMS, digests, write_text
 from mtrec.paths import Paths
 
@@ -86,7 +84,7 @@ def check(paths: Paths) -> Manifest:
                 else "is not the one that was trained: its SHA-256 differs"
             )  # fmt: skip
             raise DamagedError(f"{folder / name}: {said}. {mend}")
-    return Manifest(found, _data(paths), kept.commit if kept else "")
+    return Manifest(found, kept.data if kept else "", kept.commit if kept else "")
 
 
 def read(paths: Paths) -> Manifest | None:
@@ -113,7 +111,7 @@ def seal(paths: Paths) -> Manifest:
         DamagedError: see :func:`check`.
     """
     found = check(paths)
-    made = Manifest(found.files, found.data, _commit(paths.root))
+    made = Manifest(found.files, _data(paths), _commit(paths.root))
     write_text(manifest_path(paths), json.dumps(asdict(made), indent=1) + "\n")
     return made
 
@@ -132,6 +130,8 @@ def _listed(folder: Path, mend: str) -> dict[str, str]:
 
 def _data(paths: Paths) -> str:
     """MD5 of the tables in ``dvc.lock``; empty where it has none."""
+    import yaml  # a request, under JAX, needs none
+
     file = paths.root / "dvc.lock"
     if not file.is_file():
         return ""
