@@ -138,8 +138,8 @@ def test_offsets_survive_saving_and_requests_start_from_them(world, started, tmp
     tasks, found, models = started
     folder = Paths(tmp_path, "tiny").trained
     folder.mkdir(parents=True)
-    save_state(found, world, tasks, folder)
     twins.save_models(models, folder)
+    save_state(found, world, tasks, folder)
     assert assemble.load(folder).offsets == found.offsets
     assert load_model(folder / "joint.keras").input.keys() == models["joint"].input.keys()
     recommender = serving.load("tiny", tmp_path)

@@ -120,7 +120,7 @@ def test_test_rows_are_judged_by_intervals(searched, trials):
     ]  # fmt: skip
     found = report.controls.combined(pd.DataFrame(rows))
     assert report.sentences(searched, trials, found)[1] == (
-        "The search helps rating; hurts none; is unclear for none."
+        "The search helps 1 of 1 task (rating) and hurts none."
     )
     shown = report.comparison_table(found).iloc[0]
     assert shown["before"] == "1.000 [0.990, 1.010]"
