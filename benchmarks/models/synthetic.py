@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mtrec.features.assemble import Assembly, assemble, dataset
+from mtrec.features.encoder import usable_events
+from mtrec.features.state import met_pairs
 from mtrec.models.twins import build_some
+from mtrec.serving.recommender import Recommender
 from mtrec.settings import Columns, Domain, Features, ModelBuilding, Task
 from mtrec.tables.schema import Tables
 from mtrec.training.loop import Trainer
@@ -89,6 +92,17 @@ def build(assembly: Assembly, seed: int) -> Any:
     """The joint model, untrained, with gates that know no text."""
     blank = np.zeros((len(assembly.types), 1), dtype="float32")
     return build_some(assembly, tuple(assembly.types), blank, sizes(), seed)
+
+
+def recommender(made: Tables, plan: Domain, seed: int) -> Recommender:
+    """A model with weights drawn at random, and the state of its users and items."""
+    assembly, _ = prepare(made, plan)
+    model, draw = build(assembly, seed), np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(draw.normal(scale=0.3, size=variable.shape))
+    events = usable_events(made, assembly.encoder)
+    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
+    return Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
 
 
 def trainer(assembly: Assembly, data: Any, made: Tables, settings: Any, seed: int) -> Trainer:

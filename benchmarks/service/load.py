@@ -25,13 +25,10 @@ from fastapi import FastAPI, Request
 def served(plain: bool, items: int, users: int, port: int) -> None:
     """Serve a synthetic domain until killed."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    import pandas as pd
     import uvicorn
 
     from benchmarks.models import synthetic
     from mtrec.domains.online import Online, Running
-    from mtrec.features.encoder import usable_events
-    from mtrec.features.state import met_pairs
     from mtrec.service.answer import Answers
     from mtrec.service.app import make_app
     from mtrec.service.bundle import Bundle
@@ -40,21 +37,13 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
     from mtrec.service.metrics import Metrics
     from mtrec.service.schemas import Recommend
     from mtrec.service.state import State
-    from mtrec.serving.recommender import Recommender
 
     made = synthetic.tables(events=items // 5, users=users, items=items, tasks=1, seed=5)
     domain = synthetic.domain(1, ranking=True)
-    assembly, _ = synthetic.prepare(made, domain)
-    model = synthetic.build(assembly, seed=5)
-    draw = np.random.default_rng(5)
-    for variable in model.trainable_variables:
-        variable.assign(draw.normal(scale=0.3, size=variable.shape))
-    events = usable_events(made, assembly.encoder)
-    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    found = Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
+    found = synthetic.recommender(made, domain, seed=5)
     if plain:
         app = plain_app(found)
-        found.recommend(assembly.encoder.user.ids[0])
+        found.recommend(found.assembly.encoder.user.ids[0])
     else:
         state = State(found, made, domain.tasks, Online((Running("user", "", "x"),)))
         answers = Answers(found, state, made, domain.tasks, "synthetic")

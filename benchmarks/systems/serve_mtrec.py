@@ -33,20 +33,11 @@ def main() -> None:
 
 
 def recommender(options: dict):
-    """An untrained model of the pipeline's sizes; weights do not matter to the clock."""
-    import pandas as pd
-
+    """A model of the pipeline's sizes; weights do not matter to the clock."""
     from benchmarks.models import synthetic
-    from mtrec.features.encoder import usable_events
-    from mtrec.features.state import met_pairs
-    from mtrec.serving.recommender import Recommender
 
     made = synthetic.tables(options["events"], options["users"], options["items"], 2, 42)
-    assembly, _ = synthetic.prepare(made, synthetic.domain(2, ranking=True))
-    events = usable_events(made, assembly.encoder)
-    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    model = synthetic.build(assembly, 42)
-    return Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
+    return synthetic.recommender(made, synthetic.domain(2, ranking=True), 42)
 
 
 def recommend(options: dict):

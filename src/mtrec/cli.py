@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mtrec.registry import STUDIES
 
@@ -15,6 +16,17 @@ ROLES = ("user_id", "item_id", "timestamp", "rating")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an expected error ends as one sentence on standard error and status 1."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return _run(chosen)
+    except (ValueError, OSError, KeyError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"mtrec {chosen.command}: {message}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
     parser = argparse.ArgumentParser(prog="mtrec", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="fetch and verify the raw data and the model's weights")
@@ -43,6 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tune.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
+    _add_new(commands)
+    check = commands.add_parser("check", help="say everything that is wrong with a domain")
+    check.add_argument("domain")
+    serve = commands.add_parser("serve", help="answer requests with a trained model, over HTTP")
+    serve.add_argument("domain")
+    serve.add_argument("--host", default="127.0.0.1", help="others than this need MTREC_API_KEY")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--log", type=Path, help="folder of the log of events")
+    seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
+    seal.add_argument("domain")
+    return parser
+
+
+def _add_new(commands: Any) -> None:
+    """The options of ``mtrec new``."""
     new = commands.add_parser("new", help="make a domain of your own files")
     new.add_argument("domain")
     new.add_argument(
@@ -60,22 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     new.add_argument("--repeats", choices=("keep", "collapse"), help="of user and item (and time)")
     new.add_argument("--yes", action="store_true", help="ask nothing, take what is proposed")
     new.add_argument("--force", action="store_true", help="replace a domain made this way before")
-    check = commands.add_parser("check", help="say everything that is wrong with a domain")
-    check.add_argument("domain")
-    serve = commands.add_parser("serve", help="answer requests with a trained model, over HTTP")
-    serve.add_argument("domain")
-    serve.add_argument("--host", default="127.0.0.1", help="others than this need MTREC_API_KEY")
-    serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--log", type=Path, help="folder of the log of events")
-    seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
-    seal.add_argument("domain")
-    chosen = parser.parse_args(arguments)
-    try:
-        return _run(chosen)
-    except (ValueError, OSError, KeyError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f"mtrec {chosen.command}: {message}", file=sys.stderr)
-        return 1
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -5,22 +5,12 @@ import pandas as pd
 import pytest
 
 from benchmarks.models import synthetic
-from mtrec.features.encoder import usable_events
-from mtrec.features.state import met_pairs
-from mtrec.serving.recommender import Recommender
 
 
 @pytest.fixture(scope="module")
 def recommender():
     made = synthetic.tables(events=400, users=30, items=60, tasks=1, seed=5)
-    assembly, _ = synthetic.prepare(made, synthetic.domain(1, ranking=True))
-    model = synthetic.build(assembly, seed=5)
-    draw = np.random.default_rng(5)
-    for variable in model.trainable_variables:
-        variable.assign(draw.normal(scale=0.3, size=variable.shape))
-    events = usable_events(made, assembly.encoder)
-    now = pd.Timestamp(int(events.time.max()) + 1000, unit="ms")
-    return Recommender("synthetic", assembly, model, events, {}, now, met_pairs(events))
+    return synthetic.recommender(made, synthetic.domain(1, ranking=True), seed=5)
 
 
 @pytest.mark.parametrize("k", [6, 1000])

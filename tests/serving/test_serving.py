@@ -201,3 +201,9 @@ def test_ordered_levels_are_evaluated_by_position_beside_a_baseline(levels):
     names = experiment.class_tasks(assembly)["rating"]
     assert names == ("0.5", "1", "4", "5", "20")
     assert set(actual) | set(chosen) <= set(range(5))
+
+
+def test_a_recommender_in_a_cell_is_one_line(recommender):
+    said = repr(recommender)
+    assert said.startswith("Recommender('tiny': rating, like, ")
+    assert len(said) < 300 and "\n" not in said

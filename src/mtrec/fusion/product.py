@@ -25,7 +25,7 @@ from mtrec.serving.recommender import Recommender
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FusedRecommender(Recommender):
     """The joint model, and beside it whoever answers a task better.
 

@@ -31,7 +31,7 @@ class RequestWarning(UserWarning):
     """Part of a request was not understood: ids that are unknown, or columns that are not used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recommender:
     """The joint model of a domain with the latest state of its users and items.
 
@@ -56,6 +56,15 @@ class Recommender:
     now: pd.Timestamp
     met: np.ndarray
     offsets: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line: the arrays would be megabytes in a cell."""
+        users, items = (len(getattr(self.assembly.encoder, side).ids) for side in SIDES)
+        tasks = ", ".join(self.assembly.types)
+        return (
+            f"{type(self).__name__}({self.domain!r}: {tasks}; {users:,} users, {items:,} items, "
+            f"as of {self.now})"
+        )
 
     def score(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """Score pairs of users and items.
