@@ -9,6 +9,7 @@ import pytest
 
 from mtrec.features import assemble
 from mtrec.features.state import save_state
+from mtrec.files import save_arrays, write_sums
 from mtrec.fusion import domain, product, store
 from mtrec.fusion.choice import FUSED, Choice
 from mtrec.fusion.members import Bench, members
@@ -16,6 +17,7 @@ from mtrec.models.store import save_model
 from mtrec.paths import Paths
 from mtrec.registry import PEERS
 from mtrec.report import fusion as report
+from mtrec.serving.manifest import DamagedError
 from tests.conftest import DOMAIN
 
 TASKS = ("rating", "next_item")
@@ -137,5 +139,19 @@ def test_a_class_that_is_no_specialist_of_ours_is_not_restored(bench, fused, roo
     serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
     file = Paths(root, "tiny").fusion / store.CHOICES
     file.write_text(file.read_text().replace("mtrec.peers.ease:Ease", "os:system"))
+    with pytest.raises(DamagedError, match="fusion.json: is not .* Run the stage fusion again"):
+        product.load("tiny", root)
+    write_sums(file.parent)
     with pytest.raises(ValueError, match="'os:system' is no specialist of mtrec.peers"):
+        product.load("tiny", root)
+
+
+def test_specialists_of_an_earlier_version_are_refused_in_one_sentence(bench, fused, root):
+    serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
+    file = Paths(root, "tiny").fusion / "next_item-ease.npz"
+    with np.load(file) as state:
+        kept = {name: state[name] for name in state.files if name != "half_life"}
+    save_arrays(file, kept)
+    write_sums(file.parent)
+    with pytest.raises(ValueError, match="of an earlier version .*half_life.*DOMAIN=tiny"):
         product.load("tiny", root)

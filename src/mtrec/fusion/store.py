@@ -2,7 +2,8 @@
 
 ``fusion.json`` says who answers each task with which weights. ``<task>-<member>.npz`` is the state
 of a specialist, arrays alone. ``events.npz`` holds what users met, where a ranking needs all of it;
-``means.npz`` the latest running means of tasks whose heads do not start from them.
+``means.npz`` the latest running means of tasks whose heads do not start from them. ``SHA256SUMS``
+lists them all, and a folder that differs from it is not read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -21,13 +23,14 @@ from mtrec.features import offsets
 from mtrec.features.encoder import usable_events
 from mtrec.features.events import Events
 from mtrec.features.offsets import RunningMean
-from mtrec.files import save_arrays, write_text
+from mtrec.files import save_arrays, write_sums, write_text
 from mtrec.fusion.choice import Choice
 from mtrec.fusion.domain import NETWORKS, Fused, uses
 from mtrec.fusion.members import TWIN, Bench
 from mtrec.models.twins import JOINT
 from mtrec.peers.base import Specialist
 from mtrec.peers.running_mean import RunningMeans
+from mtrec.serving.manifest import check_list
 
 Array = np.ndarray
 CHOICES, EVENTS, MEANS = "fusion.json", "events", "means"
@@ -87,12 +90,28 @@ def save(bench: Bench, fused: Mapping[str, Fused], folder: Path) -> None:
     if means:
         save_arrays(folder / f"{MEANS}.npz", means)
     write_text(folder / CHOICES, json.dumps(plain, indent=2) + "\n")
+    write_sums(folder)
 
 
 def load(folder: Path) -> Kept | None:
-    """Undo :func:`save`; None where nothing was saved."""
+    """Undo :func:`save`; None where nothing was saved.
+
+    Raises:
+        ValueError: a file is damaged, or of an earlier version of these systems.
+    """
     if not (folder / CHOICES).is_file():
         return None
+    mend = f"Run the stage fusion again: `make repro DOMAIN={folder.parent.name}`."
+    check_list(folder, mend)
+    try:
+        return _read_all(folder)
+    except (TypeError, KeyError, OSError, BadZipFile) as error:
+        raise ValueError(
+            f"{folder}: damaged, or of an earlier version ({type(error).__name__}: {error}). {mend}"
+        ) from None
+
+
+def _read_all(folder: Path) -> Kept:
     plain = json.loads((folder / CHOICES).read_text(encoding="utf-8"))
     choices, specialists = {}, {}
     for task, one in plain.items():

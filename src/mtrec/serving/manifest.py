@@ -75,7 +75,25 @@ def check(paths: Paths) -> Manifest:
     found, listed, kept = digests(folder), _listed(folder, mend), read(paths)
     if listed and kept is not None and kept.files != listed:
         kept = None  # of an earlier training
-    known = listed or (kept.files if kept else found)
+    _compare(folder, found, listed or (kept.files if kept else found), mend)
+    return Manifest(found, kept.data if kept else "", kept.commit if kept else "")
+
+
+def check_list(folder: Path, mend: str) -> None:
+    """Compare a folder with the list that was written into it; nothing where there is none.
+
+    Args:
+        folder: of files alone.
+        mend: how to restore it, a sentence.
+
+    Raises:
+        DamagedError: a file differs, is missing, or does not belong there.
+    """
+    if known := _listed(folder, mend):
+        _compare(folder, digests(folder), known, mend)
+
+
+def _compare(folder: Path, found: dict[str, str], known: dict[str, str], mend: str) -> None:
     for name in sorted(found.keys() | known.keys()):
         if found.get(name) != known.get(name):
             said = (
@@ -84,7 +102,6 @@ def check(paths: Paths) -> Manifest:
                 else "is not the one that was trained: its SHA-256 differs"
             )  # fmt: skip
             raise DamagedError(f"{folder / name}: {said}. {mend}")
-    return Manifest(found, kept.data if kept else "", kept.commit if kept else "")
 
 
 def read(paths: Paths) -> Manifest | None:
