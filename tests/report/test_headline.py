@@ -36,7 +36,11 @@ FUSED = {
     "shop": {
         "tasks": {
             "spend": answer("regression", "rmse", -0.2, -0.3, -0.1, 2.0),
-            "like": answer("binary", "auc", -0.2, -0.25, -0.15, 0.8),
+            "like": {
+                **answer("binary", "auc", -0.2, -0.25, -0.15, 0.8),
+                "chosen": "fused",
+                "served": "joint",
+            },
             "other": {"type": "binary"},
         }
     }
@@ -70,14 +74,14 @@ def test_one_training_is_no_row_of_joint_training():
 
 def test_sentences_count_and_name_the_losses():
     known = trained()
-    said = headline.sentences(headline.gains(METRICS, FUSED, known), known)
+    said = headline.sentences(headline.gains(METRICS, FUSED, known), FUSED, known)
     assert "helps 1 of 2 tasks and hurts 0; 1 are undecided" in said[0]
     assert (
         "ahead of the best specialist in 1 of 2 tasks, behind in 1" in said[1]
         and "behind in `shop · like`" in said[1]
     )
     assert "language model helps 1 of the 1" in said[2]
-    assert headline.sentences(headline.gains({}, {}, {}), {}) == []
+    assert headline.sentences(headline.gains({}, {}, {}), {}, {}) == []
 
 
 def test_the_figure_has_a_row_per_task_and_a_colour_per_verdict():

@@ -21,7 +21,7 @@ from mtrec.report.tables import gain
 
 PANELS = {
     "joint": "one model of all tasks\nminus a model of each",
-    "answer": "what answers a request\nminus the best specialist",
+    "answer": "the fused answer\nminus the best specialist",
 }
 COLUMNS = ["domain", "task", "panel", "value", "low", "high"]
 LIMIT = 15.0  # percent: the axis ends there, and an arrow says how far it would go
@@ -115,11 +115,16 @@ def counted(found: pd.DataFrame) -> dict[str, list[str]]:
     return names
 
 
-def sentences(found: pd.DataFrame, trained: Mapping[str, pd.DataFrame]) -> list[str]:
+def sentences(
+    found: pd.DataFrame,
+    fused: Mapping[str, Mapping[str, Any]],
+    trained: Mapping[str, pd.DataFrame],
+) -> list[str]:
     """What was found over all domains, the negative ones among it.
 
     Args:
         found: of :func:`gains`.
+        fused: as there.
         trained: as there.
     """
     joint, answer = (found[found["panel"] == panel] for panel in PANELS)
@@ -136,13 +141,27 @@ def sentences(found: pd.DataFrame, trained: Mapping[str, pd.DataFrame]) -> list[
     if len(answer):
         told = counted(answer)
         said.append(
-            f"**What answers a request is ahead of the best specialist in {len(told['better'])} of "
+            f"**The fused answer is ahead of the best specialist in {len(told['better'])} of "
             f"{len(answer)} tasks, behind in {len(told['worse'])}; {len(told['undecided'])} are "
-            "undecided.** For each task that is the joint model, a specialist or a fusion of them, "
-            f"whichever led on validation rows.{_named(' It is behind in ', told['worse'])}"
+            "undecided, by one training of each member.** For each task that is the joint model, a "
+            "model of this task alone, a specialist, or several together, whichever led on "
+            f"validation rows.{_named(' It is behind in ', told['worse'])}{_simpler(fused)}"
         )
     said += _ablated(trained)
     return said
+
+
+def _simpler(fused: Mapping[str, Mapping[str, Any]]) -> str:
+    """In which tasks a request gets less, since a member cannot be saved and asked again."""
+    names = [
+        f"{domain} · {name}"
+        for domain, report in fused.items()
+        for name, task in report["tasks"].items()
+        if task.get("served") != task.get("chosen")
+    ]
+    return _named(
+        " `mtrec.load` answers by a simpler one, where a member cannot be saved, in ", names
+    )
 
 
 ABLATIONS = {

@@ -81,11 +81,12 @@ def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
         return "No results yet: run `make repro`."
     known = {name: _trained(experiment(name, root)) for name in whole}
     trained = {name: part for name, part in known.items() if part is not None}
-    gains = headline.gains(whole, read_metrics(root, "fusion.json"), trained)
+    fused = read_metrics(root, "fusion.json")
+    gains = headline.gains(whole, fused, trained)
     tasks = {name: list(part["tasks"]) for name, part in whole.items()}
     plots.style()
     plots.save(headline.figure(gains, tasks), root / FIGURE)
-    lines = [f"- {sentence}" for sentence in headline.sentences(gains, trained)]
+    lines = [f"- {sentence}" for sentence in headline.sentences(gains, fused, trained)]
     picture = f"![{headline.caption(gains)}]({FIGURE})"
     return "\n".join([*lines, "", picture])
 
