@@ -47,8 +47,6 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
     else:
         state = State(found, made, domain.tasks, Online((Running("user", "", "x"),)))
         answers = Answers(found, state, made, domain.tasks, "synthetic")
-        for n in (1, 2, 4, 8, 16, 32):
-            answers._rank(np.zeros(n, dtype="int64"))
         answers.recommend(Recommend())
         log = EventLog(Path(tempfile.mkdtemp()))
         app = make_app(Live(Bundle(answers, "data", {}), log, Metrics()))

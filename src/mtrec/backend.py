@@ -14,7 +14,10 @@ Signature = Sequence[tuple[tuple[int | None, ...], str]]
 
 
 def compile_function(
-    function: Function, model: keras.Model, signature: Signature | None = None
+    function: Function,
+    model: keras.Model,
+    signature: Signature | None = None,
+    fused: bool = False,
 ) -> Function:
     """Compile a function of tensors that calls a model; one that trains nothing.
 
@@ -25,24 +28,28 @@ def compile_function(
         function: from tensors, or dicts of them, to tensors.
         model: whose weights the function reads; others are constants.
         signature: shape and type of each argument, where TensorFlow is to compile once for all.
+        fused: by XLA on TensorFlow too, for each number of rows anew. A request of one row is
+            mostly the cost of starting hundreds of small operations, which this makes one.
     """
     import keras
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _with_tensorflow(function, signature)
+        return _with_tensorflow(function, signature, fused)
     if backend == "jax":
         return _with_jax(function, model)
     return function
 
 
-def _with_tensorflow(function: Function, signature: Signature | None) -> Function:
+def _with_tensorflow(function: Function, signature: Signature | None, fused: bool) -> Function:
     import tensorflow as tf
 
+    jit = fused or None
     if signature is None:
-        return tf.function(function, reduce_retracing=True, autograph=False)
+        relaxed = not fused  # shapes that are not known cannot be fused
+        return tf.function(function, reduce_retracing=relaxed, autograph=False, jit_compile=jit)
     specs = [tf.TensorSpec(shape, dtype) for shape, dtype in signature]
-    return tf.function(function, input_signature=specs, autograph=False)
+    return tf.function(function, input_signature=specs, autograph=False, jit_compile=jit)
 
 
 def _with_jax(function: Function, model: keras.Model) -> Function:

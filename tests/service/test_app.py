@@ -268,4 +268,6 @@ def test_the_page_of_the_interface_has_examples_that_work(client):
         assert "properties" in body["schema"]
         for example in body["examples"].values():
             asked = {k: v for k, v in example["value"].items() if k != "filters"}
+            if "text" in asked.get("pairs", [{}])[0]:
+                continue  # this domain has none, see test_later_texts.py
             assert client.post(path, json=asked).status_code == 200

@@ -26,8 +26,8 @@ from mtrec.service.app import make_app
 from mtrec.service.live import Live
 from mtrec.service.log import EventLog
 from mtrec.service.metrics import Metrics
-state = SimpleNamespace(now=0, users=[0], items=[0], add=lambda event: False, check=lambda e: None)
-answers = SimpleNamespace(state=state, version="none", count=lambda item: None)
+state = SimpleNamespace(now=0, users=[0], items=[0], check=lambda e: None)
+answers = SimpleNamespace(state=state, version="none", note=lambda event: False, unread={})
 bundle = SimpleNamespace(answers=answers, state=state, data="data", about={})
 live = Live(bundle, EventLog(Path(sys.argv[1]), rotate=30_000, compact=3), Metrics())
 uvicorn.run(make_app(live), port=int(sys.argv[2]), log_level="error")

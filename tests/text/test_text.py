@@ -139,9 +139,9 @@ def test_reduction_learns_from_training_rows_alone_and_weighs_as_one_category():
     rng = np.random.default_rng(0)
     vectors, fit = rng.normal(size=(300, 20)), np.arange(300) < 200
     vectors[7] = np.nan
-    found = reduce(vectors, fit, 5)
+    found, _ = reduce(vectors, fit, 5)
     other = np.where(fit[:, None], vectors, 100 * vectors)
-    np.testing.assert_allclose(reduce(other, fit, 5)[fit], found[fit])
+    np.testing.assert_allclose(reduce(other, fit, 5)[0][fit], found[fit])
     known = found[fit & np.isfinite(found).all(axis=1)]
     assert (known**2).sum(axis=1).mean() == pytest.approx(1.0, abs=0.02)
     assert np.isnan(found[7]).all()
@@ -217,5 +217,5 @@ def test_components_do_not_depend_on_the_number_of_cores():
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(reduce(vectors, np.arange(1500) < 1400, 64))
+            found.append(reduce(vectors, np.arange(1500) < 1400, 64)[0])
     np.testing.assert_array_equal(*found)

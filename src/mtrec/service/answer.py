@@ -9,14 +9,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from mtrec.backend import compile_function
 from mtrec.models.predict import compile_forward, predict
 from mtrec.registry import TASK_TYPES, Form
-from mtrec.service.batches import Batches
 from mtrec.service.filters import Filters
-from mtrec.service.schemas import Recommend, Score
+from mtrec.service.schemas import Pair, Recommend, Score
+from mtrec.service.shown import Shown
 from mtrec.service.state import State
-from mtrec.serving.catalogue import Catalogue, open_catalogue
+from mtrec.service.texts import ROOM, TYPED, Read, Texts
+from mtrec.serving.catalogue import best, open_catalogue
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -37,6 +37,10 @@ class Answers:
         tables: the data that the model was trained on.
         tasks: settings of its tasks.
         version: of the model.
+        texts: reads texts that come after training for the recommender's model, if it knows texts.
+
+    Attributes:
+        unread: texts of items that came after training, by id, that are not read yet.
     """
 
     def __init__(
@@ -46,36 +50,25 @@ class Answers:
         tables: Tables,
         tasks: Mapping[str, Task],
         version: str,
+        texts: Texts | None = None,
     ):
         self.recommender, self.state, self.tasks, self.version = recommender, state, tasks, version
+        self.texts, self.unread = texts, dict[str, str]()
+        self._placed: dict[str, int] = {}  # spare places of items, by id
+        self._trouble: dict[str, str] = {}  # why a text could not be read, by id
         self.types = recommender.assembly.types
-        self._forward = compile_forward(recommender.model)
-        self._ids = np.asarray(recommender.assembly.encoder.item.ids)
+        self._forward = compile_forward(_of_pairs(recommender))
         self.ranking = next((n for n, kind in self.types.items() if kind.candidates == "items"), "")
-        self._catalogue: Catalogue | None = open_catalogue(recommender) if self.ranking else None
-        if self.ranking:
-            self._queries = self._compile()
-        self.ranks = Batches(self._rank)
-        items = tables.items.set_index("item_id").reindex(self._ids).reset_index()
-        self._filters = Filters(items)
-        counts = tables.events["item_id"].value_counts()
-        self._popular = counts.reindex(self._ids).fillna(0).to_numpy(dtype="float64")
+        self._catalogue = open_catalogue(recommender, fused=True) if self.ranking else None
+        names = state.items.names[1 : state.items.modelled]
+        self._filters = Filters(tables.items.set_index("item_id").reindex(names).reset_index())
+        self._shown = Shown(state.items, tables.events, self._catalogue)
         self.gradable = {
             name: self._worth(name)
             for name, task in tasks.items()
             if TASK_TYPES.forms[task.type] in GRADED and task.view != "user"
         }
         self._usual = next(iter(self.gradable), "")
-
-    def _compile(self) -> Callable[[dict[str, Any]], Any]:
-        """Compiled function from the model's inputs to queries ``(n, width)``."""
-        model = self.recommender.model
-        own = model.tasks[self.ranking]
-        part = keras.Model(model.input, own.hidden)
-        weights = ops.convert_to_tensor(own.head.query)
-        return compile_function(
-            lambda inputs: ops.matmul(part(inputs, training=False), weights), part
-        )
 
     def _worth(self, name: str) -> Callable[[Array], Array]:
         """From predictions of a task to one number per row, the greater the better."""
@@ -87,18 +80,11 @@ class Answers:
 
     # -- /recommend --------------------------------------------------------------------------
 
-    def row_to_rank(self, asked: Recommend) -> int | None:
-        """The user whose scores of all items :meth:`recommend` will need; None for nobody's."""
-        if not self.ranking:
-            return None
-        return self.state.users.row.get(asked.user_id, 0) if asked.user_id else 0
-
-    def recommend(self, asked: Recommend, ranked: Array | None = None) -> dict[str, Any]:
+    def recommend(self, asked: Recommend) -> dict[str, Any]:
         """The best items for a user.
 
         Args:
             asked: the request.
-            ranked: scores of all items for the user, from :attr:`ranks`; computed if None.
 
         Raises:
             ValueError: the request names a task or column that there is not.
@@ -107,8 +93,7 @@ class Answers:
         fallback = self._fallback(asked.user_id, user)
         notes: list[str] = []
         rows = self._competing(asked, user, notes)
-        if ranked is None:
-            ranked = self._rank(np.array([user]))[0] if self.ranking else self._popular
+        ranked = self._rank(user) if self.ranking else self._shown.popularity
         weights = asked.tasks or {}
         for name in weights:
             if name not in self.gradable and name != self.ranking:
@@ -124,12 +109,12 @@ class Answers:
         elif self.ranking:
             scores = ranked[rows] if len(rows) < len(ranked) else ranked
         else:
-            scores = self._popular[rows]
+            scores = self._shown.popularity[rows]
             fallback = _because("popularity", "the domain has no task that ranks items")
         if not np.isfinite(scores).all():
-            scores = self._popular[rows]
+            scores = self._shown.popularity[rows]
             fallback = _because("popularity", "the model gave no finite score")
-        best = _best(scores, min(asked.k, len(rows)))
+        first = best(scores, min(asked.k, len(rows)))
         return {
             "model": self.version,
             "user_id": asked.user_id,
@@ -138,11 +123,11 @@ class Answers:
             "notes": notes,
             "items": [
                 {
-                    "item_id": str(self._ids[rows[at]]),
+                    "item_id": self._shown.name(rows[at]),
                     "score": float(scores[at]),
                     **({"tasks": {n: float(v[at]) for n, v in more.items()}} if more else {}),
                 }
-                for at in best
+                for at in first
             ],
         }
 
@@ -160,41 +145,34 @@ class Answers:
 
     def _competing(self, asked: Recommend, user: int, notes: list[str]) -> Array:
         """Positions in the catalogue of the items that may be recommended."""
-        free = self._filters(asked.filters)
+        size, free = len(self._shown), self._filters(asked.filters)
+        if free is not None:
+            free = np.append(free, np.zeros(size - len(free), bool))  # later items have no columns
         if asked.candidates is not None:
-            rows = {self.state.items.row.get(name, 0) for name in asked.candidates}
-            known = np.array(sorted(r for r in rows if 0 < r < self.state.items.modelled), "int64")
-            missing = len({*asked.candidates}) - len(known)
-            if missing:
+            wanted = {*asked.candidates}
+            known = self._shown.places(self.state.items.row.get(name, 0) for name in wanted)
+            if missing := len(wanted) - len(known):
                 notes.append(
                     f"{missing} candidates are left out: the model does not know them; "
                     "/score answers for them as new items"
                 )
-            among = np.zeros(len(self._ids), bool)
-            among[known - 1] = True
+            among = np.zeros(size, bool)
+            among[known] = True
             free = among if free is None else among & free
-        met = self.state.met(0 if asked.keep_met else user)
+        met = self._shown.places(self.state.met(0 if asked.keep_met else user))
         if free is None and not len(met):
-            return np.arange(len(self._ids))
-        free = np.ones(len(self._ids), bool) if free is None else free.copy()
-        if len(met):
-            free[met - 1] = False
+            return np.arange(size)
+        free = np.ones(size, bool) if free is None else free.copy()
+        free[met] = False
         return np.flatnonzero(free)
 
-    def _rank(self, users: Array) -> Array:
-        """Scores of all items ``(n, items)`` by the task that ranks them, for rows of users."""
+    def _rank(self, user: int) -> Array:
+        """Scores of all items ``(items,)`` by the task that ranks them."""
         assert self._catalogue is not None
-        full = 1 << (len(users) - 1).bit_length()
-        padded = np.concatenate([users, np.zeros(full - len(users), users.dtype)])
-        inputs = self.state.inputs(padded, np.zeros(full, dtype="int64"))
+        inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
         tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-        queries = ops.convert_to_numpy(self._queries(tensors))[: len(users)]
-        items = self._catalogue.items
-        scores = np.empty((len(users), len(items)), items.dtype)
-        for at, query in enumerate(queries):  # a product of matrices would not be to the last bit
-            np.dot(items, query, out=scores[at])
-        scores += self._catalogue.bias
-        return scores
+        query = ops.convert_to_numpy(self._catalogue.query(tensors))
+        return self._shown.scores(query)
 
     def _weigh(
         self,
@@ -208,12 +186,12 @@ class Answers:
         if len(rows) > WEIGHED:
             what = f"task {self.ranking}" if self.ranking else "popularity"
             notes.append(f"of {len(rows):,} items the {WEIGHED:,} best by {what} were asked about")
-            rows = np.sort(rows[_best(ranked[rows], WEIGHED)])
+            rows = np.sort(rows[best(ranked[rows], WEIGHED)])
         if not len(rows):
             return rows, np.zeros(0), {}
-        found = (
-            self._predict(np.full(len(rows), user), rows + 1) if {*weights} - {self.ranking} else {}
-        )
+        asked = {*weights} - {self.ranking}
+        items = self._shown.rows(rows)
+        found = self._predict(np.full(len(rows), user), items) if asked else {}
         more = {
             name: ranked[rows] if name == self.ranking else self.gradable[name](found[name])
             for name in weights
@@ -226,8 +204,12 @@ class Answers:
 
     # -- /score ------------------------------------------------------------------------------
 
-    def score(self, asked: Score) -> dict[str, Any]:
+    def score(self, asked: Score, read: Mapping[str, Read] | None = None) -> dict[str, Any]:
         """What all tasks say of pairs.
+
+        Args:
+            asked: the request.
+            read: what was made of the request's texts.
 
         Raises:
             ValueError: the request names a context column that there is not.
@@ -235,25 +217,18 @@ class Answers:
         pairs = asked.pairs
         users = np.array([self.state.users.row.get(p.user_id or "", 0) for p in pairs])
         items = np.array([self.state.items.row.get(p.item_id or "", 0) for p in pairs])
-        found = self._predict(users, items, [pair.context for pair in pairs])
-        columns = {
-            name: kind.answers(found[name])
-            for name, kind in self.types.items()
-            if not kind.candidates
-        }
+        typed = self._type(read or {})
+        texts = np.array([typed.get(pair.text, 0) for pair in pairs])
+        found = self._predict(users, items, [pair.context for pair in pairs], texts)
+        columns = {name: self.types[name].answers(values) for name, values in found.items()}
         answers = []
         for at, pair in enumerate(pairs):
             user, item = int(users[at]), int(items[at])
             fallback = {}
             if pair.user_id is not None and (said := self._fallback(pair.user_id, user)):
                 fallback["user"] = said
-            if pair.item_id is not None and not 0 < item < self.state.items.modelled:
-                fallback["item"] = _because(
-                    "new item",
-                    "the item came after training: its context and means speak for it, and no "
-                    "text (its vectors are made with the next training)"
-                    if item else "the item is unknown and no event of it came",
-                )  # fmt: skip
+            if said := self._instead_of_item(pair, item):
+                fallback["item"] = said
             answers.append(
                 {
                     "user_id": pair.user_id,
@@ -264,21 +239,82 @@ class Answers:
             )
         return {"model": self.version, "pairs": answers}
 
+    def texts_of(self, asked: Score) -> list[str]:
+        """The distinct texts of a request, which must be read before it is answered.
+
+        Raises:
+            ValueError: they are too many, an item has a text of its own, or the model knows none.
+        """
+        found: dict[str, None] = {}
+        for at, pair in enumerate(asked.pairs):
+            if pair.text is None:
+                continue
+            if self.texts is None:
+                raise ValueError(f"pairs.{at}.text: this domain's model knows no texts of items")
+            if 0 < self.state.items.row.get(pair.item_id or "", 0) < self.state.items.modelled:
+                raise ValueError(
+                    f"pairs.{at}.text: the model knows the text of item '{pair.item_id}'; leave "
+                    "item_id out to ask about another one"
+                )
+            if not pair.text.strip():
+                raise ValueError(f"pairs.{at}.text: it is blank; leave it out")
+            found[pair.text] = None
+        if len(found) > TYPED:
+            raise ValueError(f"pairs: {len(found)} texts are more than the {TYPED} of one request")
+        return [*found]
+
+    def _type(self, read: Mapping[str, Read]) -> dict[str | None, int]:
+        """The model's rows of a request's texts."""
+        found: dict[str | None, int] = {}
+        for place, (text, one) in enumerate(read.items()):
+            assert self.texts is not None
+            self.texts.put(place, one)
+            found[text] = self.texts.row(place)
+        return found
+
+    def _instead_of_item(self, pair: Pair, item: int) -> dict[str, str] | None:
+        """What stands in for what the model learnt of an item, and why."""
+        if pair.text is not None:
+            return _because("text", "the item is one that is known by its text alone")
+        if pair.item_id is None or 0 < item < self.state.items.modelled:
+            return None
+        if not item:
+            return _because("new item", "the item is unknown and no event of it came")
+        came = "the item came after training: its context and means speak for it"
+        if pair.item_id in self._placed:
+            return _because("text", f"{came}, and its text")
+        if pair.item_id in self.unread:
+            return _because("new item", f"{came}; text pending")
+        return _because("new item", f"{came}; {self._trouble.get(pair.item_id, 'it has no text')}")
+
     def _predict(
-        self, users: Array, items: Array, given: Sequence[Mapping[str, float]] = ()
+        self,
+        users: Array,
+        items: Array,
+        given: Sequence[Mapping[str, float]] = (),
+        typed: Array | None = None,
     ) -> dict[str, Array]:
-        """Predictions by task for rows of users and items; rows are padded to few sizes."""
+        """Predictions by task for rows of users and items; rows are padded to few sizes.
+
+        Args:
+            users: rows of users.
+            items: rows of items.
+            given: context columns by pair.
+            typed: the model's rows of items that take the place of ``items``; 0 for none.
+        """
         size = len(users)
         full = 1 << max(size - 1, 0).bit_length()
-        users = np.concatenate([users, np.zeros(full - size, users.dtype)])
-        items = np.concatenate([items, np.zeros(full - size, items.dtype)])
-        columns = self._given(given, full) if any(given) else None
-        logits = predict(
-            self.recommender.model, self.state.inputs(users, items, columns), forward=self._forward
+        users, items, typed = (
+            np.pad(rows, (0, full - size))
+            for rows in (users, items, np.zeros_like(items) if typed is None else typed)
         )
+        columns = self._given(given, full) if any(given) else None
+        inputs = self.state.inputs(users, items, columns)
+        inputs["item"] = np.where(typed > 0, typed, inputs["item"]).astype("int32")
+        logits = predict(self.recommender.model, inputs, forward=self._forward)
         return {
-            name: ops.convert_to_numpy(kind.predict(logits[name]))[:size]
-            for name, kind in self.types.items()
+            name: ops.convert_to_numpy(self.types[name].predict(found))[:size]
+            for name, found in logits.items()
         }
 
     def _given(self, given: Sequence[Mapping[str, float]], size: int) -> dict[str, Array]:
@@ -292,24 +328,59 @@ class Answers:
                 columns.setdefault(name, np.full(size, np.nan))[at] = value
         return columns
 
-    def count(self, item_id: str | None) -> None:
-        """Note that an item was met once more."""
-        row = self.state.items.row.get(item_id or "", 0)
-        if 0 < row <= len(self._popular):
-            self._popular[row - 1] += 1
+    # -- events ------------------------------------------------------------------------------
+
+    def note(self, event: Mapping[str, Any]) -> bool:
+        """Let an accepted event change answers.
+
+        Returns:
+            As :meth:`mtrec.service.state.State.add`.
+        """
+        late = self.state.add(event)
+        item = self.state.items.row.get(event.get("item_id") or "", 0)
+        self._shown.count(item)
+        text = (event.get("item") or {}).get("text")
+        if isinstance(text, str) and text.strip() and item >= self.state.items.modelled:
+            self._ask_for(event["item_id"], text)
+        return late
+
+    def _ask_for(self, item_id: str, text: str) -> None:
+        if self.texts is None:
+            self._trouble[item_id] = "the model knows no texts of items"
+        elif item_id in self._placed or len(self._placed) < ROOM:
+            self.unread[item_id] = text
+        else:
+            self._trouble[item_id] = (
+                f"its text waits for the next training, as {ROOM:,} came before"
+            )
+
+    def learn(self, item_id: str, read: Read | str) -> None:
+        """Use what was read in the text of an item that came after training.
+
+        Args:
+            item_id: of the item.
+            read: what was made of the text; a sentence where it could not be read.
+        """
+        self.unread.pop(item_id, None)
+        if isinstance(read, str):
+            self._trouble[item_id] = f"its text could not be read ({read})"
+            return
+        assert self.texts is not None
+        place = self._placed.setdefault(item_id, TYPED + len(self._placed))
+        state, row = self.texts.put(place, read), self.state.items.row[item_id]
+        self.state.items.spare[row] = self.texts.row(place)
+        self._shown.add(row, state)
+
+
+def _of_pairs(recommender: Recommender) -> keras.Model:
+    """The model without the tasks that score a whole catalogue in each row."""
+    model, types = recommender.model, recommender.assembly.types
+    kept = {name: out for name, out in model.output.items() if not types[name].candidates}
+    return keras.Model(model.input, kept)
 
 
 def _because(used: str, why: str) -> dict[str, str]:
     return {"used": used, "why": why}
-
-
-def _best(scores: Array, k: int) -> Array:
-    """Positions of the ``k`` greatest, greatest first; of the same, the first."""
-    if k <= 0:
-        return np.zeros(0, dtype="int64")
-    least = np.partition(scores, -k)[-k]
-    some = np.flatnonzero(scores >= least)
-    return some[np.argsort(-scores[some], kind="stable")][:k]
 
 
 def _plain(value: Any) -> Any:

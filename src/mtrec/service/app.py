@@ -58,19 +58,19 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
 
     @app.post("/recommend", openapi_extra=_body(Recommend), summary="The best items for a user")
     async def recommend(request: Request) -> Response:
-        asked, answers = await _read(request, Recommend), live.bundle.answers
-        row = answers.row_to_rank(asked)
-        ranked = None if row is None else await answers.ranks(row)
-        answer = _of(lambda asked: answers.recommend(asked, ranked), asked)
+        answer = _of(live.bundle.answers.recommend, await _read(request, Recommend))
         used = answer["fallback"]["used"] if answer["fallback"] else "none"
         live.metrics.fallbacks.labels(used).inc()
         return Response(as_json(answer), media_type=JSON)
 
     @app.post("/score", openapi_extra=_body(Score), summary="What all tasks say of pairs")
     async def score(request: Request) -> Response:
-        return Response(
-            as_json(_of(live.bundle.answers.score, await _read(request, Score))), media_type=JSON
-        )
+        asked, answers = await _read(request, Score), live.bundle.answers
+        try:
+            read = await live.read(answers.texts_of(asked))
+            return Response(as_json(answers.score(asked, read)), media_type=JSON)
+        except ValueError as error:
+            raise Refused(422, f"{error}.") from None
 
     @app.post("/events", openapi_extra=_body(Events), summary="What just happened")
     async def events(request: Request) -> Response:

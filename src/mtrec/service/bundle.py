@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
@@ -16,8 +14,10 @@ from mtrec.paths import Paths
 from mtrec.service.answer import Answers
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
+from mtrec.service.texts import Texts
 from mtrec.serving import manifest, recommender
 from mtrec.tables import schema
+from mtrec.text import embeddings
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,14 @@ def make_bundle(
     """Everything that answers requests, with a first request of each kind answered."""
     tables, tasks = schema.read(run.paths.tables), run.domain.tasks
     rules = online(run.domain.module or run.name, run.domain.data)
+    texts = _texts(run, found)
+    if texts is not None:
+        found = replace(found, model=texts.model)
     state = State(found, tables, tasks, rules)
-    answers = Answers(found, state, tables, tasks, known.version)
+    answers = Answers(found, state, tables, tasks, known.version, texts)
     for k in (1, 2, 3):
         answers.recommend(Recommend(k=k))
         answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows
-        if answers.ranking:
-            answers._rank(np.zeros(k, dtype="int64"))
     if answers.gradable:
         answers.recommend(Recommend(k=1, tasks={next(iter(answers.gradable)): 1.0}))
     data = _hash(run.paths)
@@ -86,6 +87,16 @@ def make_bundle(
         "metrics": _metrics(run.paths),
     }  # fmt: skip
     return Bundle(answers, data, about)
+
+
+def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:
+    """What reads texts of new items; None where the model sees none."""
+    fields = found.assembly.encoder.item.fields
+    reader = run.model_building.reader if found.model.readers.get("item") is not None else None
+    if reader is None and not any(field.kind in ("text", "words") for field in fields):
+        return None
+    vectors = embeddings.load(run.paths.embeddings)
+    return Texts(found.model, fields, vectors, run.task_embedding, reader, run.paths.raw)
 
 
 def _context(state: State) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mtrec.service.log import EventLog, NotStored
 from mtrec.service.metrics import Metrics
 from mtrec.service.schemas import Event
+from mtrec.service.texts import Read
 
 if TYPE_CHECKING:
     from mtrec.service.bundle import Bundle
@@ -76,8 +77,7 @@ class Live:
         for event in events:
             self._known[event["event_id"]] = bytes.fromhex(event["digest"])
             if event["data"] == bundle.data or event["time"] > end:
-                bundle.state.add(event)
-                bundle.answers.count(event.get("item_id"))
+                bundle.answers.note(event)
                 counted += 1
         self._measure()
         return counted
@@ -135,8 +135,13 @@ class Live:
             while sum(len(one[0]) for one in group if one) < GROUP and not self._waiting.empty():
                 group.append(self._waiting.get_nowait())
             ended = None in group
-            async with self._writing:
-                await self._commit([one for one in group if one is not None])
+            told = [one for one in group if one is not None]
+            try:
+                async with self._writing:
+                    await self._commit(told)
+            except Exception as error:  # whoever waits must hear of it, and later events be taken
+                for _, answer in told:
+                    _fail(answer, error)
 
     async def _commit(self, group: list[tuple[list[Stored], asyncio.Future[Outcome]]]) -> None:
         """Write a group with one wait for the disk, then count it and tell who sent it."""
@@ -189,14 +194,15 @@ class Live:
         """Let events change answers; requests have their turn in between."""
         late = 0
         for at, event in enumerate(events):
-            late += self.bundle.state.add(event)
-            self.bundle.answers.count(event.get("item_id"))
+            late += self.bundle.answers.note(event)
             self._known[event["event_id"]] = bytes.fromhex(event["digest"])
             if self._since is not None:
                 self._since.append(event)
             if at % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._measure()
+        if self.bundle.answers.unread:
+            self._to_read.set()
         return late
 
     def _measure(self) -> None:
@@ -236,21 +242,48 @@ class Live:
             await asyncio.to_thread(self._replay_into, found, files)
             async with self._writing:
                 for event in self._since:
-                    found.state.add(event)
-                    found.answers.count(event.get("item_id"))
+                    found.answers.note(event)
                 self.bundle = found
         finally:
             self.log.hold, self._since = False, None
         self.metrics.reloads.labels("changed").inc()
         self._measure()
+        self._to_read.set()
         return True
 
     def _replay_into(self, bundle: Bundle, files: list[tuple[Path, int]]) -> None:
         end = bundle.state.now - 1000
         for event in self.log.read(files):
             if event["data"] == bundle.data or event["time"] > end:
-                bundle.state.add(event)
-                bundle.answers.count(event.get("item_id"))
+                bundle.answers.note(event)
+
+    # -- texts -------------------------------------------------------------------------------
+
+    async def read(self, texts: Sequence[str]) -> dict[str, Read]:
+        """What the language model makes of texts; requests are answered meanwhile.
+
+        Raises:
+            ValueError: one cannot be read, or the language model is not there.
+        """
+        reader, loop = self.bundle.answers.texts, asyncio.get_running_loop()
+        if reader is None:
+            return {}
+        return {text: await loop.run_in_executor(reader.pool, reader.read, text) for text in texts}
+
+    async def _read_all(self) -> None:
+        """Read the texts of new items as they come, until the end."""
+        while True:
+            await self._to_read.wait()
+            self._to_read.clear()
+            while unread := self.bundle.answers.unread:
+                answers, (item_id, text) = self.bundle.answers, next(iter(unread.items()))
+                found: Read | str
+                try:
+                    found = (await self.read([text]))[text]
+                except (ValueError, OSError) as error:
+                    found = str(error)
+                if answers.unread.get(item_id) == text:  # no newer one came meanwhile
+                    answers.learn(item_id, found)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -258,7 +291,9 @@ class Live:
         """Begin to accept events and to look for models."""
         self.since = time.time()
         self._waiting = asyncio.Queue()
-        self._tasks = [asyncio.create_task(self._commit_all())]
+        self._to_read = asyncio.Event()
+        self._to_read.set()
+        self._tasks = [asyncio.create_task(each) for each in (self._commit_all(), self._read_all())]
         if self._look is not None:
             self._tasks.append(asyncio.create_task(self.look_for_models(every)))
 

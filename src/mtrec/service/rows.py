@@ -14,12 +14,16 @@ class Ids:
 
     Args:
         known: ids of rows 1, 2, …, as the model has them.
+
+    Attributes:
+        spare: the model's rows that stand for rows which it does not know.
     """
 
     def __init__(self, known: Sequence[str]):
         self.names: list[str] = ["", *known]
         self.row = {name: at + 1 for at, name in enumerate(known)}
         self.modelled = len(self.names)  # rows from here on the model does not know
+        self.spare: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -31,9 +35,17 @@ class Ids:
             self.names.append(name)
         return row
 
-    def model(self, row: int) -> int:
-        """The model's row, 0 for one that it does not know."""
+    def learnt(self, row: int) -> int:
+        """The row if the model was trained on it, else 0."""
         return row if row < self.modelled else 0
+
+    def model(self, rows: Array) -> Array:
+        """The model's rows ``(n,)`` int32; 0 for those that it does not know."""
+        found = np.where(rows < self.modelled, rows, 0).astype("int32")
+        if self.spare:
+            for at in np.flatnonzero(rows >= self.modelled):
+                found[at] = self.spare.get(int(rows[at]), 0)
+        return found
 
 
 def grown(table: Array, rows: int, fill: float = 0) -> Array:

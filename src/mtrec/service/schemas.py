@@ -77,6 +77,7 @@ class Pair(Strict):
 
     user_id: Id | None = None
     item_id: Id | None = None
+    text: Words | None = Field(None, description="of an item that the model does not know")
     context: dict[Name, Number] = Field(
         default_factory=dict, max_length=64, description="columns that replace the latest known"
     )
@@ -88,7 +89,12 @@ class Score(Strict):
     pairs: list[Pair] = Field(min_length=1, max_length=MOST_PAIRS)
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"pairs": [{"user_id": "42", "item_id": "50"}]}]}
+        json_schema_extra={
+            "examples": [
+                {"pairs": [{"user_id": "42", "item_id": "50"}]},
+                {"pairs": [{"user_id": "42", "text": "A film that nobody has seen yet."}]},
+            ]
+        }
     )
 
 
@@ -113,7 +119,9 @@ class Event(Strict):
         description="context columns known at the time that do not follow from events",
     )  # fmt: skip
     item: dict[Name, Number | Words | Annotated[list[Id], Field(max_length=256)]] = Field(
-        default_factory=dict, max_length=64, description="columns of an item that is new"
+        default_factory=dict,
+        max_length=64,
+        description="columns of an item that is new, such as its text",
     )
 
 

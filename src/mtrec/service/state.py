@@ -223,9 +223,9 @@ class State:
 
     def _add_to_history(self, user: int, item: int, time: int, values: Mapping) -> bool:
         """Put the event behind the user's events of its time or before; True if it is not last."""
-        row = self.items.model(item)
-        if self._ranked and row:
-            self._met_since.setdefault(user, set()).add(row)
+        row = self.items.learnt(item)
+        if self._ranked and item:
+            self._met_since.setdefault(user, set()).add(item)
         length, size = self.history_items.shape[1], int(self.history_sizes[user])
         times = self.history_times[user]
         newer = int((times[length - size :] > time).sum())
@@ -318,7 +318,7 @@ class State:
     # -- requests ----------------------------------------------------------------------------
 
     def met(self, user: int) -> Array:
-        """The model's rows of items that a user met before."""
+        """Rows of items that a user met before."""
         since = np.fromiter(self._met_since.get(user, ()), dtype="int64")
         if not 0 < user < self.users.modelled:
             return since
@@ -336,8 +336,6 @@ class State:
             items: rows of items.
             given: context columns that replace the latest known ones where they are not NaN.
         """
-        model_users = np.where(users < self.users.modelled, users, 0).astype("int32")
-        model_items = np.where(items < self.items.modelled, items, 0).astype("int32")
         filled = np.arange(self.history_items.shape[1]) >= (
             self.history_items.shape[1] - self.history_sizes[users][:, None]
         )
@@ -345,8 +343,8 @@ class State:
         recency = np.where(filled, np.log1p(np.maximum(days, 0.0)), 0.0)[..., None] / 5.0
         events = np.concatenate([self.history_values[users], recency], axis=-1)
         found = {
-            "user": model_users,
-            "item": model_items,
+            "user": self.users.model(users),
+            "item": self.items.model(items),
             "history_items": self.history_items[users],
             "history_events": events.astype("float32"),
         }

@@ -22,7 +22,7 @@ def held_out(vectors: Array, labels: Array, components: int, seed: int) -> Array
     for training, held in folds.split(vectors, labels):
         fit = np.zeros(len(labels), dtype=bool)
         fit[training] = True
-        reduced = reduce(vectors, fit, components)
+        reduced, _ = reduce(vectors, fit, components)
         model = LogisticRegressionCV(
             Cs=STRENGTHS, l1_ratios=(0.0,), cv=3, scoring="neg_log_loss", max_iter=1000,
             use_legacy_attributes=False,

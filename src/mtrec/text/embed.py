@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -213,7 +214,24 @@ def _write(file: Path, part: Array) -> None:
     os.replace(temporary, file)
 
 
-def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
+@dataclass(frozen=True)
+class Projection:
+    """Whitened principal components, as :func:`reduce` fitted them.
+
+    Attributes:
+        mean: ``(1, width)`` float32.
+        axes: ``(width, components)`` float32.
+    """
+
+    mean: Array
+    axes: Array
+
+    def __call__(self, vectors: Array) -> Array:
+        """Components of later vectors ``(n, width)``, ``(n, components)`` float32."""
+        return ((vectors - self.mean) @ self.axes).astype("float32")
+
+
+def reduce(vectors: Array, fit_rows: Array, components: int) -> tuple[Array, Projection | None]:
     """Whitened principal components, fitted on some rows only.
 
     Args:
@@ -222,7 +240,8 @@ def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
         components: number of components kept (fewer if there are fewer rows).
 
     Returns:
-        ``(n, components)`` float32, NaN rows kept. Components have equal variance on the fitted
+        ``(n, components)`` float32, NaN rows kept, and what makes the same of later vectors; NaN
+        and None where there is nothing to learn from. Components have equal variance on the fitted
         rows and a row has unit expected length there, as much weight as a one-hot category.
     """
     from sklearn.decomposition import PCA
@@ -232,9 +251,11 @@ def reduce(vectors: Array, fit_rows: Array, components: int) -> Array:
     fit = np.unique(vectors[known & fit_rows], axis=0)
     size = min(components, len(fit) - 1, vectors.shape[1])
     if size < 1:
-        return np.full((len(vectors), 1), np.nan, dtype="float32")
+        return np.full((len(vectors), 1), np.nan, dtype="float32"), None
     reduced = np.full((len(vectors), size), np.nan, dtype="float32")
     with threadpool_limits(1):  # the same sums whatever the number of cores
         pca = PCA(size, whiten=True, svd_solver="full").fit(fit.astype("float64"))
         reduced[known] = pca.transform(vectors[known].astype("float64")) / size**0.5
-    return reduced
+    scale = np.maximum(pca.explained_variance_**0.5, np.finfo("float64").eps) * size**0.5
+    axes = (pca.components_ / scale[:, None]).T
+    return reduced, Projection(pca.mean_[None].astype("float32"), axes.astype("float32"))

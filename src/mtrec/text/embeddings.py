@@ -34,8 +34,10 @@ def embed_tables(
 
     Returns:
         ``users`` and ``items``: ``(rows, components)`` float32 in the tables' order, NaN rows
-        where there is no text; ``tasks``: ``(tasks, width)`` in the order of ``tasks``, and their
-        mean before centring, ``tasks_mean`` ``(1, width)``;
+        where there is no text, and what makes components of later vectors, ``<side>_mean``
+        ``(1, width)`` and ``<side>_axes`` ``(width, components)``; ``tasks``:
+        ``(tasks, width)`` in the order of ``tasks``, and their mean before centring,
+        ``tasks_mean`` ``(1, width)``;
         ``labels_<task>``: ``(labels, width)`` in the order of the sorted training labels.
     """
     events, _ = training_events(tables.events, tables.examples)
@@ -49,7 +51,9 @@ def embed_tables(
         result[name][known], found = found[: known.sum()], found[known.sum() :]
     for name, key in (("users", "user_id"), ("items", "item_id")):
         seen = getattr(tables, name)[key].isin(events[key]).to_numpy()
-        result[name] = reduce(result[name], seen, settings.components)
+        result[name], projection = reduce(result[name], seen, settings.components)
+        if projection is not None:
+            result |= {f"{name}_mean": projection.mean, f"{name}_axes": projection.axes}
     result["tasks_mean"] = result["tasks"].mean(axis=0, keepdims=True)
     result["tasks"] = _directions(result["tasks"], result["tasks_mean"])
     names = label_names(tables.examples, tasks)
