@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log", type=Path, help="folder of the log of events")
     seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
     seal.add_argument("domain")
+    seal.add_argument("--key", type=Path, help="private Ed25519 key in PEM that signs it")
     return parser
 
 
@@ -139,7 +140,10 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.config import experiment
         from mtrec.serving.manifest import seal
 
-        print(f"{chosen.domain}: model {seal(experiment(chosen.domain).paths).version} sealed")
+        sealed = seal(experiment(chosen.domain).paths, chosen.key)
+        print(
+            f"{chosen.domain}: model {sealed.version} sealed{' and signed' if chosen.key else ''}"
+        )
     else:
         from mtrec.evaluation.reference import update
 

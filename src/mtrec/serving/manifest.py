@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mtrec.files import SUMS, digests, write_text
 from mtrec.paths import Paths
+from mtrec.serving import signature
 
 LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 MEND = "Restore the folder: `dvc checkout {folder}`, or `make repro DOMAIN={domain}`."
@@ -37,11 +38,13 @@ class Manifest:
         files: SHA-256 by name.
         data: MD5 of the tables that it was trained on, as ``dvc.lock`` has it; empty without.
         commit: of the repository when the manifest was made; empty without.
+        fusion: SHA-256 of the list of files that the fusion's folder holds; empty without.
     """
 
     files: dict[str, str]
     data: str
     commit: str
+    fusion: str = ""
 
     @property
     def version(self) -> str:
@@ -56,7 +59,10 @@ def manifest_path(paths: Paths) -> Path:
 
 
 def check(paths: Paths) -> Manifest:
-    """Compare a model folder with what is known of it.
+    """Compare a model folder with what is known of it, and with a key if one is given.
+
+    Where the environment names a public key (:mod:`mtrec.serving.signature`), the manifest must be
+    signed for it and name exactly these files.
 
     Returns:
         What the folder holds. Where nothing lists its files (models made in Python), nothing is
@@ -65,7 +71,16 @@ def check(paths: Paths) -> Manifest:
     Raises:
         FileNotFoundError: there is no such folder.
         DamagedError: a file differs, is missing, or does not belong there.
+        SignatureError: a key is given, and the model is not signed for it.
     """
+    found = check_files(paths)
+    if key := signature.wanted():
+        _check_signed(paths, found.files, read(paths), key)
+    return found
+
+
+def check_files(paths: Paths) -> Manifest:
+    """:func:`check` without a look at signatures."""
     folder = paths.trained
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -77,6 +92,15 @@ def check(paths: Paths) -> Manifest:
         kept = None  # of an earlier training
     _compare(folder, found, listed or (kept.files if kept else found), mend)
     return Manifest(found, kept.data if kept else "", kept.commit if kept else "")
+
+
+def _check_signed(paths: Paths, found: dict[str, str], kept: Manifest | None, key: Path) -> None:
+    signature.verify(manifest_path(paths), key)
+    if kept is None or kept.files != found or kept.fusion != _fusion(paths):
+        raise DamagedError(
+            f"{manifest_path(paths)}: is signed, but not for the files that are there; restore "
+            f"them, or sign them with `mtrec seal {paths.domain} --key PRIVATE.pem`."
+        )
 
 
 def check_list(folder: Path, mend: str) -> None:
@@ -121,16 +145,25 @@ def read(paths: Paths) -> Manifest | None:
         ) from None
 
 
-def seal(paths: Paths) -> Manifest:
-    """Write the manifest of a folder that is whole as far as is known.
+def seal(paths: Paths, key: Path | None = None) -> Manifest:
+    """Write the manifest of a folder that is whole as far as is known, and sign it with a key.
 
     Raises:
         DamagedError: see :func:`check`.
+        SignatureError: the key cannot be read.
     """
-    found = check(paths)
-    made = Manifest(found.files, _data(paths), _commit(paths.root))
+    found = check_files(paths)
+    made = Manifest(found.files, _data(paths), _commit(paths.root), _fusion(paths))
     write_text(manifest_path(paths), json.dumps(asdict(made), indent=1) + "\n")
+    if key is not None:
+        signature.sign(manifest_path(paths), key)
     return made
+
+
+def _fusion(paths: Paths) -> str:
+    """SHA-256 of the list of the fusion's files, which its loading compares with them."""
+    file = paths.fusion / SUMS
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def _listed(folder: Path, mend: str) -> dict[str, str]:
