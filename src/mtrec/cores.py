@@ -57,3 +57,19 @@ def halve_cores() -> None:
         import tensorflow
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, granted() // 2))
+
+
+def keep_to_one_core() -> None:
+    """Let one operation take one core: a request's are too small for threads to pay.
+
+    Raises:
+        RuntimeError: TensorFlow has computed something already.
+    """
+    import keras
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.threading.set_intra_op_parallelism_threads(1)

@@ -92,8 +92,9 @@ class Answers:
         user = self.state.users.row.get(asked.user_id, 0) if asked.user_id else 0
         fallback = self._fallback(asked.user_id, user)
         notes: list[str] = []
-        rows = self._competing(asked, user, notes)
-        ranked = self._rank(user) if self.ranking else self._shown.popularity
+        free = self._allowed(asked, notes)
+        met = self._shown.places(self.state.met(0 if asked.keep_met else user))
+        ranked = self._rank(user) if self.ranking else self._shown.popularity.copy()
         weights = asked.tasks or {}
         for name in weights:
             if name not in self.gradable and name != self.ranking:
@@ -104,17 +105,19 @@ class Answers:
         if not weights and not self.ranking and self._usual:
             weights = {self._usual: 1.0}
         more: dict[str, Array] = {}
-        if weights:
-            rows, scores, more = self._weigh(user, rows, weights, ranked, notes)
-        elif self.ranking:
-            scores = ranked[rows] if len(rows) < len(ranked) else ranked
-        else:
-            scores = self._shown.popularity[rows]
+        if not self.ranking and not weights:
             fallback = _because("popularity", "the domain has no task that ranks items")
-        if not np.isfinite(scores).all():
-            scores = self._shown.popularity[rows]
+        if not np.isfinite(ranked).all():
+            ranked, weights = self._shown.popularity.copy(), {}
             fallback = _because("popularity", "the model gave no finite score")
-        first = best(scores, min(asked.k, len(rows)))
+        rows, scores, left = self._compete(ranked, free, met, bool(weights))
+        if weights:
+            rows, scores, more = self._weigh(user, rows, weights, scores, notes)
+            left = len(rows)
+            if not np.isfinite(scores).all():
+                scores = self._shown.popularity[rows]
+                fallback = _because("popularity", "the model gave no finite score")
+        first = best(scores, min(asked.k, left))
         return {
             "model": self.version,
             "user_id": asked.user_id,
@@ -143,8 +146,8 @@ class Answers:
             )
         return None
 
-    def _competing(self, asked: Recommend, user: int, notes: list[str]) -> Array:
-        """Positions in the catalogue of the items that may be recommended."""
+    def _allowed(self, asked: Recommend, notes: list[str]) -> Array | None:
+        """Which items filters and candidates leave, ``(items,)`` bool; None: all of them."""
         size, free = len(self._shown), self._filters(asked.filters)
         if free is not None:
             free = np.append(free, np.zeros(size - len(free), bool))  # later items have no columns
@@ -159,20 +162,33 @@ class Answers:
             among = np.zeros(size, bool)
             among[known] = True
             free = among if free is None else among & free
-        met = self._shown.places(self.state.met(0 if asked.keep_met else user))
-        if free is None and not len(met):
-            return np.arange(size)
-        free = np.ones(size, bool) if free is None else free.copy()
+        return free
+
+    def _compete(
+        self, ranked: Array, free: Array | None, met: Array, narrow: bool
+    ) -> tuple[Array, Array, int]:
+        """Places of items that compete, their scores, and how many of these are not ruled out.
+
+        Args:
+            ranked: scores of all items; changed in place.
+            free: which items are left, or None.
+            met: places of items that the user has met.
+            narrow: leave out what is ruled out, which a list of one task need not: it costs more
+                than to score it lowest.
+        """
+        if free is None and not narrow:
+            ranked[met] = -np.inf
+            return self._shown.all, ranked, len(ranked) - len(met)
+        free = np.ones(len(ranked), bool) if free is None else free.copy()
         free[met] = False
-        return np.flatnonzero(free)
+        rows = np.flatnonzero(free)
+        return rows, ranked[rows], len(rows)
 
     def _rank(self, user: int) -> Array:
         """Scores of all items ``(items,)`` by the task that ranks them."""
         assert self._catalogue is not None
         inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
-        tensors = {name: ops.convert_to_tensor(value) for name, value in inputs.items()}
-        query = ops.convert_to_numpy(self._catalogue.query(tensors))
-        return self._shown.scores(query)
+        return self._shown.scores(ops.convert_to_numpy(self._catalogue.query(inputs)))
 
     def _weigh(
         self,
@@ -182,18 +198,27 @@ class Answers:
         ranked: Array,
         notes: list[str],
     ) -> tuple[Array, Array, dict[str, Array]]:
-        """Weighted sum of what tasks say of items, each in units of its spread among them."""
+        """Weighted sum of what tasks say of items, each in units of its spread among them.
+
+        Args:
+            user: row of the user.
+            rows: places of items that compete.
+            weights: of tasks.
+            ranked: scores of ``rows`` by the task that ranks items, or their popularity.
+            notes: for the answer.
+        """
         if len(rows) > WEIGHED:
             what = f"task {self.ranking}" if self.ranking else "popularity"
             notes.append(f"of {len(rows):,} items the {WEIGHED:,} best by {what} were asked about")
-            rows = np.sort(rows[best(ranked[rows], WEIGHED)])
+            kept = np.sort(best(ranked, WEIGHED))
+            rows, ranked = rows[kept], ranked[kept]
         if not len(rows):
             return rows, np.zeros(0), {}
         asked = {*weights} - {self.ranking}
         items = self._shown.rows(rows)
         found = self._predict(np.full(len(rows), user), items) if asked else {}
         more = {
-            name: ranked[rows] if name == self.ranking else self.gradable[name](found[name])
+            name: ranked if name == self.ranking else self.gradable[name](found[name])
             for name in weights
         }
         scores = np.zeros(len(rows))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from mtrec import cores
 from mtrec.config import experiment
 from mtrec.paths import Paths, find_root
 from mtrec.service.app import make_app
@@ -36,6 +37,7 @@ def serve(domain: str, host: str, port: int, folder: Path | None = None) -> None
         OSError: there is no model, another service holds the log, or the log is damaged.
     """
     key = key_for(host, os.environ)
+    cores.keep_to_one_core()
     root = find_root()
     paths = experiment(domain, root).paths
     log = EventLog(folder or root / "build" / "service" / domain, say=_say)

@@ -22,7 +22,7 @@ class Shown:
         catalogue: of the task that ranks items, if there is one.
 
     Attributes:
-        popularity: events of each item, ``(items,)``.
+        all: places of all items, ``(items,)``.
     """
 
     def __init__(self, ids: Ids, events: pd.DataFrame, catalogue: Catalogue | None):
@@ -30,9 +30,11 @@ class Shown:
         self._rows = np.arange(1, ids.modelled)
         self._place: dict[int, int] = {}  # of items that came after training, by row
         counts = events["item_id"].value_counts().reindex(ids.names[1 : ids.modelled]).fillna(0)
-        self._popularity = counts.to_numpy(dtype="float64")
+        self._popularity = np.array(counts, dtype="float64")  # one that may be written to
         self._vectors = catalogue.items if catalogue else np.zeros((self._size, 0), "float32")
         self._bias = catalogue.bias if catalogue else np.zeros(self._size, "float32")
+        self._scores = np.zeros(self._size, "float32")
+        self.all = np.arange(self._size)
         self._usual = float(np.median(self._bias)) if self._size else 0.0
 
     def __len__(self) -> int:
@@ -44,8 +46,15 @@ class Shown:
         return self._popularity[: self._size]
 
     def scores(self, query: Array) -> Array:
-        """Scores of all items ``(items,)`` for what a user wants ``(width,)``."""
-        return self._vectors[: self._size] @ query + self._bias[: self._size]
+        """Scores of all items ``(items,)`` for what a user wants ``(width,)``.
+
+        The array is the caller's until the next call: a fresh one each time would cost a request
+        the pages that the system clears for it.
+        """
+        self._scores = grown(self._scores, self._size)
+        found = np.dot(self._vectors[: self._size], query, out=self._scores[: self._size])
+        found += self._bias[: self._size]
+        return found
 
     def rows(self, places: Array) -> Array:
         """Rows of items by their places."""
@@ -76,6 +85,7 @@ class Shown:
         place = self._place.setdefault(row, self._size)
         if place == self._size:
             self._size += 1
+            self.all = np.arange(self._size)
             self._rows = grown(self._rows, self._size)
             self._popularity = grown(self._popularity, self._size)
             self._vectors = grown(self._vectors, self._size)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.backend import compile_function
+from mtrec.backend import compile_function, compile_row
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -28,7 +28,8 @@ class Catalogue:
     vector, and a partial sort.
 
     Attributes:
-        query: compiled function from the model's inputs of one row to the query ``(width,)``.
+        query: compiled function from the model's inputs of one row, as arrays, to the query
+            ``(width,)``.
         items: states of all items ``(items, width)``, already divided by ``sqrt(width)``.
         bias: of the items ``(items,)``.
         ids: of the items, in the order of ``items``.
@@ -36,7 +37,7 @@ class Catalogue:
         recommender: what the catalogue was opened from.
     """
 
-    query: Callable[[dict[str, keras.KerasTensor]], keras.KerasTensor]
+    query: Callable[[dict[str, Array]], keras.KerasTensor]
     items: Array
     bias: Array
     ids: Array
@@ -56,7 +57,7 @@ class Catalogue:
         found = best(scores, min(k, len(scores) - len(seen)))
         return self.ids[found], scores[found]
 
-    def _inputs(self, user: int, user_id: str) -> dict[str, keras.KerasTensor]:
+    def _inputs(self, user: int, user_id: str) -> dict[str, Array]:
         """The row of :meth:`mtrec.features.encoder.Encoder.inputs`, without a data frame."""
         events, encoder = self.recommender.events, self.recommender.assembly.encoder
         first, last = np.searchsorted(events.user[1:], [user, user + 1]) + 1
@@ -79,8 +80,7 @@ class Catalogue:
             frame = self.recommender.rows(pd.DataFrame({"user_id": [user_id], "item_id": [None]}))
             for side in encoder.contexts:
                 inputs[f"{side}_context"] = encoder.context(side, frame)
-        inputs |= self.recommender.head_inputs(inputs["user"], inputs["item"])
-        return {name: ops.convert_to_tensor(values) for name, values in inputs.items()}
+        return inputs | self.recommender.head_inputs(inputs["user"], inputs["item"])
 
 
 def best(scores: Array, k: int) -> Array:
@@ -127,12 +127,13 @@ def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
         state = part(inputs, training=False)[0]
         return ops.matmul(ops.transpose(weights), state[:, None])[:, 0]
 
+    compiled = compile_row(query, part) if fused else compile_function(query, part)
     blank = {
         key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
     }
     items = np.asarray(keras.Model(model.input, own.tables[0])(blank, training=False))
     return Catalogue(
-        query=compile_function(query, part, fused=fused),
+        query=compiled,
         items=np.ascontiguousarray(items / items.shape[1] ** 0.5),
         bias=np.asarray(own.head.bias),
         ids=np.asarray(encoder.item.ids),

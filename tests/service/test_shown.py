@@ -1,0 +1,37 @@
+"""Items that lists may show, in the order of the catalogue, and those that follow."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtrec.service.rows import Ids
+from mtrec.service.shown import Shown
+
+
+@pytest.fixture
+def shown():
+    ids = Ids(("a", "b", "c"))
+    return ids, Shown(ids, pd.DataFrame({"item_id": ["a", "b", "c", "a"]}), None)
+
+
+def test_popularity_counts_events_of_the_data_and_those_that_come(shown):
+    _, found = shown
+    assert found.popularity.tolist() == [2, 1, 1]
+    found.count(3)
+    found.count(0)  # an event without an item
+    found.count(9)  # an item that is not shown
+    assert found.popularity.tolist() == [2, 1, 2]
+
+
+def test_a_later_item_has_a_place_of_its_own_and_keeps_it(shown):
+    ids, found = shown
+    ids.add("without text")
+    row = ids.add("later")
+    assert found.places([row]).tolist() == []
+    found.add(row, np.zeros(0))
+    found.add(row, np.zeros(0))
+    assert len(found) == 4
+    assert found.places([row, 1, 4]).tolist() == [0, 3]
+    assert found.name(3) == "later"
+    assert found.rows(np.array([3])).tolist() == [row]
+    assert found.popularity.tolist() == [2, 1, 1, 0]
