@@ -110,6 +110,7 @@ def make_bundle(in_time, model, tmp_path):
     from mtrec.service.answer import Answers
     from mtrec.service.bundle import Bundle
     from mtrec.service.state import State
+    from mtrec.service.words import describe, words_of
     from mtrec.serving.recommender import load_state
 
     def make(version: str = "one") -> Bundle:
@@ -118,7 +119,11 @@ def make_bundle(in_time, model, tmp_path):
         found = load_state("tiny", folder, model, in_time.assembly)
         state = State(found, in_time.tables, ONLINE_DOMAIN.tasks, in_time.rules)
         answers = Answers(found, state, in_time.tables, ONLINE_DOMAIN.tasks, version)
-        return Bundle(answers, "data", {"domain": "tiny", "version": version})
+        types = in_time.assembly.types
+        page = describe("tiny", in_time.tables, ONLINE_DOMAIN.tasks, types, state)
+        about = {"domain": "tiny", "version": version, "page": page}
+        about["tasks"] = {name: {"ranks_items": True} for name in types}
+        return Bundle(answers, "data", about, words_of("tiny", in_time.tables.items, state))
 
     return make
 

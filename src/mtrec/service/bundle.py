@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mtrec.service.answer import Answers
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
 from mtrec.service.texts import Texts
+from mtrec.service.words import Words, describe, words_of
 from mtrec.serving import manifest, recommender
 from mtrec.tables import schema
 from mtrec.text import embeddings
@@ -28,11 +29,13 @@ class Bundle:
         answers: answers requests.
         data: hash of the tables that the model was trained on.
         about: what ``GET /model`` says.
+        words: titles, units and what can be looked for.
     """
 
     answers: Answers
     data: str
     about: dict[str, Any]
+    words: Words = field(default_factory=Words)
 
     @property
     def state(self) -> State:
@@ -85,8 +88,9 @@ def make_bundle(
         "context": _context(state),
         "filters": answers._filters.columns,
         "metrics": _metrics(run.paths),
+        "page": describe(run.name, tables, tasks, found.assembly.types, state),
     }  # fmt: skip
-    return Bundle(answers, data, about)
+    return Bundle(answers, data, about, words_of(run.name, tables.items, state))
 
 
 def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:
