@@ -59,14 +59,14 @@ export function draw(now, before, page, act) {
         make("h3", {}, title ?? item),
         title ? make("span", { class: "id" }, item) : null,
         movement(item, at, before),
-        make(
-          "span", { class: "acts" },
-          why?.button,
-          make("button", { type: "button", class: "quiet-button", on: { click: () => act.take(item, title) } },
-            "It happened", spoken(`: ${title ?? item}`)),
-        ),
       ),
       make("dl", { class: "tasks" }, ...lines),
+      make(
+        "div", { class: "acts" },
+        why?.button,
+        make("button", { type: "button", class: "quiet-button", on: { click: () => act.take(item, title) } },
+          "It happened", spoken(`: ${title ?? item}`)),
+      ),
       why?.box,
     );
   });

@@ -94,6 +94,7 @@ async function refresh({ compare }) {
     draw(current, before, page, { take, user: () => user });
     find("ranked-by").textContent = rankedBy(answer, page);
     find("change").textContent = before ? summary(current, before) : "";
+    if (before) find("change").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (mine === turn) trouble(error);
   } finally {

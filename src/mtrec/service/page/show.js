@@ -28,7 +28,8 @@ function line(term, share, text, note, title) {
   return make(
     "div", { class: "task", title },
     make("dt", {}, term),
-    make("dd", {}, share === null ? null : bar(share), make("span", { class: "number" }, text), note),
+    make("dd", {}, make("span", { class: "number" }, text), note),
+    share === null ? null : make("dd", { class: "rail" }, bar(share)),
   );
 }
 
@@ -39,8 +40,7 @@ function moved(now, before, unit) {
   if (a === b) return null;
   const up = now > before;
   return make(
-    "span", { class: up ? "up" : "down" }, `${up ? "▲" : "▼"} `, spoken(up ? "up from " : "down from "),
-    make("span", { class: "from" }, b),
+    "span", { class: up ? "up" : "down" }, up ? "▲" : "▼", spoken(up ? ", up" : ", down"), ` from ${b}`,
   );
 }
 
