@@ -106,7 +106,7 @@ def history(bundle: Bundle, asked: History) -> dict[str, Any]:
                 "title": words.title.get(name) if name else None,
                 "timestamp": moment.isoformat(timespec="seconds"),
                 "values": {
-                    column: None if scaled[n] == 0 else round(float(values[n]), 4)
+                    column: None if scaled[n] == 0 else round(float(values[n]), 4) + 0.0
                     for n, column in enumerate(columns)
                 },
             }

@@ -3,10 +3,13 @@
 import { fill, find, make } from "./dom.js";
 import { named } from "./show.js";
 
+/** Whether a column holds yes and no. */
+export const isBit = (about) => about.form === "bit" || (about.least === 0 && about.most === 1 && about.step === 1);
+
 function field(id, about, text) {
   const label = make("label", { for: id }, text);
-  if (about.choices?.length && about.form !== "level") {
-    const values = about.form === "bit" ? [["1", "yes"], ["0", "no"]] : about.choices.map((one) => [one, one]);
+  if (isBit(about) || (about.choices?.length && about.form === "class")) {
+    const values = isBit(about) ? [["1", "yes"], ["0", "no"]] : about.choices.map((one) => [one, one]);
     return make(
       "div", { class: "field" }, label,
       make("select", { id }, make("option", { value: "" }, "not said"),
@@ -21,19 +24,24 @@ function field(id, about, text) {
   return make("div", { class: "field" }, label, input);
 }
 
+/** How a column is called in front of people, without its unit. */
+export const column = (name, about) => named(about.logarithm ? name.replace(/^log_/, "") : name);
+
 function caption(name, about) {
-  const range = about.step ? `${about.least}–${about.most}` : "";
+  const range = about.step && !isBit(about) ? `${about.least}–${about.most}` : "";
   const unit = [range, about.unit].filter(Boolean).join(" ");
-  return named(name.replace(/^log_/, "")) + (unit ? ` (${unit})` : "");
+  return column(name, about) + (unit ? ` (${unit})` : "");
 }
 
 /** Draw the fields of a domain's events. */
 export function drawFields(page) {
-  fill(
-    find("event-fields"),
-    ...Object.entries(page.values).map(([name, about]) => field(`value-${name}`, about, caption(name, about))),
-    ...Object.entries(page.labels).map(([name, about]) => field(`label-${name}`, about, caption(name, about))),
+  const fields = (part, prefix) => Object.entries(part).map(
+    ([name, about]) => field(`${prefix}-${name}`, about, caption(name, about)),
   );
+  fill(find("event-fields"), ...fields(page.values, "value"));
+  fill(find("event-labels"), ...fields(page.labels, "label"));
+  find("labels-box").hidden = !Object.keys(page.labels).length;
+  find("labels-box").open = !Object.keys(page.values).length;
 }
 
 function read(id, about) {

@@ -31,7 +31,8 @@ export function summary(now, before) {
   });
   const left = before.items.slice(0, SHOWN).filter((item) => !now.places.has(item.item_id));
   const gone = left.map((item) => before.titles.get(item.item_id) ?? item.item_id);
-  const told = `${counts.up} up, ${counts.down} down, ${counts.same} in the same place`;
+  const told = counts.same === shown.length ? "Every item is where it was"
+    : `${counts.up} up, ${counts.down} down, ${counts.same} in the same place`;
   return `${told}${gone.length ? `; no longer in the list: ${gone.join(", ")}` : ""}.`;
 }
 
@@ -56,9 +57,12 @@ export function draw(now, before, page, act) {
       make(
         "div", { class: "head" },
         make("span", { class: "place", "aria-hidden": "true" }, String(at + 1)),
-        make("h3", {}, title ?? item),
-        title ? make("span", { class: "id" }, item) : null,
-        movement(item, at, before),
+        make(
+          "div", { class: "name" },
+          make("h3", {}, title ?? item), " ",
+          title ? make("span", { class: "id" }, item) : null, " ",
+          movement(item, at, before),
+        ),
       ),
       make("dl", { class: "tasks" }, ...lines),
       make(
@@ -79,5 +83,6 @@ export function rankedBy(answer, page) {
     const text = page.questions[name]?.text ?? named(name);
     return weight === 1 ? `“${text}”` : `“${text}” × ${weight}`;
   });
-  return [`Ranked by ${by.join(" and ")}`, ...answer.notes].join(". ") + ".";
+  const notes = answer.notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`);
+  return [`Ranked by ${by.join(" and ")}.`, ...notes].join(" ");
 }

@@ -3,9 +3,9 @@
 import { ask, look, useKey } from "./api.js";
 import { combobox } from "./combobox.js";
 import { fill, find, make } from "./dom.js";
-import { drawFields, readEvent } from "./event.js";
+import { column, drawFields, isBit, readEvent } from "./event.js";
 import { ASKED, draw, rankedBy, remember, SHOWN, summary } from "./list.js";
-import { named, number, prediction } from "./show.js";
+import { named, number, prediction, predictions } from "./show.js";
 
 let page; // what /model says for pages: questions, event columns
 let user = null; // id, or nobody
@@ -47,6 +47,14 @@ function drawUser(predicted, answer) {
   find("stand-in").textContent = why ? `${named(why.used)}: ${why.why}.` : "Known since training.";
 }
 
+/** A value of an event, as it is told; nothing where it is missing, or a plain no. */
+function told(name, value, about) {
+  if (value === null) return "";
+  if (isBit(about)) return value ? column(name, about) : "";
+  const shown = number(about.logarithm ? Math.expm1(value) : value, about.unit);
+  return about.unit ? shown : `${shown} ${column(name, about)}`;
+}
+
 function drawHistory(found) {
   const events = found?.events ?? [];
   find("past").hidden = !user;
@@ -54,14 +62,11 @@ function drawHistory(found) {
     : events.length ? `The last ${events.length} events, of at most ${found.read} that the model reads.`
       : "Nothing yet.";
   fill(find("history"), ...events.map((event) => {
-    const values = Object.entries(event.values).filter(([, value]) => value !== null).map(([name, value]) => {
-      const about = page.values[name] ?? {};
-      return number(about.logarithm ? Math.expm1(value) : value, about.unit) + (about.unit ? "" : ` ${named(name)}`);
-    });
+    const values = Object.entries(event.values).map(([name, value]) => told(name, value, page.values[name] ?? {}));
     return make(
       "li", {},
       make("span", {}, event.title ?? event.item_id ?? "an item that came after training"),
-      make("span", { class: "quiet" }, [...values, event.timestamp.slice(0, 10)].join(" · ")),
+      make("span", { class: "quiet" }, [...values.filter(Boolean), event.timestamp.slice(0, 10)].join(" · ")),
     );
   }));
 }
@@ -146,6 +151,23 @@ async function tell(event) {
   }
 }
 
+// -- a text ------------------------------------------------------------------------------------
+
+async function askOfText(event) {
+  event.preventDefault();
+  const box = find("text-answer");
+  fill(box, make("p", { class: "quiet" }, "The language model reads it …"));
+  try {
+    const answer = await ask("predict", { ...(user ? { user_id: user } : {}), text: find("text").value });
+    const lines = predictions(answer.text.tasks, page.questions);
+    fill(box, make("dl", { class: "tasks" }, ...lines));
+    trouble(null);
+  } catch (error) {
+    fill(box);
+    trouble(error);
+  }
+}
+
 // -- start -------------------------------------------------------------------------------------
 
 async function start() {
@@ -154,11 +176,12 @@ async function start() {
   find("domain").textContent = named(model.domain);
   document.title = `${named(model.domain)} – mtrec`;
   const counted = [[model.users, "users"], [model.items, "items"]].filter(([count]) => count !== undefined);
-  const told = counted.map(([count, what]) => `${count.toLocaleString("en")} ${what}`);
-  if (model.as_of) told.push(`as of ${new Date(model.as_of).toISOString().slice(0, 10)}`);
-  find("model").textContent = [`model ${model.version}`, ...told].join(" · ");
+  const about = counted.map(([count, what]) => `${count.toLocaleString("en")} ${what}`);
+  if (model.as_of) about.push(`as of ${new Date(model.as_of).toISOString().slice(0, 10)}`);
+  find("model").textContent = [`model ${model.version}`, ...about].join(" · ");
   find("key-form").hidden = true;
   find("main").hidden = false;
+  find("text-panel").hidden = !page.reads_texts;
   drawFields(page);
   drawWeights(model.tasks);
   await refresh({ compare: false });
@@ -173,6 +196,7 @@ find("key-form").addEventListener("submit", (event) => {
 });
 find("nobody").addEventListener("click", () => choose(null));
 find("event").addEventListener("submit", tell);
+find("text-form").addEventListener("submit", askOfText);
 find("history-box").open = matchMedia("(min-width: 60rem)").matches;
 combobox(
   find("user"),
