@@ -108,7 +108,7 @@ $(VENV)/jax/.installed: requirements-jax.lock | setup
 
 fast: fetch $(VENV)/jax/.installed
 	@echo "fast: unit tests and the examples of docstrings"
-	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules \
+	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules -rs \
 	  --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.

@@ -14,6 +14,22 @@ from tests.chromium import MISSING, Page, find_browser
 BROWSER = find_browser()
 KEY = "a key of many letters"
 HOSTILE = "<img src=x onerror=alert(1)>"
+REASONS = {
+    "tasks": {
+        "rating": {
+            "sentence": f"Because of {HOSTILE}.",
+            "prediction": 4.2,
+            "base": 3.5,
+            "groups": [
+                {"group": "text", "contribution": -0.2},
+                {"group": "ids", "contribution": 1},
+            ],
+            "history": [{"item": "i3", "title": HOSTILE, "contribution": 0.4}],
+            "tokens": [{"token": HOSTILE, "weight": 0.7}, {"token": "film", "weight": 0.3}],
+        }
+    },
+    "similar": [],
+}
 LIST = "[...document.querySelectorAll('#items .item')].map((one) => one.dataset.item)"
 pytestmark = [
     pytest.mark.usefixtures("eagerly"),
@@ -26,11 +42,16 @@ def serve(make_live):
     """A function that starts a service over HTTP and returns its address and itself."""
     started = []
 
-    def start(key=None, changed=lambda bundle: bundle):
+    def start(key=None, changed=lambda bundle: bundle, explain=None):
         live = make_live()
         live.bundle = changed(live.bundle)
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(make_app(live, key), log_level="error"))
+        app = make_app(live, key)
+        if explain is not None:
+            app.router.routes = [r for r in app.router.routes if r.path != "/explain"]
+            if explain:
+                app.add_api_route("/explain", lambda: explain, methods=["POST"])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         started.append((server, thread))
@@ -180,6 +201,31 @@ def test_titles_and_ids_are_text_whatever_they_hold(page, serve):
     page.enter()
     page.wait("document.getElementById('stand-in').textContent.includes('unknown')")
     assert page.do("document.querySelectorAll('img, script:not([src])').length") == 0
+    assert page.complaints == []
+
+
+def test_reasons_are_shown_where_the_service_has_them(page, serve):
+    address, _ = serve(explain=REASONS)
+    opened(page, address)
+    page.do("document.querySelector('#items .acts button').focus()")
+    assert focused(page) == "Why?"
+    page.enter()
+    page.wait("document.querySelectorAll('.reason').length")
+    said = page.do("document.querySelector('.reason').textContent")
+    assert f"Because of {HOSTILE}." in said
+    rows = "[...document.querySelectorAll('.shares tr')].map((one) => one.textContent)"
+    assert page.do(rows) == ["ids+1", "text-0.2", f"{HOSTILE}+0.4"]
+    assert page.do("document.querySelectorAll('.token').length") == 2
+    assert page.do("document.activeElement.getAttribute('aria-expanded')") == "true"
+    page.enter()
+    assert page.do("document.querySelector('.reasons').hidden")
+    assert page.complaints == []
+
+
+def test_a_service_without_reasons_is_not_asked_for_any(page, serve):
+    address, _ = serve(explain={})
+    opened(page, address)
+    assert page.do("document.querySelector('#items .acts').textContent").startswith("It happened")
     assert page.complaints == []
 
 
