@@ -123,7 +123,7 @@ def make_bundle(in_time, model, tmp_path):
         page = describe("tiny", in_time.tables, ONLINE_DOMAIN.tasks, types, state)
         about = {"domain": "tiny", "version": version, "page": page}
         about["tasks"] = {name: {"ranks_items": True} for name in types}
-        return Bundle(answers, "data", about, words_of("tiny", in_time.tables.items, state))
+        return Bundle(answers, "data", about, words_of("tiny", in_time.tables, state))
 
     return make
 

@@ -51,7 +51,7 @@ def test_items_are_found_by_id_and_by_what_their_titles_hold(client):
 def test_without_a_query_the_most_popular_items_are_found(client, in_time):
     found = [one["item_id"] for one in client.get("/items").json()["items"]]
     counts = in_time.tables.events["item_id"].value_counts()
-    assert found[:5] == sorted(counts.index, key=lambda one: (-counts[one], int(one[1:])))[:5]
+    assert [counts[one] for one in found] == sorted(counts, reverse=True)[:MOST_FOUND]
 
 
 def test_a_history_is_what_the_data_hold_and_what_was_told_since(client, in_time):

@@ -62,11 +62,9 @@ def users(bundle: Bundle, asked: Users) -> dict[str, Any]:
 def items(bundle: Bundle, asked: Items) -> dict[str, Any]:
     """Ids and titles of items; the most popular ones if nothing is asked for."""
     ids, words = bundle.state.items, bundle.words
+    found = [*words.popular]
     if asked.query:
-        rows = words.items.find(asked.query, MOST_FOUND)
-    else:
-        rows = np.argsort(-bundle.answers._popular, kind="stable")[:MOST_FOUND].tolist()
-    found = [ids.names[at + 1] for at in rows]
+        found = [ids.names[at + 1] for at in words.items.find(asked.query, MOST_FOUND)]
     found += _later(ids.names[ids.modelled :], asked.query)
     return {
         "model": bundle.answers.version,

@@ -90,7 +90,7 @@ def make_bundle(
         "metrics": _metrics(run.paths),
         "page": describe(run.name, tables, tasks, found.assembly.types, state),
     }  # fmt: skip
-    return Bundle(answers, data, about, words_of(run.name, tables.items, state))
+    return Bundle(answers, data, about, words_of(run.name, tables, state))
 
 
 def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:

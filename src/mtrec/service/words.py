@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TITLES = ("title", "name", "text")  # columns that name an item, the best first
 LONGEST = 120  # characters of a title
+POPULAR = 20  # items that are proposed before anything is typed
 CHOICES = 64  # classes that an event may be given one of
 TOLD = (Form.BIT, Form.NUMBER, Form.LEVEL, Form.CLASS)  # labels that a form has a field for
 
@@ -77,27 +78,30 @@ class Words:
         title: of items, by id.
         users: their ids, to look for.
         items: ids and titles, to look for.
+        popular: ids of the items with most events, the most popular first.
     """
 
     domain: str = ""
     title: Mapping[str, str] = field(default_factory=dict)
     users: Lookup = field(default_factory=lambda: Lookup(()))
     items: Lookup = field(default_factory=lambda: Lookup(()))
+    popular: tuple[str, ...] = ()
 
     def unit(self, column: str) -> Unit:
         """The unit of a label or of a column of events."""
         return unit(self.domain, column)
 
 
-def words_of(domain: str, items: pd.DataFrame, state: State) -> Words:
+def words_of(domain: str, tables: Tables, state: State) -> Words:
     """The words of a domain's items, and of its users and items that the model knows."""
-    title = titles(items)
+    title = titles(tables.items)
     known = state.items.names[1 : state.items.modelled]
     return Words(
         domain,
         title,
         Lookup(state.users.names[1 : state.users.modelled]),
         Lookup([f"{one}\t{title.get(one, '')}" for one in known]),
+        tuple(tables.events["item_id"].value_counts().index[:POPULAR].astype(str)),
     )
 
 

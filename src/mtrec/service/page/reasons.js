@@ -30,7 +30,7 @@ export function reasons(user, item, title, page) {
 function draw(answer, page) {
   const blocks = Object.entries(answer.tasks ?? {}).map(([name, one]) => make(
     "section", { class: "reason" },
-    make("h4", {}, page.questions[name]?.text ?? named(name)),
+    make("h4", {}, page.questions[name]?.text ?? named(name), one.of ? ` ${one.of}` : null),
     one.sentence ? make("p", {}, one.sentence) : null,
     shares("What it rests on", one.groups, (part) => named(part.group)),
     shares("What he did", one.history, (part) => part.title ?? part.item),
