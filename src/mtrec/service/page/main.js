@@ -107,6 +107,14 @@ async function refresh({ compare }) {
   }
 }
 
+function drawMeaning() {
+  fill(find("meaning"), ...Object.entries(page.questions).flatMap(([name, question]) => {
+    const range = question.form === "number" || question.form === "level"
+      ? ` ${number(question.least)} to ${number(question.most, question.unit)}` : "";
+    return [make("dt", {}, named(name)), make("dd", {}, question.text, make("span", { class: "quiet" }, range))];
+  }));
+}
+
 function drawWeights(tasks) {
   const able = Object.entries(tasks).filter(([, task]) => task.ranks_items).map(([name]) => name);
   find("weights-box").hidden = able.length < 1;
@@ -156,7 +164,7 @@ async function tell(event) {
 async function askOfText(event) {
   event.preventDefault();
   const box = find("text-answer");
-  fill(box, make("p", { class: "quiet" }, "The language model reads it …"));
+  fill(box, make("p", { class: "quiet" }, "reading …"));
   try {
     const answer = await ask("predict", { ...(user ? { user_id: user } : {}), text: find("text").value });
     const lines = predictions(answer.text.tasks, page.questions);
@@ -183,6 +191,7 @@ async function start() {
   find("main").hidden = false;
   find("text-panel").hidden = !page.reads_texts;
   drawFields(page);
+  drawMeaning();
   drawWeights(model.tasks);
   await refresh({ compare: false });
 }
