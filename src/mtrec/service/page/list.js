@@ -50,8 +50,10 @@ export function remember(answer, predicted) {
 export function draw(now, before, page, act) {
   const rows = now.items.slice(0, SHOWN).map(({ item_id: item }, at) => {
     const title = now.titles.get(item);
-    const lines = predictions(now.tasks.get(item) ?? {}, page.questions, before?.tasks.get(item));
-    const why = page.explains ? reasons(act.user(), item, title ?? item, page) : null;
+    const said = now.tasks.get(item) ?? {};
+    const lines = predictions(said, page.questions, before?.tasks.get(item));
+    const asked = { user: act.user() ?? undefined, item, tasks: Object.keys(said) };
+    const why = page.explains ? reasons(asked, title ?? item, page) : null;
     return make(
       "li", { class: "item", "data-item": item },
       make(

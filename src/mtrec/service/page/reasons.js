@@ -6,8 +6,8 @@ import { named } from "./show.js";
 
 const signed = new Intl.NumberFormat("en", { maximumSignificantDigits: 2, signDisplay: "always" });
 
-/** A button that opens the reasons, and the box where they appear. */
-export function reasons(user, item, title, page) {
+/** A button that opens the reasons, and the box where they appear; asked is the request. */
+export function reasons(asked, title, page) {
   const box = make("div", { class: "reasons" });
   box.hidden = true;
   const button = make("button", { type: "button", class: "quiet-button", "aria-expanded": "false" }, "Why?");
@@ -17,9 +17,9 @@ export function reasons(user, item, title, page) {
     button.setAttribute("aria-expanded", String(open));
     box.hidden = !open;
     if (!open || box.childElementCount) return;
-    fill(box, make("p", { class: "quiet" }, "asking …"));
+    fill(box, make("p", { class: "quiet" }, "asking; the first time takes some seconds …"));
     try {
-      fill(box, ...draw(await ask("explain", { ...(user ? { user } : {}), item }), page));
+      fill(box, ...draw(await ask("explain", asked), asked.item, page));
     } catch (error) {
       fill(box, make("p", { class: "trouble" }, error.message));
     }
@@ -27,19 +27,20 @@ export function reasons(user, item, title, page) {
   return { button, box };
 }
 
-function draw(answer, page) {
+function draw(answer, item, page) {
   const blocks = Object.entries(answer.tasks ?? {}).map(([name, one]) => make(
     "section", { class: "reason" },
-    make("h4", {}, page.questions[name]?.text ?? named(name), one.of ? ` ${one.of}` : null),
+    make("h4", {}, page.questions[name]?.text ?? named(name), one.of && one.of !== item ? ` ${one.of}` : null),
     one.sentence ? make("p", {}, one.sentence) : null,
     shares("What it rests on", one.groups, (part) => named(part.group)),
     shares("What he did", one.history, (part) => part.title ?? part.item),
     tokens(one.tokens),
   ));
-  const like = (answer.similar?.items ?? answer.similar ?? []).slice?.(0, 5) ?? [];
+  const like = (answer.similar?.items ?? []).slice(0, 5);
   if (like.length) {
-    blocks.push(make("p", {}, `Like it: ${like.map((one) => one.title ?? one.item ?? one).join(", ")}.`));
+    blocks.push(make("p", { class: "similar" }, `Most like it: ${like.map((one) => one.title ?? one.item).join(", ")}.`));
   }
+  blocks.push(...(answer.notes ?? []).map((note) => make("p", { class: "quiet" }, note)));
   return blocks.length ? blocks : [make("p", { class: "quiet" }, "There is no reason to show.")];
 }
 
