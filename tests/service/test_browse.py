@@ -10,6 +10,7 @@ from mtrec.service.app import make_app
 from mtrec.service.browse import CLASSES, MOST_FOUND, MOST_SHOWN
 from mtrec.service.static import read_page
 from mtrec.service.words import Lookup, titles
+from tests.service.conftest import reads_as
 
 KEY = "a key of many letters"
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -26,6 +27,12 @@ def live(make_live):
 def client(live):
     with TestClient(make_app(live), raise_server_exceptions=False) as found:
         yield found
+
+
+@pytest.fixture
+def read_as(live):
+    """A function that lets every text be read as that of an item."""
+    return lambda item: reads_as(live, item)
 
 
 def tell(client, user="u1", item="i3", **values):
@@ -97,6 +104,26 @@ def test_shares_of_items_that_may_come_next_sum_to_one_and_keep_the_order_of_the
     shares = [one["tasks"]["next_item"]["probability"] for one in found]
     assert sum(shares) == pytest.approx(1, rel=1e-4)
     assert shares == sorted(shares, reverse=True)
+
+
+def test_a_text_is_answered_by_all_tasks_that_see_items(client, read_as):
+    read_as("i3")
+    asked = {"user_id": "u2", "item_ids": ["i3"], "text": "a film that nobody knows"}
+    found = client.post("/predict", json=asked).json()
+    assert found["text"]["tasks"].keys() == found["items"][0]["tasks"].keys() - {"next_item"}
+    pair = {"user_id": "u2", "text": "a film that nobody knows"}
+    score = client.post("/score", json={"pairs": [pair]}).json()["pairs"][0]["tasks"]
+    assert found["text"]["tasks"]["rating"]["value"] == pytest.approx(score["rating"], rel=1e-4)
+
+
+def test_a_text_that_cannot_be_read_is_refused_in_a_sentence(client, read_as):
+    answer = client.post("/predict", json={"text": "a film"})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "text: this domain's model knows no texts of items."
+    read_as("i3")
+    answer = client.post("/predict", json={"text": " "})
+    assert answer.json()["error"] == "text: it is blank; leave it out."
+    assert client.post("/predict", json={}).json()["text"] is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import uvicorn
 
 from mtrec.service.app import make_app
 from tests.chromium import MISSING, Page, find_browser
+from tests.service.conftest import reads_as
 
 BROWSER = find_browser()
 KEY = "a key of many letters"
@@ -202,6 +203,30 @@ def test_titles_and_ids_are_text_whatever_they_hold(page, serve):
     page.wait("document.getElementById('stand-in').textContent.includes('unknown')")
     assert page.do("document.querySelectorAll('img, script:not([src])').length") == 0
     assert page.complaints == []
+
+
+def test_a_text_that_is_typed_is_answered_by_all_tasks(page, serve):
+    def reading(bundle):
+        about = {**bundle.about, "page": {**bundle.about["page"], "reads_texts": True}}
+        return replace(bundle, about=about)
+
+    address, live = serve(changed=reading)
+    reads_as(live, "i3")
+    opened(page, address)
+    page.do("document.getElementById('text').focus()")
+    page.type(HOSTILE)
+    page.tab()
+    page.enter()
+    page.wait("document.querySelectorAll('#text-answer .task').length")
+    terms = "[...document.querySelectorAll('#text-answer dt')].map((one) => one.textContent)"
+    assert page.do(terms) == ["rating", "like"]
+    assert page.complaints == []
+
+
+def test_no_text_is_asked_for_where_the_model_knows_none(page, serve):
+    address, _ = serve()
+    opened(page, address)
+    assert page.do("document.getElementById('text-panel').hidden")
 
 
 def test_reasons_are_shown_where_the_service_has_them(page, serve):

@@ -127,7 +127,12 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
 
     @app.post("/predict", openapi_extra=_body(browse.Predict), summary="How sure each task is")
     async def predict(request: Request) -> Response:
-        return _found(live, browse.predict, await _read(request, browse.Predict))
+        asked, bundle = await _read(request, browse.Predict), live.bundle
+        try:
+            read = await live.read(browse.texts(bundle, asked))
+            return Response(as_json(browse.predict(bundle, asked, read)), media_type=JSON)
+        except ValueError as error:
+            raise Refused(422, f"{error}.") from None
 
     @app.get("/metrics", summary="Counters, for Prometheus")
     async def metrics() -> Response:
@@ -139,8 +144,8 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
 
 def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
     """Keys, errors as one sentence, and counting, around all pages."""
-    paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics",
-             "/users", "/items", "/history", "/predict"}  # fmt: skip
+    paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics"}
+    paths |= {"/users", "/items", "/history", "/predict"}
 
     class Guard:
         """As a class of ASGI, which costs a request less than one of Starlette."""

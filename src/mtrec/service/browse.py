@@ -5,18 +5,21 @@ All of it needs the key where there is one, is short whatever is asked, and chan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, StringConstraints
 
+from mtrec.domains.units import Unit
+from mtrec.models.predict import predict as predict_rows
 from mtrec.registry import TASK_TYPES, Form
-from mtrec.service.schemas import PRINTED, Id, Strict
+from mtrec.service.schemas import PRINTED, Id, Pair, Score, Strict, Words
 
 if TYPE_CHECKING:
-    from mtrec.domains.units import Unit
     from mtrec.service.bundle import Bundle
+    from mtrec.service.texts import Read
     from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
@@ -49,6 +52,7 @@ class Predict(Strict):
 
     user_id: Id | None = None
     item_ids: list[Id] = Field(default_factory=list, max_length=MOST_SHOWN)
+    text: Words | None = Field(None, description="of an item that the model does not know")
 
 
 def users(bundle: Bundle, asked: Users) -> dict[str, Any]:
@@ -115,53 +119,88 @@ def history(bundle: Bundle, asked: History) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def predict(bundle: Bundle, asked: Predict) -> dict[str, Any]:
-    """What every task says: of the user alone, and of each item for him.
+def texts(bundle: Bundle, asked: Predict) -> list[str]:
+    """The text that must be read before :func:`predict`, if there is one.
+
+    Raises:
+        ValueError: it is blank, or the model knows no texts.
+    """
+    try:
+        return bundle.answers.texts_of(Score(pairs=[Pair(text=asked.text)]))
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("pairs.0.")) from None
+
+
+def predict(
+    bundle: Bundle, asked: Predict, read: Mapping[str, Read] | None = None
+) -> dict[str, Any]:
+    """What every task says: of the user alone, of each item for him, and of a text.
+
+    Args:
+        bundle: what answers.
+        asked: the request.
+        read: what was made of its text.
 
     Returns:
-        ``user`` and, for each of ``items``, ``tasks``: by task a ``probability``, a ``value`` in
-        the unit of ``/model`` or the likeliest ``classes`` with their probabilities. For a task
-        that ranks items, the probability of an item is its share of the softmax over all items
-        that the user has not met; a model that learnt from pairs has a ``value`` alone.
+        ``user``, each of ``items`` and ``text`` have by task a ``probability``, a ``value`` in the
+        unit of ``/model`` or the likeliest ``classes`` with their probabilities. For a task that
+        ranks items, the probability of an item is its share of the softmax over all items that
+        the user has not met; a model that learnt from pairs has a ``value`` alone.
     """
     answers, state = bundle.answers, bundle.state
     user = state.users.row.get(asked.user_id, 0) if asked.user_id else 0
-    rows = np.array([0, *(state.items.row.get(one, 0) for one in asked.item_ids)])
-    found = answers._predict(np.full(len(rows), user), rows)
-    of_user: dict[str, Any] = {}
-    of_items: list[dict[str, Any]] = [{} for _ in asked.item_ids]
-    for name, kind in answers.types.items():
-        task, own = answers.tasks[name], found[name]
-        if kind.candidates == "items":
-            shares = _shares(bundle, kind, own[0], user)
-            for place, row in zip(of_items, rows[1:], strict=True):
-                if 0 < row < state.items.modelled and np.isfinite(shares[row - 1]):
-                    what = "value" if shares is own[0] else "probability"
-                    place[name] = {what: float(shares[row - 1])}
-        elif task.view == "user":
-            of_user[name] = _shown(kind, own[0], bundle.words.unit(task.label))
-        else:
-            for place, one in zip(of_items, own[1:], strict=True):
-                place[name] = _shown(kind, one, bundle.words.unit(task.label))
+    rows = np.array([0, *(state.items.row.get(one, 0) for one in asked.item_ids), 0])
+    typed = np.zeros_like(rows)
+    typed[-1] = answers._type(read or {}).get(asked.text, 0)
+    found = answers._predict(np.full(len(rows), user), rows, typed=typed)
+    of_user = _of_users(bundle, user)
+    of_rows: list[dict[str, Any]] = [{} for _ in rows]
+    for name, predicted in found.items():
+        task, kind = answers.tasks[name], answers.types[name]
+        shown = [_shown(kind, one, bundle.words.unit(task.label)) for one in predicted]
+        if task.view == "user":
+            of_user[name] = shown[0]
+            continue
+        for place, one in zip(of_rows, shown, strict=True):
+            place[name] = one
+    if answers.ranking:
+        _add_shares(bundle, user, of_rows[1:-1], rows[1:-1])
     return {
         "model": answers.version,
         "user_id": asked.user_id,
         "user": of_user,
         "items": [
             {"item_id": name, "title": bundle.words.title.get(name), "tasks": tasks}
-            for name, tasks in zip(asked.item_ids, of_items, strict=True)
+            for name, tasks in zip(asked.item_ids, of_rows[1:-1], strict=True)
         ],
+        "text": {"tasks": of_rows[-1]} if asked.text is not None else None,
     }
 
 
-def _shares(bundle: Bundle, kind: TaskType, logits: Array, user: int) -> Array:
-    """Probability of each item to be the one, ``(items,)``; NaN for those met."""
-    if getattr(kind, "loss_name", "") == "pairwise":
-        return logits
-    scores = logits.astype("float64")
-    scores[bundle.state.met(user) - 1] = -np.inf
-    shares = np.exp(scores - scores.max())
-    return np.where(np.isfinite(scores), shares / shares.sum(), np.nan)
+def _add_shares(bundle: Bundle, user: int, of_rows: list[dict[str, Any]], rows: Array) -> None:
+    """What the task that ranks items says of some: a share, or a score where it learnt pairs."""
+    answers, name = bundle.answers, bundle.answers.ranking
+    scores = answers._rank(user).astype("float64")
+    what = "value"
+    if getattr(answers.types[name], "loss_name", "") != "pairwise":
+        scores[answers._shown.places(bundle.state.met(user))] = -np.inf
+        shares, what = np.exp(scores - scores.max()), "probability"
+        scores = np.where(np.isfinite(scores), shares / shares.sum(), np.nan)
+    for own, row in zip(of_rows, rows, strict=True):
+        place = answers._shown.place(int(row))
+        if place is not None and np.isfinite(scores[place]):
+            own[name] = {what: float(scores[place])}
+
+
+def _of_users(bundle: Bundle, user: int) -> dict[str, Any]:
+    """The users whom tasks that rank users put on top for one."""
+    if bundle.ranks_users is None:
+        return {}
+    model = bundle.answers.recommender.model
+    inputs = bundle.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
+    found = predict_rows(model, inputs, forward=bundle.ranks_users)
+    types, unit = bundle.answers.types, Unit()
+    return {name: _shown(types[name], logits[0], unit) for name, logits in found.items()}
 
 
 def _shown(kind: TaskType, found: Array, unit: Unit) -> dict[str, Any]:

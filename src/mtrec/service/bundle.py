@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
+from mtrec.models.predict import Forward, compile_forward
 from mtrec.paths import Paths
+from mtrec.service import browse
 from mtrec.service.answer import Answers
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
@@ -41,6 +46,13 @@ class Bundle:
     def state(self) -> State:
         """What is known now."""
         return self.answers.state
+
+    @cached_property
+    def ranks_users(self) -> Forward | None:
+        """Scores of all users by the tasks that rank them, compiled when it is first asked."""
+        model, types = self.answers.recommender.model, self.answers.types
+        own = {name: out for name, out in model.output.items() if types[name].candidates == "users"}
+        return compile_forward(keras.Model(model.input, own)) if own else None
 
 
 def open_bundle(domain: str, root: Path) -> Bundle:
@@ -88,9 +100,12 @@ def make_bundle(
         "context": _context(state),
         "filters": answers._filters.columns,
         "metrics": _metrics(run.paths),
-        "page": describe(run.name, tables, tasks, found.assembly.types, state),
+        "page": {**describe(run.name, tables, tasks, found.assembly.types, state),
+                 "reads_texts": texts is not None},
     }  # fmt: skip
-    return Bundle(answers, data, about, words_of(run.name, tables, state))
+    bundle = Bundle(answers, data, about, words_of(run.name, tables, state))
+    browse.predict(bundle, browse.Predict())  # compiled for a page
+    return bundle
 
 
 def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:
