@@ -1,4 +1,4 @@
-# make repro | test | study | bench | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
+# make repro | test | study | bench | page | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
 # A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
 PYTHON ?=
@@ -18,12 +18,13 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study bench test lint types fast nbval book lab lock clean
+.PHONY: help setup fetch repro study bench page test lint types fast nbval book lab lock clean
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
 	@echo "make study   train what notebooks 06 to 10, 12 and 13 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60)"
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
+	@echo "make page    a trained domain in the browser: choose, tell, see what changes (DOMAIN=video)"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
 	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
@@ -54,6 +55,10 @@ PEERS := $(patsubst benchmarks/environments/%.lock,$(VENV)/bench/%/.installed,\
 
 bench: fetch $(PEERS)
 	@"$(BIN)/python" -m benchmarks $(if $(ONLY),--only '$(ONLY)')
+
+# The service, whose page answers at the address that it prints; Ctrl-C ends it.
+page: setup
+	@"$(BIN)/mtrec" serve $(or $(DOMAIN),video)
 
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
@@ -103,7 +108,7 @@ $(VENV)/jax/.installed: requirements-jax.lock | setup
 
 fast: fetch $(VENV)/jax/.installed
 	@echo "fast: unit tests and the examples of docstrings"
-	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules \
+	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules -rs \
 	  --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.

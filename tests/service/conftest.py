@@ -1,6 +1,7 @@
 """A small domain whose means run and whose context counts, trained or not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,15 @@ def small(in_time: bool, vectors: dict, seed: int = 0) -> Small:
     return Small(tables, rules, assembly)
 
 
+def reads_as(live: Any, item: str) -> None:
+    """Let a service read every text as that of an item, without a language model."""
+    answers = live.bundle.answers
+    row = answers.state.items.row[item]
+    answers.texts = SimpleNamespace(
+        pool=None, read=lambda text: text, put=lambda place, read: None, row=lambda place: row
+    )
+
+
 @pytest.fixture(scope="session")
 def in_time(vectors) -> Small:
     return small(True, vectors)
@@ -110,6 +120,7 @@ def make_bundle(in_time, model, tmp_path):
     from mtrec.service.answer import Answers
     from mtrec.service.bundle import Bundle
     from mtrec.service.state import State
+    from mtrec.service.words import describe, words_of
     from mtrec.serving.recommender import load_state
 
     def make(version: str = "one") -> Bundle:
@@ -118,7 +129,11 @@ def make_bundle(in_time, model, tmp_path):
         found = load_state("tiny", folder, model, in_time.assembly)
         state = State(found, in_time.tables, ONLINE_DOMAIN.tasks, in_time.rules)
         answers = Answers(found, state, in_time.tables, ONLINE_DOMAIN.tasks, version)
-        return Bundle(answers, "data", {"domain": "tiny", "version": version})
+        types = in_time.assembly.types
+        page = describe("tiny", in_time.tables, ONLINE_DOMAIN.tasks, types, state)
+        about = {"domain": "tiny", "version": version, "page": page}
+        about["tasks"] = {name: {"ranks_items": True} for name in types}
+        return Bundle(answers, "data", about, words_of("tiny", in_time.tables, state))
 
     return make
 

@@ -60,7 +60,7 @@ plain = some.recursive(
     lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=9), inner),
     max_leaves=12,
 )
-pages = some.sampled_from(["recommend", "score", "events"])
+pages = some.sampled_from(["recommend", "score", "events", "predict"])
 
 
 @pytest.fixture
@@ -129,3 +129,38 @@ def test_whatever_is_sent_ends_in_an_answer_or_one_sentence(service, page, body)
 @given(page=pages, body=some.binary(max_size=60))
 def test_whatever_bytes_are_sent_end_in_an_answer_or_one_sentence(service, page, body):
     assert service[1].post(f"/{page}", content=body).status_code in (200, 400, 422)
+
+
+@FEW
+@given(
+    page=some.sampled_from(["users", "items", "history"]),
+    query=some.dictionaries(
+        some.sampled_from(["prefix", "query", "user", "limit"]),
+        some.text(max_size=80) | users | some.sampled_from(["film", "NUMBER 1", "\t", "%", ""]),
+        max_size=2,
+    ),
+)
+def test_whatever_an_address_asks_ends_in_an_answer_or_one_sentence(service, page, query):
+    query = {name: one.encode("utf-8", "replace") for name, one in query.items()}
+    answer = service[1].get(f"/{page}", params=query)
+    assert answer.status_code in (200, 422), answer.text
+    if answer.status_code == 200:
+        found = next(answer.json()[name] for name in ("users", "items", "events")
+                     if name in answer.json())  # fmt: skip
+        assert len(found) <= 20
+    else:
+        assert answer.json().keys() == {"error"}
+        assert "\n" not in answer.json()["error"]
+
+
+@FEW
+@given(user=users | some.none(), named=some.lists(items, max_size=20))
+def test_probabilities_are_probabilities(service, user, named):
+    asked = {"item_ids": named, **({} if user is None else {"user_id": user})}
+    answer = service[1].post("/predict", json=asked)
+    assert answer.status_code == 200, answer.text
+    assert [one["item_id"] for one in answer.json()["items"]] == [name.strip() for name in named]
+    for one in answer.json()["items"]:
+        for said in one["tasks"].values():
+            assert 0 <= said.get("probability", 0) <= 1
+            assert math.isfinite(said.get("value", 0))

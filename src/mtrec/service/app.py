@@ -5,19 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 import mtrec
+from mtrec.service import browse
 from mtrec.service.keys import is_allowed
 from mtrec.service.live import Conflict, Live
 from mtrec.service.log import NotStored
 from mtrec.service.schemas import MOST_BYTES, Events, Recommend, Score, as_json, sentence
+from mtrec.service.static import add_page, is_static
 
-OPEN = ("/health",)  # pages that need no key
+if TYPE_CHECKING:
+    from mtrec.service.bundle import Bundle
+
+OPEN = ("/health",)  # pages that need no key, beside the files of the page for people
+ELSEWHERE = ("cross-site", "same-site")  # what browsers say of a page that is not of this service
 Asked = TypeVar("Asked", bound=BaseModel)
 JSON = "application/json"
 
@@ -107,16 +113,39 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
             "as_of": state.now,
         }
 
+    @app.get("/users", openapi_extra=_asks(browse.Users), summary="Users whose id begins so")
+    async def users(request: Request) -> Response:
+        return _found(live, browse.users, _query(request, browse.Users))
+
+    @app.get("/items", openapi_extra=_asks(browse.Items), summary="Items by id or title")
+    async def items(request: Request) -> Response:
+        return _found(live, browse.items, _query(request, browse.Items))
+
+    @app.get("/history", openapi_extra=_asks(browse.History), summary="What a user did last")
+    async def history(request: Request) -> Response:
+        return _found(live, browse.history, _query(request, browse.History))
+
+    @app.post("/predict", openapi_extra=_body(browse.Predict), summary="How sure each task is")
+    async def predict(request: Request) -> Response:
+        asked, bundle = await _read(request, browse.Predict), live.bundle
+        try:
+            read = await live.read(browse.texts(bundle, asked))
+            return Response(as_json(browse.predict(bundle, asked, read)), media_type=JSON)
+        except ValueError as error:
+            raise Refused(422, f"{error}.") from None
+
     @app.get("/metrics", summary="Counters, for Prometheus")
     async def metrics() -> Response:
         return Response(live.metrics.text(), media_type="text/plain; version=0.0.4")
 
+    add_page(app)
     return app
 
 
 def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
     """Keys, errors as one sentence, and counting, around all pages."""
     paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics"}
+    paths |= {"/users", "/items", "/history", "/predict"}
 
     class Guard:
         """As a class of ASGI, which costs a request less than one of Starlette."""
@@ -138,7 +167,11 @@ def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
                 await send(message)
 
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-            if scope["path"] not in OPEN and not is_allowed(key, headers):
+            open_to_all = scope["path"] in OPEN or is_static(scope["path"])
+            if not open_to_all and headers.get("sec-fetch-site") in ELSEWHERE:
+                said = "A page of another site may not ask for its visitor; ask from a program."
+                await _error(403, said)(scope, receive, sent)
+            elif not open_to_all and not is_allowed(key, headers):
                 said = "This service needs its key: send it as X-API-Key."
                 await _error(401, said)(scope, receive, sent)
             else:
@@ -178,6 +211,26 @@ async def _read(request: Request, kind: type[Asked]) -> Asked:
         raise Refused(status, sentence(error)) from None
 
 
+def _query(request: Request, kind: type[Asked]) -> Asked:
+    """What an address asks, checked.
+
+    Raises:
+        Refused: it asks for something twice, or is not what the page takes.
+    """
+    pairs = request.query_params.multi_items()
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Refused(422, "The address names something twice; name it once.")
+    try:
+        return kind.model_validate(dict(pairs))
+    except ValidationError as error:
+        raise Refused(422, sentence(error)) from None
+
+
+def _found(live: Live, answer: Callable[[Bundle, Asked], dict[str, Any]], asked: Asked) -> Response:
+    """An answer to what a page asks, of the model that answers now."""
+    return Response(as_json(answer(live.bundle, asked)), media_type=JSON)
+
+
 def _of(answer: Callable[[Asked], dict[str, Any]], asked: Asked) -> dict[str, Any]:
     """What is answered.
 
@@ -201,6 +254,18 @@ def _body(kind: type[BaseModel]) -> dict[str, Any]:
     listed = {f"{n + 1}": {"value": example} for n, example in enumerate(examples)}
     content = {JSON: {"schema": _flat(found), "examples": listed}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _asks(kind: type[BaseModel]) -> dict[str, Any]:
+    """The schema of an address, for the OpenAPI page."""
+    found = kind.model_json_schema()
+    needed = found.get("required", [])
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "schema": one, "required": name in needed}
+            for name, one in found["properties"].items()
+        ]
+    }
 
 
 def _flat(found: dict[str, Any]) -> dict[str, Any]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
+from mtrec.models.predict import Forward, compile_forward
 from mtrec.paths import Paths
+from mtrec.service import browse
 from mtrec.service.answer import Answers
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
 from mtrec.service.texts import Texts
+from mtrec.service.words import Words, describe, words_of
 from mtrec.serving import manifest, recommender
 from mtrec.tables import schema
 from mtrec.text import embeddings
@@ -28,16 +34,25 @@ class Bundle:
         answers: answers requests.
         data: hash of the tables that the model was trained on.
         about: what ``GET /model`` says.
+        words: titles, units and what can be looked for.
     """
 
     answers: Answers
     data: str
     about: dict[str, Any]
+    words: Words = field(default_factory=Words)
 
     @property
     def state(self) -> State:
         """What is known now."""
         return self.answers.state
+
+    @cached_property
+    def ranks_users(self) -> Forward | None:
+        """Scores of all users by the tasks that rank them, compiled when it is first asked."""
+        model, types = self.answers.recommender.model, self.answers.types
+        own = {name: out for name, out in model.output.items() if types[name].candidates == "users"}
+        return compile_forward(keras.Model(model.input, own)) if own else None
 
 
 def open_bundle(domain: str, root: Path) -> Bundle:
@@ -85,8 +100,12 @@ def make_bundle(
         "context": _context(state),
         "filters": answers._filters.columns,
         "metrics": _metrics(run.paths),
+        "page": {**describe(run.name, tables, tasks, found.assembly.types, state),
+                 "reads_texts": texts is not None},
     }  # fmt: skip
-    return Bundle(answers, data, about)
+    bundle = Bundle(answers, data, about, words_of(run.name, tables, state))
+    browse.predict(bundle, browse.Predict())  # compiled for a page
+    return bundle
 
 
 def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:

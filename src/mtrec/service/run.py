@@ -46,7 +46,7 @@ def serve(domain: str, host: str, port: int, folder: Path | None = None) -> None
     live = Live(bundle, log, Metrics(), newer(domain, root, bundle))
     _say(
         f"{domain}: model {bundle.answers.version}, {live.replayed:,} events replayed; "
-        f"http://{host}:{port}/docs"
+        f"http://{host}:{port} (pages for programs: /docs)"
     )
     app = make_app(live, key)
     uvicorn.run(
