@@ -63,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="others than this need MTREC_API_KEY")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--log", type=Path, help="folder of the log of events")
+    score = commands.add_parser("score", help="write the best items of every user")
+    score.add_argument("domain")
+    score.add_argument("--out", type=Path, required=True, help="Parquet file")
+    score.add_argument("--k", type=int, default=10, help="items per user")
+    score.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    score.add_argument("--ray", metavar="ADDRESS", help="do it on this Ray cluster")
+    score.add_argument(
+        "--among", type=int, default=2000,
+        help="items that compete, those met most, if no task of the domain ranks items",
+    )  # fmt: skip
     seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
     seal.add_argument("domain")
     return parser
@@ -135,6 +145,11 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.service.run import serve
 
         serve(chosen.domain, chosen.host, chosen.port, chosen.log)
+    elif chosen.command == "score":
+        from mtrec.scale.score import score
+
+        users = score(chosen.domain, chosen.out, chosen.k, chosen.workers, chosen.ray, chosen.among)
+        print(f"{chosen.out}: lists of {users:,} users")
     elif chosen.command == "seal":
         from mtrec.config import experiment
         from mtrec.serving.manifest import seal
