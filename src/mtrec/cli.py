@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
+    study.add_argument("--ray", metavar="ADDRESS", help="do them at once on this Ray cluster")
     tune = commands.add_parser("tune", help="search for better settings of a domain")
     tune.add_argument("domain")
     tune.add_argument("--trials", type=int, help="in all (default: search.trials of params.yaml)")
@@ -118,7 +119,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
         report(chosen.domain)
     elif chosen.command == "study":
-        return _studies(chosen.domain, chosen.part, chosen.minutes)
+        return _studies(chosen.domain, chosen.part, chosen.minutes, chosen.ray)
     elif chosen.command == "tune":
         return _tune(chosen)
     elif chosen.command == "new":
@@ -176,7 +177,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
+def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | None = None) -> int:
     """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
     from mtrec.config import read_params
     from mtrec.paths import find_root
@@ -185,6 +186,8 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
     from mtrec.report.notebooks import setup
 
     known = tuple(read_params(find_root() / "params.yaml").domains)
+    limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
+    there: list[list[str]] = []
     for domain in known if wanted == ALL else (wanted,):
         parts = [part for part in STUDIES if domain in (STUDIES.domains[part] or known)]
         if only and only not in parts:
@@ -192,10 +195,13 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
             continue
         if status := repro((domain,), until="task_embedding"):
             return status
+        commands = [["study", domain, "--part", part, *limit] for part in parts]
+        if ray:
+            there += [command for command in commands if only in (None, command[3])]
+            continue
         if not only:  # TensorFlow is told once per process how many cores an operation may take
-            limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
-            for part in parts:
-                command = ["-m", "mtrec.cli", "study", domain, "--part", part, *limit]
+            for some in commands:
+                command = ["-m", "mtrec.cli", *some]
                 if status := subprocess.run([sys.executable, *command], check=False).returncode:
                     return status
             continue
@@ -203,6 +209,10 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
         from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
 
         runner.main(only, domain, minutes)
+    if ray:
+        from mtrec.scale import commands as cluster
+
+        return cluster.run(there, find_root(), ray)
     return 0
 
 

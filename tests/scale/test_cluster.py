@@ -10,7 +10,7 @@ from hashlib import sha256
 import psutil
 import pytest
 
-from mtrec.scale import engine
+from mtrec.scale import commands, engine
 from mtrec.scale import score as scoring
 from mtrec.scale.score import score
 from tests.conftest import ROOT
@@ -86,6 +86,14 @@ def test_lists_of_the_cluster_are_those_of_this_machine(cluster, root, tmp_path,
         score(DOMAIN, out, 3, 1 if ray is None else None, ray, root=root)
     here, there = (sha256(out.read_bytes()).hexdigest() for out in files)
     assert here == there
+
+
+def test_commands_run_at_once_on_the_cluster_and_one_that_fails_says_why(cluster, root, capfd):
+    lines = [["reference", "nowhere"], ["score", DOMAIN, "--out", str(root), "--k", "1"], ["-h"]]
+    assert commands.run(lines, root, cluster.address) == 1
+    said = capfd.readouterr()
+    assert "mtrec -h: done" in said.out and "mtrec reference nowhere: failed" in said.out
+    assert "no domain 'nowhere'" in said.err and "a folder; name a file in it" in said.err
 
 
 def test_what_a_worker_lacks_is_said_in_its_words(cluster, tmp_path):

@@ -19,7 +19,7 @@ Open = Callable[[], Work]
 DEATHS = 5  # in a row, with no piece done in between, are no accident
 ONE_CORE = {  # of a worker: there are as many workers as cores to use
     name: "1" for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS",
-                           "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+                           "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MTREC_WORKERS")
 }  # fmt: skip
 
 

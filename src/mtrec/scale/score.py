@@ -27,6 +27,7 @@ from mtrec.files import digests, whole, write_text
 from mtrec.lock import only_run
 from mtrec.paths import Paths
 from mtrec.scale import engine
+from mtrec.scale.processes import Work
 from mtrec.serving import manifest
 
 FORMAT = 1  # raised where the same model and options give another file
@@ -143,7 +144,7 @@ def plan(domain: str, out: Path, k: int, among: int, root: Path | None = None) -
     return Job(domain, paths, out, k, among, len(known["user"]["ids"]), version)
 
 
-def open_lists(domain: str, root: Path, k: int, size: int, among: int) -> engine.Work:
+def open_lists(domain: str, root: Path, k: int, size: int, among: int) -> Work:
     """Load what makes the lists of a domain; see :class:`mtrec.scale.lists.Lists`."""
     from mtrec.fusion import product  # TensorFlow comes with them, to workers alone
     from mtrec.scale.lists import Lists
