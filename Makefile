@@ -1,4 +1,4 @@
-# make repro | test | study | bench | retrieval | ray | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
+# make repro | test | study | bench | retrieval | scale | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
 # A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
 PYTHON ?=
@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study bench retrieval ray test lint types fast nbval book lab lock clean
+.PHONY: help setup fetch repro study bench retrieval scale test lint types fast nbval book lab lock clean
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
@@ -26,7 +26,7 @@ help:
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
-	@echo "make ray     Ray in .venv, for mtrec score --ray and mtrec study --ray (docs/scale.md)"
+	@echo "make scale   Ray and DuckDB in .venv, for more than one machine (docs/scale.md)"
 	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
@@ -89,9 +89,9 @@ $(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
 	@touch $@
 
 # For a cluster; nothing else needs it, and make test leaves its tests out without it.
-ray: $(VENV)/.ray
+scale: $(VENV)/.scale
 
-$(VENV)/.ray: requirements-ray.lock | setup
+$(VENV)/.scale: requirements-scale.lock | setup
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
@@ -161,8 +161,8 @@ lock:
 	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
 	$(COMPILE) requirements-jax.in --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-jax.lock
-	$(COMPILE) requirements-ray.in --constraints requirements.lock \
-	  --fork-strategy fewest --no-annotate --output-file requirements-ray.lock
+	$(COMPILE) requirements-scale.in --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-scale.lock
 	$(COMPILE) requirements-book.in --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-book.lock
 	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock

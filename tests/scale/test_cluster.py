@@ -19,7 +19,7 @@ from tests.scale.work import open_nothing, open_work
 
 
 def test_an_address_that_nobody_answers_at_or_that_is_none_is_one_sentence(tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed; `make ray` adds it")
+    pytest.importorskip("ray", reason="Ray is not installed; `make scale` adds it")
     with pytest.raises(OSError, match="no Ray cluster answers at ray://127.0.0.1:1 .*refused"):
         [*engine.do(partial(open_work, tmp_path), range(3), None, "ray://127.0.0.1:1")]
     with pytest.raises(ValueError, match="--ray somewhere: no address of a cluster"):
@@ -28,12 +28,12 @@ def test_an_address_that_nobody_answers_at_or_that_is_none_is_one_sentence(tmp_p
 
 def test_without_ray_the_switch_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match="not installed here: `make ray`"):
+    with pytest.raises(ValueError, match="not installed here: `make scale`"):
         [*engine.do(partial(open_work, tmp_path), range(3), None, "auto")]
 
 
 def test_a_cluster_of_another_version_is_one_sentence(monkeypatch, tmp_path):
-    ray = pytest.importorskip("ray", reason="Ray is not installed; `make ray` adds it")
+    ray = pytest.importorskip("ray", reason="Ray is not installed; `make scale` adds it")
 
     def other(*arguments, **more):
         raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0")
@@ -46,7 +46,7 @@ def test_a_cluster_of_another_version_is_one_sentence(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of a core each; their address."""
-    pytest.importorskip("ray", reason="Ray is not installed; `make ray` adds it")
+    pytest.importorskip("ray", reason="Ray is not installed; `make scale` adds it")
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,6 @@
 """The same pieces of work on a Ray cluster, which has engine, scheduler and retries.
 
-Ray comes with ``make ray``. Its workers need this package in the same versions and the
+Ray comes with ``make scale``. Its workers need this package in the same versions and the
 repository's folder at the same path, as a shared disk gives it.
 """
 
@@ -66,7 +66,7 @@ def connect(address: str) -> Any:
         import ray
     except ImportError:
         raise ValueError(
-            "--ray needs Ray, which is not installed here: `make ray` adds it to .venv."
+            "--ray needs Ray, which is not installed here: `make scale` adds it to .venv."
         ) from None
     _knock(address)
     try:
@@ -79,7 +79,7 @@ def connect(address: str) -> Any:
         if "ersion" in first:
             raise ValueError(
                 f"the cluster at {address} is of another version ({first:.160}). Start it from an "
-                "environment made of the same requirements-ray.lock."
+                "environment made of the same requirements-scale.lock."
             ) from None
         raise OSError(NOBODY.format(address, type(error).__name__)) from None
     return ray
