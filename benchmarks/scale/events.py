@@ -24,6 +24,7 @@ FILE = Path(__file__).with_name("events.json")
 DRAW = """
 import sys, duckdb
 rows, file = int(sys.argv[1]), sys.argv[2]
+duckdb.sql('SET enable_progress_bar = false')
 duckdb.sql(f'''COPY (
   SELECT CAST(hash(i) % {max(rows // 100, 1)} AS INT) AS user_id,
          CAST(floor({max(rows // 1000, 1)} * pow((hash(i + {rows}) % 1000003) / 1000003, 2)) AS INT)
