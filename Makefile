@@ -1,4 +1,4 @@
-# make repro | test | study | bench | page | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
+# make repro | test | study | bench | page | retrieval | scale | book | setup | lab | clean   (make repro DOMAIN=all; make setup GPU=1)
 
 # A Python 3.11 to 3.13 to make the environment with; unnamed, tools/find_python.sh looks for one.
 PYTHON ?=
@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study bench page test lint types fast nbval book lab lock clean
+.PHONY: help setup fetch repro study bench page retrieval scale test lint types fast nbval book lab lock clean
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
@@ -27,6 +27,7 @@ help:
 	@echo "make page    a trained domain in the browser: choose, tell, see what changes (DOMAIN=video)"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
+	@echo "make scale   Ray and DuckDB in .venv, for more than one machine (docs/scale.md)"
 	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"
@@ -60,6 +61,10 @@ bench: fetch $(PEERS)
 page: setup
 	@"$(BIN)/mtrec" serve $(or $(DOMAIN),video)
 
+# Search among 10^4 to 10^7 items, exact and by an index: benchmarks/scale/retrieval.json.
+retrieval: $(VENV)/bench/retrieval/.installed
+	@PYTHONPATH=src OMP_NUM_THREADS=1 "$(VENV)/bench/retrieval/bin/python" -m benchmarks.scale.retrieval
+
 # What needs torch names its version in a lock of its own, NAME.torch, and takes it first.
 $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	@echo "making $(@D)"
@@ -86,6 +91,13 @@ $(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps \
 	  --requirement requirements-lightfm.lock 2>$(VENV)/lightfm.log \
 	  || echo "LightFM was not built ($(VENV)/lightfm.log) and is left out of the cold-start study"
+	@touch $@
+
+# For a cluster; nothing else needs it, and make test leaves its tests out without it.
+scale: $(VENV)/.scale
+
+$(VENV)/.scale: requirements-scale.lock | setup
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
 lint: setup
@@ -154,6 +166,8 @@ lock:
 	  --fork-strategy fewest --no-annotate --output-file requirements-peers.lock
 	$(COMPILE) requirements-jax.in --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-jax.lock
+	$(COMPILE) requirements-scale.in --constraints requirements.lock \
+	  --fork-strategy fewest --no-annotate --output-file requirements-scale.lock
 	$(COMPILE) requirements-book.in --constraints requirements.lock \
 	  --fork-strategy fewest --no-annotate --output-file requirements-book.lock
 	echo lightfm-next | $(COMPILE) - --no-deps --output-file requirements-lightfm.lock

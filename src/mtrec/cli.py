@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
+    study.add_argument("--ray", metavar="ADDRESS", help="do them at once on this Ray cluster")
     tune = commands.add_parser("tune", help="search for better settings of a domain")
     tune.add_argument("domain")
     tune.add_argument("--trials", type=int, help="in all (default: search.trials of params.yaml)")
@@ -63,6 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="others than this need MTREC_API_KEY")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--log", type=Path, help="folder of the log of events")
+    score = commands.add_parser("score", help="write the best items of every user")
+    score.add_argument("domain")
+    score.add_argument("--out", type=Path, required=True, help="Parquet file")
+    score.add_argument("--k", type=int, default=10, help="items per user")
+    score.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    score.add_argument("--ray", metavar="ADDRESS", help="do it on this Ray cluster")
+    score.add_argument(
+        "--among", type=int, default=2000,
+        help="items that compete, those met most, if no task of the domain ranks items",
+    )  # fmt: skip
     seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
     seal.add_argument("domain")
     seal.add_argument("--key", type=Path, help="private Ed25519 key in PEM that signs it")
@@ -109,7 +120,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
         report(chosen.domain)
     elif chosen.command == "study":
-        return _studies(chosen.domain, chosen.part, chosen.minutes)
+        return _studies(chosen.domain, chosen.part, chosen.minutes, chosen.ray)
     elif chosen.command == "tune":
         return _tune(chosen)
     elif chosen.command == "new":
@@ -136,6 +147,11 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.service.run import serve
 
         serve(chosen.domain, chosen.host, chosen.port, chosen.log)
+    elif chosen.command == "score":
+        from mtrec.scale.score import score
+
+        users = score(chosen.domain, chosen.out, chosen.k, chosen.workers, chosen.ray, chosen.among)
+        print(f"{chosen.out}: lists of {users:,} users")
     elif chosen.command == "seal":
         from mtrec.config import experiment
         from mtrec.serving.manifest import seal
@@ -165,7 +181,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
+def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | None = None) -> int:
     """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
     from mtrec.config import read_params
     from mtrec.paths import find_root
@@ -174,6 +190,8 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
     from mtrec.report.notebooks import setup
 
     known = tuple(read_params(find_root() / "params.yaml").domains)
+    limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
+    there: list[list[str]] = []
     for domain in known if wanted == ALL else (wanted,):
         parts = [part for part in STUDIES if domain in (STUDIES.domains[part] or known)]
         if only and only not in parts:
@@ -181,10 +199,13 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
             continue
         if status := repro((domain,), until="task_embedding"):
             return status
+        commands = [["study", domain, "--part", part, *limit] for part in parts]
+        if ray:
+            there += [command for command in commands if only in (None, command[3])]
+            continue
         if not only:  # TensorFlow is told once per process how many cores an operation may take
-            limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
-            for part in parts:
-                command = ["-m", "mtrec.cli", "study", domain, "--part", part, *limit]
+            for some in commands:
+                command = ["-m", "mtrec.cli", *some]
                 if status := subprocess.run([sys.executable, *command], check=False).returncode:
                     return status
             continue
@@ -192,6 +213,10 @@ def _studies(wanted: str, only: str | None, minutes: float | None) -> int:
         from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
 
         runner.main(only, domain, minutes)
+    if ray:
+        from mtrec.scale import commands as cluster
+
+        return cluster.run(there, find_root(), ray)
     return 0
 
 

@@ -29,7 +29,7 @@ OTHERS = {
     "reports/benchmarks/README.md": "benchmarks.md",
     "README.md": "index.md",
 }
-GUIDE = ("results", "own_data", "tasks", "data", "limits")
+GUIDE = ("results", "own_data", "tasks", "data", "scale", "limits")
 HANDMADE = ("index", "article", "notebooks", "decisions", "test_rows")
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
 EDGE = re.compile(r"^\s*([\w.]+)\S*? *--+>(?:\|(.+?)\|)? *(\w+)", re.MULTILINE)

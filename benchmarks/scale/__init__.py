@@ -1,0 +1,1 @@
+"""Curves over sizes that no domain of this repository has."""
