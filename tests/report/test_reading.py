@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtrec.report import reading
+from mtrec.report import model_plots, plots, reading
 from mtrec.report.attention import Passage
+from tests.report.test_legible import faults
 
 LONG = " ".join(["word"] * 20)
 
@@ -62,3 +63,12 @@ def test_agreement_is_that_of_known_labels_beside_chance():
     assert found["read by"].tolist() == ["task", "nobody: any item"]
     assert found["x"].tolist() == [0.5, 0.5]
     assert found["y"].tolist() == [1.0, 0.5]
+
+
+def test_the_figure_of_one_text_reads_at_half_width():
+    plots.style()
+    words = ("unflattering", "comfortable,") * 20
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(words)), size=4)
+    passage = Passage(words, shares, ("sentiment", "recommended", "tags", "engagement"))
+    title = "social_reviews: where each task looks in a review (fewest stars)"
+    assert not faults(model_plots.attention([passage], title))
