@@ -43,7 +43,7 @@ def test_best_system_is_marked_by_the_metrics_direction(results):
 def test_sentences_say_what_intervals_allow(results):
     lines = cold_start.conclusions(results, "cold_items")
     assert lines == [
-        "cold_items, text added to tables: not told apart in like.",
+        "cold_items, text added to tables: undecided in like.",
         "cold_items, the whole model against means and popularity: better in like; "
         "worse in rating.",
     ]

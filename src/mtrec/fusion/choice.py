@@ -1,7 +1,7 @@
 r"""Who answers a task: one rule, on validation rows.
 
-The joint model is the simplest answer, one member alone the next, their fusion the dearest. A
-dearer one is kept only where its gain on validation rows is more than one standard error (Breiman
+The joint model is the simplest answer, one member alone the next, their fusion the costliest. A
+costlier one is kept only where its gain on validation rows is more than one standard error (Breiman
 et al. 1984, "Classification and Regression Trees", section 3.4.3). What fusion would gain is
 measured on rows that did not choose its weights: users are dealt into folds, and each fold is
 answered with the weights of all the others.

@@ -24,6 +24,8 @@ DOES = {  # {tasks}: how many tasks the domain has
     "evaluation": "scores all models on the test rows, beside peers and baselines",
     "fusion": "fits specialists beside the models, and finds out who should answer each task",
     "quickstart": "asks the trained model, as your program would",
+    "by_hand": "builds and trains the joint model once more, in plain Keras",
+    "reading": "shows which words of a text each task looks at",
     "controls": "reads the study of joint training over three seeds",
     "task_analysis": "reads the study of tasks trained together and alone",
     "comparison": "reads the study of layers, balancers and heads",

@@ -32,7 +32,7 @@ QUESTIONS = {
 }
 
 VERDICTS: Mapping[str, str] = {
-    "better": "better in", "worse": "worse in", "undecided": "not told apart in",
+    "better": "better in", "worse": "worse in", "undecided": "undecided in",
 }  # fmt: skip
 NO_RESULT = NotDrawn("no result is known yet; run `make study`.")
 ACROSS = 3  # panels side by side, so that they read at half width

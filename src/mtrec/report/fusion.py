@@ -58,7 +58,7 @@ def reasons(report: Mapping[str, Any]) -> list[str]:
 
 
 def verdict(report: Mapping[str, Any], name: str) -> str:
-    """In how many tasks the answer is ahead of another system, behind it, or not told apart.
+    """In how many tasks the answer is ahead of another system, behind it, or undecided.
 
     Args:
         report: from :func:`mtrec.fusion.domain.report`.
@@ -68,7 +68,7 @@ def verdict(report: Mapping[str, Any], name: str) -> str:
         >>> gain = {"value": 0.1, "low": 0.05, "high": 0.2}
         >>> task = {"type": "binary", "joint_difference": {"auc": gain}}
         >>> verdict({"tasks": {"like": task}}, "joint_difference")
-        'Of 1 task, the answer is ahead of the joint model in 1, behind in 0, not told apart in 0.'
+        'Of 1 task, the answer is ahead of the joint model in 1, behind in 0, undecided in 0.'
     """
     table = difference_table(report, name)
     if table.empty:
@@ -76,8 +76,8 @@ def verdict(report: Mapping[str, Any], name: str) -> str:
     ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
     count = f"{len(table)} task{'s' if len(table) > 1 else ''}"
     return (
-        f"Of {count}, the answer is ahead of {OVER[name]} in {ahead}, behind in {behind}, not told "
-        f"apart in {len(table) - ahead - behind}."
+        f"Of {count}, the answer is ahead of {OVER[name]} in {ahead}, behind in {behind}, "
+        f"undecided in {len(table) - ahead - behind}."
     )
 
 

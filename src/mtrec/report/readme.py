@@ -25,7 +25,7 @@ BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation", "fusion",
     "quickstart", "controls", "task_analysis", "comparison", "cold_start", "sparse_data",
-    "text_cost",
+    "text_cost", "by_hand", "reading",
 )  # fmt: skip
 
 FIGURE = "docs/figures/results.png"
