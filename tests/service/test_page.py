@@ -32,10 +32,9 @@ REASONS = {
     "similar": [],
 }
 LIST = "[...document.querySelectorAll('#items .item')].map((one) => one.dataset.item)"
-pytestmark = [
-    pytest.mark.usefixtures("eagerly"),
-    pytest.mark.skipif(BROWSER is None, reason=MISSING),
-]
+pytestmark = pytest.mark.usefixtures("eagerly")
+if BROWSER is None:
+    pytest.skip(MISSING, allow_module_level=True)
 
 
 @pytest.fixture
