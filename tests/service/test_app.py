@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from mtrec.service.app import make_app
-from mtrec.service.keys import key_for
+from mtrec.service.keys import LOOPBACK, key_for
 from mtrec.service.schemas import MOST_BYTES
 
 KEY = "a key of many letters"
@@ -271,3 +271,14 @@ def test_the_page_of_the_interface_has_examples_that_work(client):
             if "text" in asked.get("pairs", [{}])[0]:
                 continue  # this domain has none, see test_later_texts.py
             assert client.post(path, json=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("evil.example:8000", 421)],
+)
+def test_a_page_that_gives_this_address_a_name_of_its_own_reads_nothing(make_live, host, status):
+    with TestClient(make_app(make_live(), hosts=LOOPBACK)) as client:
+        answer = client.post("/recommend", json={"k": 1}, headers={"Host": host})
+        assert answer.status_code == status
+        assert status == 200 or "is asked as one of" in answer.json()["error"]

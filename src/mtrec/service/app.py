@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,13 +41,17 @@ class Refused(Exception):
         self.status, self.said = status, said
 
 
-def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
+def make_app(
+    live: Live, key: str | None = None, every: float = 2.0, hosts: Collection[str] = ()
+) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         live: what answers.
         key: that requests must bring, if any.
         every: seconds between two looks for a newer model.
+        hosts: names that requests may call this machine by; any if empty. A page of another site
+            could otherwise give its own name to this address, and read what is answered.
     """
 
     @asynccontextmanager
@@ -60,7 +64,7 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
         title="mtrec", version=mtrec.__version__, lifespan=life,
         description="A trained multi-task recommender that learns what happens while it answers.",
     )  # fmt: skip
-    _add_guard(app, live, key)
+    _add_guard(app, live, key, hosts)
 
     @app.post("/recommend", openapi_extra=_body(Recommend), summary="The best items for a user")
     async def recommend(request: Request) -> Response:
@@ -142,7 +146,7 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
     return app
 
 
-def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
+def _add_guard(app: FastAPI, live: Live, key: str | None, hosts: Collection[str]) -> None:
     """Keys, errors as one sentence, and counting, around all pages."""
     paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics"}
     paths |= {"/users", "/items", "/history", "/predict"}
@@ -168,7 +172,10 @@ def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
 
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
             open_to_all = scope["path"] in OPEN or is_static(scope["path"])
-            if not open_to_all and headers.get("sec-fetch-site") in ELSEWHERE:
+            if hosts and _name(headers.get("host", "")) not in hosts:
+                said = f"This service is asked as one of {', '.join(sorted(hosts))}."
+                await _error(421, said)(scope, receive, sent)
+            elif not open_to_all and headers.get("sec-fetch-site") in ELSEWHERE:
                 said = "A page of another site may not ask for its visitor; ask from a program."
                 await _error(403, said)(scope, receive, sent)
             elif not open_to_all and not is_allowed(key, headers):
@@ -191,6 +198,12 @@ def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
         said = {404: "There is no such page; /docs lists them.",
                 405: "This page takes another method; /docs says which."}  # fmt: skip
         return _error(error.status_code, said.get(error.status_code, str(error.detail)))
+
+
+def _name(host: str) -> str:
+    """The name in a ``Host`` header, without port and brackets."""
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name.strip("[]").lower()
 
 
 async def _read(request: Request, kind: type[Asked]) -> Asked:

@@ -112,9 +112,10 @@ def _texts(run: Experiment, found: recommender.Recommender) -> Texts | None:
     """What reads texts of new items; None where the model sees none."""
     fields = found.assembly.encoder.item.fields
     reader = run.model_building.reader if found.model.readers.get("item") is not None else None
-    if reader is None and not any(field.kind in ("text", "words") for field in fields):
+    kinds = {field.kind for field in fields}
+    vectors = embeddings.load(run.paths.embeddings) if "text" in kinds else {}
+    if reader is None and "words" not in kinds and "items_axes" not in vectors:
         return None
-    vectors = embeddings.load(run.paths.embeddings)
     return Texts(found.model, fields, vectors, run.task_embedding, reader, run.paths.raw)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 VARIABLE = "MTREC_API_KEY"
 LEAST = 16  # characters
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # names of this machine
 
 
 def key_for(host: str, environment: Mapping[str, str]) -> str | None:

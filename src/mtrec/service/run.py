@@ -14,7 +14,7 @@ from mtrec.config import experiment
 from mtrec.paths import Paths, find_root
 from mtrec.service.app import make_app
 from mtrec.service.bundle import Bundle, open_bundle
-from mtrec.service.keys import key_for
+from mtrec.service.keys import LOOPBACK, key_for
 from mtrec.service.live import Live
 from mtrec.service.log import EventLog
 from mtrec.service.metrics import Metrics
@@ -48,7 +48,8 @@ def serve(domain: str, host: str, port: int, folder: Path | None = None) -> None
         f"{domain}: model {bundle.answers.version}, {live.replayed:,} events replayed; "
         f"http://{host}:{port} (pages for programs: /docs)"
     )
-    app = make_app(live, key)
+    own = () if key else {*LOOPBACK, host}  # who has the key may come by any name
+    app = make_app(live, key, hosts=own)
     uvicorn.run(
         app, host=host, port=port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=PATIENCE, server_header=False,
