@@ -6,9 +6,9 @@ r"""Integrated gradients, with as many steps as completeness needs.
 The path is cut into intervals. A network of rectified units bends at hundreds of places, each of
 which costs a rule with fixed weights an error of first order. What the logit changes by within an
 interval is known, though, and so is the mean of its slope, which mostly lies between the slopes at
-both ends: these are weighted such that they give it. The weights are the same for all players. Where
-it lies outside, an error is left; while their sum is too large for an answer, its worst intervals
-are cut again.
+both ends: these are weighted such that they give it. The weights are the same for all players.
+Where it lies outside, an error is left; while their sum is too large for an answer, its worst
+intervals are cut again.
 
 Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks",
 https://arxiv.org/abs/1703.01365, equation 1 and proposition 1.
@@ -132,9 +132,7 @@ def _line(trunk: Trunk, along: Array) -> Array:
     return np.repeat(along.astype("float32")[:, None], trunk.players.count, axis=1)
 
 
-def _slopes(
-    trunk: Trunk, rows: Rows, at: Array, task: Array, edges: Array
-) -> tuple[Array, Array]:
+def _slopes(trunk: Trunk, rows: Rows, at: Array, task: Array, edges: Array) -> tuple[Array, Array]:
     """Values ``(m, edges)`` and slopes ``(m, edges, players)`` at places of paths."""
     count = edges.shape[1]
     at, task, along = np.repeat(at, count), np.repeat(task, count), _line(trunk, edges.ravel())

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mtrec.explain.players import HISTORY, Players, make_players
+from mtrec.explain.players import HISTORY, make_players
 from mtrec.features.assemble import Assembly
 from mtrec.features.events import Events
 from mtrec.features.links import KINDS as LINKS
@@ -109,9 +109,9 @@ class Trunk:
         x: Tensors = {}
         encoders, slots = self.model.encoders, self.players.slots
         for side in ("user", "item"):
-            x[side] = _terms(encoders[side], inputs[side])
+            x[side] = terms(encoders[side], inputs[side])
         past = ops.reshape(inputs["history_items"], (-1,))
-        items = ops.sum(_terms(encoders["item"], past), axis=1)
+        items = ops.sum(terms(encoders["item"], past), axis=1)
         items = ops.reshape(items, (-1, inputs["history_items"].shape[1], items.shape[-1]))
         x[HISTORY] = ops.concatenate([items, inputs["history_events"]], axis=-1)
         for side in self.assembly.encoder.contexts:
@@ -122,7 +122,7 @@ class Trunk:
             if task in self.assembly.offsets:
                 x[f"{task}_offset"] = inputs[input_name(task)]
             if f"{task}_candidate" in slots:
-                side = self.assembly.types[task].candidates.removesuffix("s")
+                side = str(self.assembly.types[task].candidates).removesuffix("s")
                 x |= tail.candidate(encoders[side], inputs, asked[task])
         x = {part: ops.cast(x[part], "float32") for part in slots}
         recency = x[HISTORY][..., -1:]
@@ -150,6 +150,27 @@ class Trunk:
         """The same, and its derivative by each player's coefficient, ``(m, players)``."""
         values, slopes = self._ask("slopes", rows, at, task, there)
         return values.numpy(), slopes.numpy()
+
+    def whole(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Array | None]:
+        """Logits by task of the whole model, and weights of experts ``(n, tasks, experts)``.
+
+        The weights are None for a shared layer without gates.
+        """
+        if "whole" not in self._compiled:
+            outputs = [self.model.output, self.model.representation]
+            function = keras.Function(self.model.input, outputs)
+            gates = getattr(self.model.shared, "gate", None)
+
+            def run(inputs: Tensors) -> tuple[Tensors, Any]:
+                logits, hidden = function(inputs)
+                return logits, None if gates is None else gates(hidden)
+
+            specs = {name: _spec(tensor) for name, tensor in self.model.input.items()}
+            self._compiled["whole"] = tf.function(run, input_signature=[specs], autograph=False)
+        given = {name: tf.convert_to_tensor(inputs[name]) for name in self.model.input}
+        logits, weights = self._compiled["whole"](given)
+        found = {name: values.numpy() for name, values in logits.items()}
+        return found, None if weights is None else weights.numpy()
 
     def _ask(self, kind: str, rows: Rows, at: Array, task: Array, there: Array) -> Any:
         ints = [tf.constant(v, tf.int32) for v in (at, task)]
@@ -244,12 +265,10 @@ class _Tail:
         logits, hidden = self._function([state, *self._tables, *reads, *direct])
         return logits, hidden
 
-    def candidate(
-        self, encoder: EntityEncoder, inputs: Tensors, which: Any
-    ) -> Tensors:
+    def candidate(self, encoder: EntityEncoder, inputs: Tensors, which: Any) -> Tensors:
         """Embedded parts of the candidates that a ranking task is asked about."""
         found = {
-            f"{self.task}_candidate": _terms(encoder, which + 1),
+            f"{self.task}_candidate": terms(encoder, which + 1),
             f"{self.task}_bias": ops.take(self.head.bias, which)[:, None],
         }
         if hasattr(self.head, "evidence"):
@@ -305,7 +324,7 @@ def _others(logits: Any, which: Any) -> Any:
     return ops.logsumexp(logits - OUT * chosen, axis=-1)
 
 
-def _terms(encoder: EntityEncoder, rows: Any) -> Any:
+def terms(encoder: EntityEncoder, rows: Any) -> Any:
     """What each feature adds to the states of some rows, ``(n, features, width)``."""
     terms = []
     for one, table, projection in zip(
@@ -336,7 +355,7 @@ def _baseline(model: MultiTaskModel, assembly: Assembly, events: Events) -> Tens
     found: Tensors = {}
     shares = {s: _shares(getattr(events, s), len(side.ids)) for s, side in sides.items()}
     for side in sides:
-        found[side] = _mean(lambda rows, s=side: _terms(model.encoders[s], rows), shares[side])
+        found[side] = _mean(lambda rows, s=side: terms(model.encoders[s], rows), shares[side])
     item = found["item"].sum(axis=1)
     features = events.features[1:].mean(axis=0) if len(events.features) > 1 else np.zeros(
         events.features.shape[1])  # fmt: skip

@@ -13,6 +13,7 @@ from mtrec.backend import compile_function
 from mtrec.models.predict import compile_forward, predict
 from mtrec.registry import TASK_TYPES, Form
 from mtrec.service.batches import Batches
+from mtrec.service.explain import Reasons
 from mtrec.service.filters import Filters
 from mtrec.service.schemas import Recommend, Score
 from mtrec.service.state import State
@@ -58,6 +59,7 @@ class Answers:
         self.ranks = Batches(self._rank)
         items = tables.items.set_index("item_id").reindex(self._ids).reset_index()
         self._filters = Filters(items)
+        self.reasons = Reasons(self, tables.items)
         counts = tables.events["item_id"].value_counts()
         self._popular = counts.reindex(self._ids).fillna(0).to_numpy(dtype="float64")
         self.gradable = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import mtrec
 from mtrec.service.keys import is_allowed
 from mtrec.service.live import Conflict, Live
 from mtrec.service.log import NotStored
-from mtrec.service.schemas import MOST_BYTES, Events, Recommend, Score, as_json, sentence
+from mtrec.service.schemas import MOST_BYTES, Events, Explain, Recommend, Score, as_json, sentence
 
 OPEN = ("/health",)  # pages that need no key
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -72,6 +73,12 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
             as_json(_of(live.bundle.answers.score, await _read(request, Score))), media_type=JSON
         )
 
+    @app.post("/explain", openapi_extra=_body(Explain), summary="Why tasks say what they say")
+    async def explain(request: Request) -> Response:
+        asked, reasons = await _read(request, Explain), live.bundle.answers.reasons
+        moment = _of(reasons.read, asked)
+        return Response(as_json(await asyncio.to_thread(reasons.explain, moment)), media_type=JSON)
+
     @app.post("/events", openapi_extra=_body(Events), summary="What just happened")
     async def events(request: Request) -> Response:
         asked = await _read(request, Events)
@@ -116,7 +123,7 @@ def make_app(live: Live, key: str | None = None, every: float = 2.0) -> FastAPI:
 
 def _add_guard(app: FastAPI, live: Live, key: str | None) -> None:
     """Keys, errors as one sentence, and counting, around all pages."""
-    paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics"}
+    paths = {"/recommend", "/score", "/explain", "/events", "/health", "/model", "/metrics"}
 
     class Guard:
         """As a class of ASGI, which costs a request less than one of Starlette."""
