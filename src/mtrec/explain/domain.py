@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from mtrec.explain import faithful, units
-from mtrec.explain.path import TOLERANCE, Paths, integrate
+from mtrec.explain.path import TOLERANCE, integrate
+from mtrec.explain.path import Paths as Found
 from mtrec.explain.trunk import Rows, Trunk
-from mtrec.features.assemble import Assembly
 from mtrec.features.dataset import Dataset
 from mtrec.features.events import Events
 from mtrec.files import write_text
 from mtrec.models.model import MultiTaskModel
+from mtrec.paths import Paths
 
 Array = np.ndarray
 ROWS = 50  # of each task
@@ -83,7 +84,7 @@ class Measured:
 
     trunk: Trunk
     asked: Asked
-    paths: Paths
+    paths: Found
     shares: Array
     occluded: Array
     curves: tuple[Curves, ...]
@@ -121,15 +122,13 @@ def sample(trunk: Trunk, data: Dataset, split: Array, seed: int, rows: int = ROW
 
 
 def measure(
-    trunk: Trunk, asked: Asked, popularity: Array, again: Callable[[], MultiTaskModel],
-    events: Events, seed: int,
+    trunk: Trunk, asked: Asked, again: Callable[[], MultiTaskModel], events: Events, seed: int
 ) -> Measured:  # fmt: skip
     """Explain answers, and measure how true the explanations are.
 
     Args:
         trunk: the model.
         asked: the answers.
-        popularity: past events of each item, ``(items + 1,)``.
         again: loads the model once more, to have its weights randomised.
         events: past events.
         seed: of random orders and weights.
@@ -145,7 +144,8 @@ def measure(
     past = [(column,) for column in trunk.players.history]
     own = paths.players[:, list(trunk.players.history)] / scale
     lost = _occluded(trunk, asked, paths, past, long) / scale[long]
-    counts = np.where(events_of > 0, popularity[events_of], -1.0)[long]
+    known = popularity(events, len(trunk.assembly.encoder.item.ids))
+    counts = np.where(events_of > 0, known[events_of], -1.0)[long]
     found = (
         _curves(FEATURES, trunk, asked, paths, parts, np.arange(len(asked.at)),
                 shares, occluded, _usual(shares, asked.task), seed),
@@ -156,7 +156,7 @@ def measure(
 
 
 def _occluded(
-    trunk: Trunk, asked: Asked, paths: Paths, parts: Sequence[Sequence[int]],
+    trunk: Trunk, asked: Asked, paths: Found, parts: Sequence[Sequence[int]],
     some: Array | None = None,
 ) -> Array:  # fmt: skip
     """What is lost when one part alone is at its baseline, ``(k, parts)``."""
@@ -182,7 +182,7 @@ def _usual(shares: Array, task: Array) -> Array:
 
 
 def _curves(
-    what: str, trunk: Trunk, asked: Asked, paths: Paths, parts: Sequence[Sequence[int]],
+    what: str, trunk: Trunk, asked: Asked, paths: Found, parts: Sequence[Sequence[int]],
     some: Array, shares: Array, lost: Array, popular: Array, seed: int,
 ) -> Curves:  # fmt: skip
     change = (paths.value - paths.base)[some]
@@ -248,6 +248,16 @@ def use_of_experts(measured: Measured) -> pd.DataFrame | None:
     return table
 
 
+def report_file(paths: Paths) -> Path:
+    """Where :func:`report` is kept, committed."""
+    return paths.fusion_report.with_name("explanations.json")
+
+
+def popularity(events: Events, items: int) -> Array:
+    """Past events of each item, ``(items + 1,)``; the first is the unknown one."""
+    return np.bincount(events.item[1:], minlength=items + 1)
+
+
 def report(
     domain: str, seed: int, measured: Measured, resamples: int, file: Path
 ) -> dict[str, Any]:
@@ -257,7 +267,7 @@ def report(
     tasks: dict[str, Any] = {}
     for place, name in enumerate(trunk.tasks):
         own = asked.task == place
-        some = Paths(*(part[own] for part in vars(measured.paths).values()))
+        some = Found(*(part[own] for part in vars(measured.paths).values()))
         tasks[name] = {
             "answers": int(own.sum()),
             "completeness": faithful.completeness(some, scale[own]),
@@ -277,9 +287,7 @@ def report(
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def _gains(
-    curves: Curves, asked: Asked, own: Array, resamples: int, seed: int
-) -> dict[str, Any]:
+def _gains(curves: Curves, asked: Asked, own: Array, resamples: int, seed: int) -> dict[str, Any]:
     """Gains of the methods over the orders that do not know the row, with intervals."""
     some = own[curves.answers]
     clusters = asked.clusters[curves.answers][some]
@@ -302,3 +310,25 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return round(float(value), 6) if np.isfinite(value) else None
     return value
+
+
+def example(measured: Measured) -> int:
+    """The answer that is shown: of the first task that sees most, the one moved most.
+
+    Returns:
+        Its place among the answers.
+    """
+    trunk, asked = measured.trunk, measured.asked
+    groups = [int((np.abs(measured.shares[asked.task == place]) > 0).any(axis=0).sum())
+              for place in range(len(trunk.tasks))]  # fmt: skip
+    own = np.flatnonzero(asked.task == int(np.argmax(groups)))
+    long = (asked.inputs["history_items"][asked.at[own]] > 0).sum(axis=1)
+    some = own[long == long.max()]
+    change = np.abs(measured.paths.value - measured.paths.base)[some]
+    return int(some[np.argmax(change)])
+
+
+def row_of(asked: Asked, answer: int) -> dict[str, Array]:
+    """The model's inputs of an answer's row, one row each."""
+    at = asked.at[answer]
+    return {name: values[at : at + 1] for name, values in asked.inputs.items()}

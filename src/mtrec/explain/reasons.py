@@ -15,9 +15,7 @@ from mtrec.explain.path import integrate
 from mtrec.explain.similar import Alike
 from mtrec.explain.trunk import Trunk, logit
 from mtrec.explain.words import sentence
-from mtrec.features.assemble import Assembly
-from mtrec.features.events import Events
-from mtrec.models.model import MultiTaskModel
+from mtrec.models.twins import JOINT
 from mtrec.registry import Form
 
 Array = np.ndarray
@@ -91,6 +89,25 @@ class Explanation:
         """Contributions of groups to a task's answer, the largest first."""
         return pd.DataFrame(self.tasks[task].groups)
 
+    def shared_with(self, members: Mapping[str, Mapping[str, float]]) -> Explanation:
+        """The same where other systems answer, too: each reason says what part it is.
+
+        Args:
+            members: weights of the systems that answer each task.
+        """
+        found = dict(self.tasks)
+        for name, weights in members.items():
+            if set(weights) == {JOINT}:
+                continue
+            own = sorted(weights.items(), key=lambda one: -one[1])
+            listed = ", ".join(f"{member} {weight:.2f}" for member, weight in own)
+            more = f" This explains the joint model; {name} is answered by {own[0][0]} instead."
+            if len(own) > 1 or JOINT in weights:
+                more = f" This explains the joint model, one of those who answer: {listed}."
+            one = found[name]
+            found[name] = replace(one, members=dict(own), sentence=one.sentence + more)
+        return replace(self, tasks=found)
+
     def plain(self) -> dict[str, Any]:
         """As JSON has it; what a task has not is left out."""
         tasks = {}
@@ -105,24 +122,17 @@ class Explainer:
     """Explains answers of a joint model; made once, since it compiles when it is first asked.
 
     Args:
-        model: trained.
-        assembly: of its domain.
-        events: past events, whose mean is the baseline.
+        trunk: the model with its baseline.
         titles: of items by id, if they have any.
-        tokens: where in the text of a user's or item's row each task looks, if texts are at hand.
+        tokens: words that each task looks at in the text of a user's or item's row, if texts are
+            at hand.
     """
 
     def __init__(
-        self,
-        model: MultiTaskModel,
-        assembly: Assembly,
-        events: Events,
-        titles: Mapping[str, str] | None = None,
-        tokens: Tokens | None = None,
+        self, trunk: Trunk, titles: Mapping[str, str] | None = None, tokens: Tokens | None = None
     ):
-        self.trunk = Trunk(model, assembly, events)
-        self.types, self.encoder = assembly.types, assembly.encoder
-        self.seen = assembly.seen
+        self.trunk, assembly = trunk, trunk.assembly
+        self.types, self.encoder, self.seen = assembly.types, assembly.encoder, assembly.seen
         self._titles, self._tokens = titles or {}, tokens
         self._alike: Alike | None = None
 

@@ -59,7 +59,7 @@ def _listed(shares: list[tuple[str, float]], reason: Reason) -> str:
 
 
 def _name(one: Any) -> str:
-    return str(one.get("title") or one["item"])
+    return str(one.get("title") or f"item {one['item']}")
 
 
 def _without(reason: Reason, kind: Any) -> str:

@@ -14,6 +14,7 @@ from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
 from mtrec.paths import Paths
 from mtrec.service.answer import Answers
+from mtrec.service.explain import tokens_of
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
 from mtrec.serving import manifest, recommender
@@ -61,6 +62,7 @@ def make_bundle(
     rules = online(run.domain.module or run.name, run.domain.data)
     state = State(found, tables, tasks, rules)
     answers = Answers(found, state, tables, tasks, known.version)
+    answers.reasons.tokens = lambda: tokens_of(run, answers, tables)
     for k in (1, 2, 3):
         answers.recommend(Recommend(k=k))
         answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mtrec.explain.titles import titles_of
 from mtrec.service.schemas import Explain
 
 if TYPE_CHECKING:
+    from mtrec.config import Experiment
     from mtrec.explain.reasons import Explainer, Tokens
     from mtrec.service.answer import Answers
+    from mtrec.tables.schema import Tables
 
 Array = np.ndarray
-TITLES = ("title", "name", "text")  # columns that name an item for people, the best first
-LONGEST = 60  # characters of a title
 
 
 class Reasons:
@@ -73,10 +74,12 @@ class Reasons:
     def _made(self) -> Explainer:
         if self._explainer is None:
             from mtrec.explain.reasons import Explainer
+            from mtrec.explain.trunk import Trunk
 
             one = self._answers.recommender
             tokens = None if self.tokens is None else self.tokens()
-            self._explainer = Explainer(one.model, one.assembly, one.events, self._titles, tokens)
+            trunk = Trunk(one.model, one.assembly, one.events)
+            self._explainer = Explainer(trunk, self._titles, tokens)
         return self._explainer
 
     def _past(self, asked: Explain) -> dict[str, Array]:
@@ -100,12 +103,21 @@ class Reasons:
         return {"history_items": items, "history_events": values}
 
 
-def titles_of(items: pd.DataFrame) -> dict[str, str]:
-    """Items by id as people name them; none where they have no title, name or text."""
-    column = next((name for name in TITLES if name in items), None)
-    if column is None:
-        return {}
-    known = items[items[column].notna()]
-    titles = known[column].astype(str)
-    short = [one if len(one) <= LONGEST else one[: LONGEST - 1] + "…" for one in titles]
-    return dict(zip(known["item_id"], short, strict=True))
+def tokens_of(run: Experiment, answers: Answers, tables: Tables) -> Tokens | None:
+    """Words that each task looks at in texts; None for models that do not read them.
+
+    Only texts whose states training left in the cache: a request cannot wait for the language
+    model.
+    """
+    from mtrec.explain.tokens import cached_texts, looks
+    from mtrec.text.backbone import load_tokenizer
+
+    one, reader = answers.recommender, run.model_building.reader
+    if reader is None or not one.model.readers:
+        return None
+    sides = {"user": tables.users, "item": tables.items}
+    settings, raw = run.task_embedding, run.paths.raw
+    texts = cached_texts(sides, reader, settings, raw, run.paths.cache)
+    return looks(
+        one.model, one.assembly, texts, sides, lambda: load_tokenizer(settings.preset, raw)
+    )

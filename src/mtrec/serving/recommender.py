@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.explain import lazily
 from mtrec.features import assemble, links
 from mtrec.features.events import Events
 from mtrec.features.offsets import input_name
@@ -189,9 +190,7 @@ class Recommender:
 
     @cached_property
     def _explainer(self) -> Explainer:
-        from mtrec.explain.reasons import Explainer
-
-        return Explainer(self.model, self.assembly, self.events)
+        return lazily.explainer(self.model, self.assembly, self.events)
 
     @cached_property
     def catalogue(self) -> Catalogue:
