@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtrec.features.assemble import Assembly
+from mtrec.models.history import HistoryEncoder
 from mtrec.models.model import MultiTaskModel
 
 HISTORY, OFFSET, POPULARITY, LINKS = "history", "running mean", "popularity", "links"
@@ -72,10 +73,12 @@ class _Columns:
 def make_players(assembly: Assembly, model: MultiTaskModel) -> Players:
     """The players of a model: one coefficient for each feature and each past event."""
     encoder, columns, slots = assembly.encoder, _Columns(), {}
-    for side in ("user", "item"):
+    for side in (one for one in ("user", "item") if one in model.encoders):
         fields = getattr(encoder, side).fields
         slots[side] = [columns.of(side, f.name, _kind(f.name, f.kind)) for f in fields]
-    slots[HISTORY] = [columns.of(HISTORY, str(n), HISTORY) for n in range(encoder.history_length)]
+    if any(isinstance(layer, HistoryEncoder) for layer in model.layers):
+        places = range(encoder.history_length)
+        slots[HISTORY] = [columns.of(HISTORY, str(n), HISTORY) for n in places]
     for side, scaler in encoder.contexts.items():
         slots[f"{side}_context"] = [columns.of(side, c, "context") for c in scaler.columns]
     for side, reader in model.readers.items():

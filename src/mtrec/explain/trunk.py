@@ -81,7 +81,7 @@ class Trunk:
         self.units = [unit(assembly.types[task]) for task in self.tasks]
         self._seen, _ = group({task: assembly.seen[task] for task in self.tasks})
         self._normalise = model.get_layer("normalise")
-        self._history = next(one for one in model.layers if isinstance(one, HistoryEncoder))
+        self._history = next((o for o in model.layers if isinstance(o, HistoryEncoder)), None)
         self._tails = {task: _Tail(model, task) for task in self.tasks}
         self._base = _baseline(model, assembly, events)
         self._compiled: dict[str, Any] = {}
@@ -109,11 +109,13 @@ class Trunk:
         x: Tensors = {}
         encoders, slots = self.model.encoders, self.players.slots
         for side in ("user", "item"):
-            x[side] = terms(encoders[side], inputs[side])
-        past = ops.reshape(inputs["history_items"], (-1,))
-        items = ops.sum(terms(encoders["item"], past), axis=1)
-        items = ops.reshape(items, (-1, inputs["history_items"].shape[1], items.shape[-1]))
-        x[HISTORY] = ops.concatenate([items, inputs["history_events"]], axis=-1)
+            if side in slots:
+                x[side] = terms(encoders[side], inputs[side])
+        if HISTORY in slots:
+            past = ops.reshape(inputs["history_items"], (-1,))
+            items = ops.sum(terms(encoders["item"], past), axis=1)
+            items = ops.reshape(items, (-1, inputs["history_items"].shape[1], items.shape[-1]))
+            x[HISTORY] = ops.concatenate([items, inputs["history_events"]], axis=-1)
         for side in self.assembly.encoder.contexts:
             x[f"{side}_context"] = inputs[f"{side}_context"]
         for side, reader in self.model.readers.items():
@@ -125,10 +127,11 @@ class Trunk:
                 side = str(self.assembly.types[task].candidates).removesuffix("s")
                 x |= tail.candidate(encoders[side], inputs, asked[task])
         x = {part: ops.cast(x[part], "float32") for part in slots}
-        recency = x[HISTORY][..., -1:]
         base = {part: self._base[part] for part in slots}
         base = {part: ops.zeros_like(x[part]) + base[part] for part in slots}
-        base[HISTORY] = ops.concatenate([base[HISTORY][..., :-1], recency], axis=-1)
+        if HISTORY in slots:  # an average event, at the moment of this one
+            moments = [base[HISTORY][..., :-1], x[HISTORY][..., -1:]]
+            base[HISTORY] = ops.concatenate(moments, axis=-1)
         fixed = {"user": inputs["user"], "known": inputs["history_items"] > 0}
         fixed |= {n: inputs[n] for n in map(link_name, self.tasks) if n in inputs}
         return x, base, fixed, ops.stack([asked[task] for task in self.tasks], axis=1)
@@ -200,7 +203,9 @@ class Trunk:
             mixed[part] = none + share * (own - none)
         fixed = {name: ops.take(values, at, axis=0) for name, values in fixed.items()}
         which = ops.take(which, at, axis=0)
-        history = self._history(mixed[HISTORY], fixed["known"])
+        history = None
+        if self._history is not None:
+            history = self._history(mixed[HISTORY], fixed["known"])
         hidden = ops.stack([self._state(mixed, history, seen) for seen in self._seen], axis=1)
         hidden = self._normalise(hidden)
         states = ops.unstack(self.model.shared(hidden, training=False), axis=1)
@@ -226,12 +231,13 @@ class Trunk:
         return ops.concatenate([user, item, product], axis=-1)
 
     def _sum(self, mixed: Tensors, side: str, visible: tuple[str, ...]) -> Any:
-        fields = [one["name"] for one in self.model.encoders[side].fields]
+        encoder = self.model.encoders.get(side)
+        fields = [] if encoder is None else [one["name"] for one in encoder.fields]
         some = [mixed[side][:, at] for at, name in enumerate(fields) if name in visible]
         if some:
             return sum(some[1:], some[0])
-        width = self.model.encoders[side].width
-        return ops.zeros((ops.shape(mixed[HISTORY])[0], width), "float32")
+        width = self.model.representation.shape[-1] // 3
+        return ops.zeros((ops.shape(next(iter(mixed.values())))[0], width), "float32")
 
     def _context(self, mixed: Tensors, side: str, columns: tuple[str, ...]) -> Any:
         name = f"{side}_context"
@@ -354,12 +360,12 @@ def _baseline(model: MultiTaskModel, assembly: Assembly, events: Events) -> Tens
     sides = {"user": encoder.user, "item": encoder.item}
     found: Tensors = {}
     shares = {s: _shares(getattr(events, s), len(side.ids)) for s, side in sides.items()}
-    for side in sides:
+    for side in sides.keys() & model.encoders.keys():
         found[side] = _mean(lambda rows, s=side: terms(model.encoders[s], rows), shares[side])
-    item = found["item"].sum(axis=1)
-    features = events.features[1:].mean(axis=0) if len(events.features) > 1 else np.zeros(
-        events.features.shape[1])  # fmt: skip
-    found[HISTORY] = np.concatenate([item, features[None], np.zeros((1, 1))], axis=-1)[:, None]
+    if "item" in found:
+        usual = events.features[1:].sum(axis=0) / max(len(events.features) - 1, 1)
+        event = [found["item"].sum(axis=1), usual[None], np.zeros((1, 1))]
+        found[HISTORY] = np.concatenate(event, axis=-1)[:, None]
     for side, scaler in encoder.contexts.items():
         found[f"{side}_context"] = np.zeros((1, len(scaler.columns), 2))
     for side, reader in model.readers.items():
