@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtrec.explain.domain import BASELINES, METHODS, PAST, Measured
+from mtrec.explain.domain import BASELINES, METHODS, Measured
 from mtrec.explain.faithful import DELETION, INSERTION
 from mtrec.explain.players import HISTORY
 from mtrec.explain.reasons import Explanation
@@ -33,7 +33,7 @@ def importance_figure(table: pd.DataFrame, title: str) -> Figure:
     """Share of each feature in what each task's answers are made of, in percent."""
     figure, axes = plt.subplots(figsize=(7, 0.32 * len(table) + 1.6))
     sns.heatmap(
-        100 * table, annot=True, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, ax=axes,
+        100 * table, mask=table == 0, annot=True, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, ax=axes,
         annot_kws={"size": 9}, cbar_kws={"label": "share of contributions [%]"},
     )  # fmt: skip
     axes.set(title=title, xlabel="task", ylabel="")
@@ -226,16 +226,6 @@ def _short(one: Mapping[str, Any]) -> str:
     return (name if len(name) <= 28 else name[:27] + "…").replace("$", r"\$")
 
 
-def tokens_table(found: Explanation) -> pd.DataFrame:
-    """Words of the row's texts that each task looked at most."""
-    rows = [
-        {"task": name, "words": ", ".join(
-            f"{one['token']} {100 * one['weight']:.0f} %" for one in (reason.tokens or ())[:8])}
-        for name, reason in found.tasks.items() if reason.tokens
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["task", "words"])
-
-
 def similar_table(found: Explanation, which: str) -> pd.DataFrame:
     """The most similar items, or past events."""
     rows = [
@@ -243,8 +233,3 @@ def similar_table(found: Explanation, which: str) -> pd.DataFrame:
         for one in found.similar[which]
     ]
     return pd.DataFrame(rows, columns=["item", "title", "similarity"])
-
-
-def past_count(measured: Measured) -> int:
-    """Answers whose past events were put in order."""
-    return next((len(one.answers) for one in measured.curves if one.what == PAST), 0)
