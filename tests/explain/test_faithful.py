@@ -80,15 +80,19 @@ def test_an_interval_is_over_users_and_says_nothing_of_one():
     assert np.isnan(faithful.paired(values[:0], users[:0], 200, 0)["value"])
 
 
-def test_likeness_is_spearmans_of_sizes_over_what_either_sees():
+def test_likeness_is_spearmans_over_what_either_sees():
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
     one[:, 5] = other[:, 5] = 0.0
-    expected = [stats.spearmanr(abs(a[:5]), abs(b[:5])).statistic
-                for a, b in zip(one, other, strict=True)]  # fmt: skip
-    np.testing.assert_allclose(faithful.alike(one, other), expected)
-    assert faithful.alike(one, -2 * one).tolist() == pytest.approx([1, 1, 1])
-    assert faithful.alike(np.zeros((1, 6)), one[:1]).tolist() == [0]
+    pairs = list(zip(one[:, :5], other[:, :5], strict=True))
+    signed = [stats.spearmanr(a, b).statistic for a, b in pairs]
+    sizes = [stats.spearmanr(abs(a), abs(b)).statistic for a, b in pairs]
+    np.testing.assert_allclose(faithful.alike(one, other), signed)
+    np.testing.assert_allclose(faithful.alike(one, other, signed=False), sizes)
+    assert faithful.alike(one, -one).tolist() == pytest.approx([-1, -1, -1])
+    alone = np.zeros((1, 6))
+    alone[0, 2] = 1.0
+    assert np.isnan(faithful.alike(alone, 2 * alone)).all()
 
 
 def test_completeness_is_in_logits():
@@ -176,7 +180,7 @@ def test_a_planted_cause_is_found_first_and_explanations_change_with_the_weights
         for variable, values in kept:
             variable.assign(values)
     assert faithful.alike(shares, shares).mean() == pytest.approx(1)
-    assert faithful.alike(shares, other).mean() < 0.7
+    assert faithful.alike(shares, other).mean() < 0.5
     assert np.mean(np.abs(other).argmax(axis=1) == names.index(PLANTED)) < 0.95
 
 

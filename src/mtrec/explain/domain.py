@@ -58,12 +58,14 @@ class Curves:
     Attributes:
         what: ``features`` or ``past events``.
         answers: which answers, ``(k,)``.
+        parts: how many parts each of them sees, ``(k,)``; one has no order.
         values: by kind of curve and order, ``(k, parts + 1)``; of random orders the mean.
         gains: by kind of curve and order, ``(k,)``, in logits.
     """
 
     what: str
     answers: Array
+    parts: Array
     values: dict[str, dict[str, Array]]
     gains: dict[str, dict[str, Array]]
 
@@ -201,7 +203,7 @@ def _curves(
                      for one in several]  # fmt: skip
             values[kind][name] = np.mean(found, axis=0) / scale[:, None]
             gains[kind][name] = faithful.gain(values[kind][name], kind, sign)
-    return Curves(what, some, values, gains)
+    return Curves(what, some, (shares != 0).sum(axis=1), values, gains)
 
 
 def _changed(
@@ -217,7 +219,9 @@ def _changed(
         which = dict(zip(trunk.tasks, np.asarray(asked.rows.which).T, strict=True))
         rows = other.embed(asked.inputs, which)
         paths = integrate(other, rows, asked.at, asked.task, tolerance=0.1)
-        found[name] = faithful.alike(shares, other.players.by_group(paths.players))
+        others = other.players.by_group(paths.players)
+        found[name] = faithful.alike(shares, others)
+        found[f"{name}, sizes alone"] = faithful.alike(shares, others, signed=False)
     return found
 
 
@@ -289,7 +293,7 @@ def report(
 
 def _gains(curves: Curves, asked: Asked, own: Array, resamples: int, seed: int) -> dict[str, Any]:
     """Gains of the methods over the orders that do not know the row, with intervals."""
-    some = own[curves.answers]
+    some = own[curves.answers] & (curves.parts > 1)
     clusters = asked.clusters[curves.answers][some]
     found: dict[str, Any] = {"answers": int(some.sum())}
     for kind, gains in curves.gains.items():

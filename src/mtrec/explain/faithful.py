@@ -105,7 +105,12 @@ def orders(
 
 
 def paired(values: Array, clusters: Array, resamples: int, seed: int) -> dict[str, float]:
-    """Mean with its 95 % interval over users, see :func:`mtrec.metrics.intervals.interval`."""
+    """Mean of what is known, with its 95 % interval over users.
+
+    See :func:`mtrec.metrics.intervals.interval`.
+    """
+    known = np.isfinite(values)
+    values, clusters = values[known], clusters[known]
     if not len(values):
         return {"value": float("nan"), "low": float("nan"), "high": float("nan")}
     weights = weightings(clusters, resamples, seed)
@@ -114,18 +119,22 @@ def paired(values: Array, clusters: Array, resamples: int, seed: int) -> dict[st
     return interval(float(values.mean()), draws, len(np.unique(clusters)))
 
 
-def alike(one: Array, other: Array) -> Array:
-    """Spearman's correlation of absolute contributions, ``(m,)``; 0 where one is constant.
+def alike(one: Array, other: Array, signed: bool = True) -> Array:
+    """Spearman's correlation of contributions, ``(m,)``; NaN where fewer than two are seen.
 
     Args:
         one: contributions ``(m, groups)``.
         other: of the same groups.
+        signed: whether signs count; else sizes alone.
     """
-    found = np.zeros(len(one))
-    for number, (a, b) in enumerate(zip(np.abs(one), np.abs(other), strict=True)):
-        some = (a > 0) | (b > 0)  # what neither sees says nothing
-        if some.sum() > 1 and np.ptp(a[some]) > 0 and np.ptp(b[some]) > 0:
-            found[number] = stats.spearmanr(a[some], b[some]).statistic
+    found = np.full(len(one), np.nan)
+    seen = (one != 0) | (other != 0)  # what neither sees says nothing
+    if not signed:
+        one, other = np.abs(one), np.abs(other)
+    for number, some in enumerate(seen):
+        a, b = one[number, some], other[number, some]
+        if some.sum() > 1 and np.ptp(a) > 0 and np.ptp(b) > 0:
+            found[number] = stats.spearmanr(a, b).statistic
     return found
 
 
