@@ -209,11 +209,15 @@ class Trunk:
         hidden = ops.stack([self._state(mixed, history, seen) for seen in self._seen], axis=1)
         hidden = self._normalise(hidden)
         states = ops.unstack(self.model.shared(hidden, training=False), axis=1)
-        total = ops.zeros_like(there[:, 0])
+        total = tf.zeros_like(there[:, 0])
         for number, (name, tail) in enumerate(self._tails.items()):
-            logits, hidden = tail(states[number], mixed, fixed)
-            value = tail.value(logits, hidden, mixed, which[:, number], self.assembly.types[name])
-            total = total + ops.where(task == number, value, 0.0)
+            own = tf.where(task == number)[:, 0]  # towers and heads see the rows of their task
+            parts = {part: tf.gather(mixed[part], own) for part in tail.reads_of(mixed)}
+            known = {name: tf.gather(values, own) for name, values in fixed.items()}
+            logits, hidden = tail(tf.gather(states[number], own), parts, known)
+            asked, kind = tf.gather(which[:, number], own), self.assembly.types[name]
+            value = tail.value(logits, hidden, parts, asked, kind)
+            total = tf.tensor_scatter_nd_update(total, own[:, None], value)
         return total
 
     def _state(self, mixed: Tensors, history: Any, seen: Visible) -> Any:
@@ -261,6 +265,11 @@ class _Tail:
             found = keras.Function(model.input, [*part.tables])(blank)
             self._tables = [tf.convert_to_tensor(one) for one in found]
         self._reads = [_place(model, tensor) for tensor in part.reads]
+
+    def reads_of(self, mixed: Tensors) -> list[str]:
+        """Embedded parts that the task reads past the shared layer."""
+        read = {f"{side}_read" for side, _ in self._reads}
+        return [part for part in mixed if part in read or part.startswith(f"{self.task}_")]
 
     def __call__(self, state: Any, mixed: Tensors, fixed: Tensors) -> tuple[Any, Any]:
         """Logits ``(m, outputs)`` and what the head reads first ``(m, units)``."""
