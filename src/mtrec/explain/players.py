@@ -72,7 +72,9 @@ class _Columns:
 
 def make_players(assembly: Assembly, model: MultiTaskModel) -> Players:
     """The players of a model: one coefficient for each feature and each past event."""
-    encoder, columns, slots = assembly.encoder, _Columns(), {}
+    encoder, columns = assembly.encoder, _Columns()
+    slots: dict[str, list[int]] = {}
+    side: str
     for side in (one for one in ("user", "item") if one in model.encoders):
         fields = getattr(encoder, side).fields
         slots[side] = [columns.of(side, f.name, _kind(f.name, f.kind)) for f in fields]
