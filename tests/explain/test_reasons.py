@@ -230,14 +230,14 @@ def test_a_sentence_names_what_raises_and_what_lowers():
     )
     other = {"item": "7", "title": "Alien", "prediction": 0.783, "prediction_without": 0.2}
     assert sentence(reason(counterfactual=other), kind).endswith(
-        "Without Alien in the history this would be 20 %."
+        "Without “Alien” in the history this would be 20 %."
     )
     same = {**other, "prediction_without": 0.7831}
     assert "Without" not in sentence(reason(counterfactual=same), kind)
     ranks = {**other, "rank": 3, "rank_without": 14}
     said = sentence(reason(counterfactual=ranks, rank=3), SimpleNamespace(form=Form.RANK))
     assert said.startswith("like: rank 3;")
-    assert said.endswith("Without Alien in the history this would be rank 14 instead of 3.")
+    assert said.endswith("Without “Alien” in the history this would be rank 14 instead of 3.")
 
 
 def test_a_row_like_the_average_is_said_to_be_one():

@@ -187,13 +187,16 @@ def _curves(
     what: str, trunk: Trunk, asked: Asked, paths: Found, parts: Sequence[Sequence[int]],
     some: Array, shares: Array, lost: Array, popular: Array, seed: int,
 ) -> Curves:  # fmt: skip
-    change = (paths.value - paths.base)[some]
-    sign, scale = np.where(change >= 0, 1.0, -1.0), np.array(trunk.units)[asked.task[some]]
-    if what == PAST:  # which way all events together move the logit
-        sign = np.where(shares.sum(axis=1) >= 0, 1.0, -1.0)
+    scale = np.array(trunk.units)[asked.task[some]]
     values: dict[str, dict[str, Array]] = {}
     gains: dict[str, dict[str, Array]] = {}
     at, task = asked.at[some], asked.task[some]
+    sign = np.ones(len(some))
+    if len(some):  # which way all parts together move the logit
+        gone = np.ones((1, trunk.players.count), "float32")
+        gone[0, [column for own in parts for column in own]] = 0.0
+        none = faithful.asked(trunk, asked.rows, at, task, np.repeat(gone, len(some), axis=0))
+        sign = np.where(paths.value[some] >= none, 1.0, -1.0)
     for kind in (faithful.DELETION, faithful.INSERTION):
         values[kind], gains[kind] = {}, {}
         if not len(some):

@@ -108,7 +108,7 @@ def _kind(name: str, kind: str) -> str:
 
 
 def _groups(columns: _Columns) -> tuple[Group, ...]:
-    names = [name for side, name in columns.names if side != HISTORY]
+    names = [name for side, name in columns.names if side not in (HISTORY, CANDIDATE)]
     found: list[Group] = []
     events = tuple(at for (side, _), at in columns.names.items() if side == HISTORY)
     for (side, name), at in columns.names.items():

@@ -59,7 +59,7 @@ def _listed(shares: list[tuple[str, float]], reason: Reason) -> str:
 
 
 def _name(one: Any) -> str:
-    return str(one.get("title") or f"item {one['item']}")
+    return f"“{one['title']}”" if one.get("title") else f"item {one['item']}"
 
 
 def _without(reason: Reason, kind: Any) -> str:

@@ -37,6 +37,7 @@ def importance_figure(table: pd.DataFrame, title: str) -> Figure:
         annot_kws={"size": 9}, cbar_kws={"label": "share of contributions [%]"},
     )  # fmt: skip
     axes.set(title=title, xlabel="task", ylabel="")
+    axes.grid(visible=False)  # it would show through cells that are left out
     turn_labels(axes)
     return figure
 
