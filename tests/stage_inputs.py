@@ -26,6 +26,7 @@ HARMLESS = {
     "mtrec": "loads a model only where it is asked to",
     "mtrec.registry": "says where a name is; what is used of it is an input itself",
     "mtrec.progress": "prints",
+    "mtrec.explain.lazily": "explains what was answered",
     "mtrec.lock": "keeps a second run out",
 }
 # registry -> what a notebook or module says where it reads one, and the names that are in use

@@ -7,8 +7,9 @@ from tests.stage_inputs import ROOT, expand, imported, inputs, modules, source_o
 
 LAYERS = (  # lowest first; CONTRIBUTING.md says what lives where
     "paths", "files", "progress", "backend", "cores", "lock", "registry", "settings", "config",
-    "fetch", "metrics", "tables", "tasks", "features", "text", "balancing", "models", "serving",
-    "training", "peers", "evaluation", "fusion", "domains", "service", "scale", "search",
+    "fetch", "metrics", "tables", "tasks", "features", "text", "balancing", "models", "explain",
+    "serving", "training", "peers", "evaluation", "fusion", "domains", "service", "scale",
+    "search",
     "studies", "report", "pipeline", "cli",
 )  # fmt: skip
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
+from mtrec.explain.titles import titles_of
 from mtrec.registry import Form
 from mtrec.service.app import make_app
 from mtrec.service.browse import CLASSES, MOST_FOUND, MOST_SHOWN
 from mtrec.service.static import read_page
-from mtrec.service.words import Lookup, titles
+from mtrec.service.words import Lookup
 from tests.service.conftest import reads_as
 
 KEY = "a key of many letters"
@@ -235,9 +236,9 @@ def test_the_colours_of_the_page_are_those_of_the_figures():
 
 def test_a_long_text_is_no_title_and_the_best_column_is_taken():
     items = pd.DataFrame({"item_id": ["1"], "text": ["x" * 200], "name": ["A name"]})
-    assert titles(items) == {"1": "A name"}
-    assert len(titles(items[["item_id", "text"]])["1"]) == 120
-    assert titles(items[["item_id"]]) == {}
+    assert titles_of(items) == {"1": "A name"}
+    assert len(titles_of(items[["item_id", "text"]], 120)["1"]) == 120
+    assert titles_of(items[["item_id"]]) == {}
 
 
 def test_a_lookup_of_nothing_finds_nothing():

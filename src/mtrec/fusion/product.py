@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,9 @@ from mtrec.paths import Paths, find_root
 from mtrec.peers.base import Question
 from mtrec.serving import recommender
 from mtrec.serving.recommender import Recommender
+
+if TYPE_CHECKING:
+    from mtrec.explain.reasons import Explanation
 
 Array = np.ndarray
 
@@ -82,6 +87,24 @@ class FusedRecommender(Recommender):
         answer = pd.DataFrame({"item_id": items, "score": scores[best]})
         answer.attrs["unknown"] = self._unknown(ids)
         return answer
+
+    def explain(
+        self, user_id: str | None, item_id: str | None = None, tasks: Sequence[str] | None = None
+    ) -> Explanation:
+        """As :meth:`mtrec.serving.recommender.Recommender.explain`, with the joint model's share.
+
+        The joint model alone is explained. Where others answer a task with it or instead of it,
+        its reason says so, and ``members`` has the weights.
+        """
+        found = super().explain(user_id, item_id, tasks)
+        return found.shared_with({task: self._members(task) for task in found.tasks})
+
+    def _members(self, task: str) -> dict[str, float]:
+        """Weights of the systems that answer a task; of one, 1."""
+        choice = self._kept.choices.get(task)
+        if choice is None or choice.chosen != FUSED:
+            return {JOINT if choice is None else choice.chosen: 1.0}
+        return {name: float(weight) for name, weight in choice.weights.items() if weight > 0}
 
     @property
     def _kept(self) -> store.Kept:

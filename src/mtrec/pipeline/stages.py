@@ -23,6 +23,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "training": "trains a model for each of {tasks} tasks and then the joint model",
     "evaluation": "scores all models on the test rows, beside peers and baselines",
     "fusion": "fits specialists beside the models, and finds out who should answer each task",
+    "explanations": "says why the joint model answers as it does, and tests whether that is true",
     "quickstart": "asks the trained model, as your program would",
     "by_hand": "builds and trains the joint model once more, in plain Keras",
     "reading": "shows which words of a text each task looks at",

@@ -11,6 +11,7 @@ from keras import ops
 
 from mtrec.models.predict import compile_forward, predict
 from mtrec.registry import TASK_TYPES, Form
+from mtrec.service.explain import Reasons
 from mtrec.service.filters import Filters
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.shown import Shown
@@ -63,6 +64,7 @@ class Answers:
         names = state.items.names[1 : state.items.modelled]
         self._filters = Filters(tables.items.set_index("item_id").reindex(names).reset_index())
         self._shown = Shown(state.items, tables.events, self._catalogue)
+        self.reasons = Reasons(self, tables.items)
         self.gradable = {
             name: self._worth(name)
             for name, task in tasks.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from mtrec.service import browse
 from mtrec.service.keys import is_allowed
 from mtrec.service.live import Conflict, Live
 from mtrec.service.log import NotStored
-from mtrec.service.schemas import MOST_BYTES, Events, Recommend, Score, as_json, sentence
+from mtrec.service.schemas import MOST_BYTES, Events, Explain, Recommend, Score, as_json, sentence
 from mtrec.service.static import add_page, is_static
 
 if TYPE_CHECKING:
@@ -81,6 +82,12 @@ def make_app(
             return Response(as_json(answers.score(asked, read)), media_type=JSON)
         except ValueError as error:
             raise Refused(422, f"{error}.") from None
+
+    @app.post("/explain", openapi_extra=_body(Explain), summary="Why tasks say what they say")
+    async def explain(request: Request) -> Response:
+        asked, reasons = await _read(request, Explain), live.bundle.answers.reasons
+        moment = _of(reasons.read, asked)
+        return Response(as_json(await asyncio.to_thread(reasons.explain, moment)), media_type=JSON)
 
     @app.post("/events", openapi_extra=_body(Events), summary="What just happened")
     async def events(request: Request) -> Response:
@@ -149,7 +156,7 @@ def make_app(
 def _add_guard(app: FastAPI, live: Live, key: str | None, hosts: Collection[str]) -> None:
     """Keys, errors as one sentence, and counting, around all pages."""
     paths = {"/recommend", "/score", "/events", "/health", "/model", "/metrics"}
-    paths |= {"/users", "/items", "/history", "/predict"}
+    paths |= {"/explain", "/users", "/items", "/history", "/predict"}
 
     class Guard:
         """As a class of ASGI, which costs a request less than one of Starlette."""

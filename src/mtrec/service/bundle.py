@@ -17,6 +17,7 @@ from mtrec.models.predict import Forward, compile_forward
 from mtrec.paths import Paths
 from mtrec.service import browse
 from mtrec.service.answer import Answers
+from mtrec.service.explain import tokens_of
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
 from mtrec.service.texts import Texts
@@ -79,6 +80,7 @@ def make_bundle(
         found = replace(found, model=texts.model)
     state = State(found, tables, tasks, rules)
     answers = Answers(found, state, tables, tasks, known.version, texts)
+    answers.reasons.tokens = lambda: tokens_of(run, answers, tables)
     for k in (1, 2, 3):
         answers.recommend(Recommend(k=k))
         answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows

@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 MOST_BYTES = 4 << 20  # of a request
 MOST_EVENTS = 1000
 MOST_PAIRS = 1000
 MOST_CANDIDATES = 10_000
 MOST_K = 1000
+MOST_HISTORY = 1000
 PRINTED = r"^[^\p{Cc}\u2028\u2029]+$"
 
 Id = Annotated[
@@ -93,6 +101,39 @@ class Score(Strict):
             "examples": [
                 {"pairs": [{"user_id": "42", "item_id": "50"}]},
                 {"pairs": [{"user_id": "42", "text": "A film that nobody has seen yet."}]},
+            ]
+        }
+    )
+
+
+class Past(Strict):
+    """An event of a history that a request brings."""
+
+    item_id: Id
+    values: dict[Name, Number | None] = Field(
+        default_factory=dict, max_length=64, description="event columns, such as a rating"
+    )
+    days_ago: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+
+
+class Explain(Pair):
+    """``POST /explain``: why tasks say what they say of a user and an item."""
+
+    user_id: Id | None = Field(None, validation_alias=AliasChoices("user_id", "user"))
+    item_id: Id | None = Field(None, validation_alias=AliasChoices("item_id", "item"))
+    history: Annotated[list[Past], Field(max_length=MOST_HISTORY)] | None = Field(
+        None, description="past events, the oldest first, in place of the user's own"
+    )
+    tasks: Annotated[list[Name], Field(min_length=1, max_length=16)] | None = Field(
+        None, description="tasks to explain; all if not given"
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": "42", "item_id": "50"},
+                {"user_id": "42", "item_id": "50", "tasks": ["like"]},
+                {"item_id": "50", "history": [{"item_id": "181", "values": {"rating": 5}}]},
             ]
         }
     )

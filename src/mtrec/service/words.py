@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.domains.units import Unit, unit
+from mtrec.explain.titles import titles_of
 from mtrec.registry import TASK_TYPES, Form
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mtrec.tables.schema import Tables
     from mtrec.tasks.base import TaskType
 
-TITLES = ("title", "name", "text")  # columns that name an item, the best first
 LONGEST = 120  # characters of a title
 POPULAR = 20  # items that are proposed before anything is typed
 CHOICES = 64  # classes that an event may be given one of
@@ -94,7 +94,7 @@ class Words:
 
 def words_of(domain: str, tables: Tables, state: State) -> Words:
     """The words of a domain's items, and of its users and items that the model knows."""
-    title = titles(tables.items)
+    title = titles_of(tables.items, LONGEST)
     known = state.items.names[1 : state.items.modelled]
     return Words(
         domain,
@@ -103,23 +103,6 @@ def words_of(domain: str, tables: Tables, state: State) -> Words:
         Lookup([f"{one}\t{title.get(one, '')}" for one in known]),
         tuple(tables.events["item_id"].value_counts().index[:POPULAR].astype(str)),
     )
-
-
-def titles(items: pd.DataFrame) -> dict[str, str]:
-    """Titles of items by id, of the column that names them best; none where there is no such.
-
-    Example:
-        >>> titles(pd.DataFrame({"item_id": ["1", "2"], "text": ["Toy Story (1995)", None]}))
-        {'1': 'Toy Story (1995)'}
-    """
-    column = next((name for name in TITLES if name in items), None)
-    if column is None:
-        return {}
-    known = items[items[column].notna()]
-    return {
-        str(key): text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
-        for key, text in zip(known["item_id"], known[column].astype(str), strict=True)
-    }
 
 
 def describe(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import pandas as pd
 
+from mtrec.explain import lazily
 from mtrec.features import assemble, links
 from mtrec.features.events import Events
 from mtrec.features.offsets import input_name
@@ -23,6 +26,9 @@ from mtrec.paths import Paths, find_root
 from mtrec.serving import archive, manifest
 from mtrec.serving.catalogue import Catalogue, open_catalogue
 from mtrec.tables import identifiers
+
+if TYPE_CHECKING:
+    from mtrec.explain.reasons import Explainer, Explanation
 
 SIDES = ("user", "item")
 
@@ -150,6 +156,41 @@ class Recommender:
         answer = pd.DataFrame({"item_id": ids, "score": scores})
         answer.attrs["unknown"] = self._unknown(asked)
         return answer
+
+    def explain(
+        self, user_id: str | None, item_id: str | None = None, tasks: Sequence[str] | None = None
+    ) -> Explanation:
+        """Why the joint model says what it says of a user and an item, task by task.
+
+        The first request compiles; later ones take some tens of milliseconds.
+
+        Args:
+            user_id: who is asked for; None or an unknown id is answered as a new user.
+            item_id: what is asked about; None for tasks that see the user alone. Rankings explain
+                this candidate, or the best one if it is None.
+            tasks: names; all if None.
+
+        Returns:
+            Contributions of features and past events, what would change without one of them, and
+            a sentence for each task, see :class:`mtrec.explain.reasons.Explanation`.
+
+        Raises:
+            ValueError: a task is unknown, or Keras does not run on TensorFlow.
+
+        Example:
+            >>> model.explain("42", "50", tasks=["like"])  # doctest: +SKIP
+            like: 78 %, where an average row has 55 %; raised by running mean (+0.75) and …
+        """
+        pairs = pd.DataFrame({"user_id": [user_id], "item_id": [item_id]}, dtype="object")
+        inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
+        inputs |= self.head_inputs(inputs["user"], inputs["item"])
+        self._explainer.require(tasks)
+        self._unknown(self._ids(pairs))
+        return self._explainer.explain(inputs, tasks, self.met_by(int(inputs["user"][0])))
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return lazily.explainer(self.model, self.assembly, self.events)
 
     @cached_property
     def catalogue(self) -> Catalogue:

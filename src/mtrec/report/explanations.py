@@ -1,0 +1,236 @@
+"""Tables and figures of notebook 16: what answers are made of, and whether that is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtrec.explain.domain import BASELINES, METHODS, Measured
+from mtrec.explain.faithful import DELETION, INSERTION
+from mtrec.explain.players import HISTORY
+from mtrec.explain.reasons import Explanation
+from mtrec.metrics.intervals import as_numbers
+from mtrec.report.plots import BETTER, COLOURS, LOW_TO_HIGH, WORSE, NotDrawn, turn_labels
+from mtrec.report.tables import show_interval
+
+LINES = {  # of the orders in which features are taken away
+    "integrated gradients": (COLOURS[0], "-"), "occlusion": (COLOURS[2], "-"),
+    "popularity": (COLOURS[1], "--"), "random": (COLOURS[7], ":"),
+}  # fmt: skip
+WORDS = ("categorical", "multi")  # kinds of feature whose values have names
+MOST = 12  # bars of an example
+LEAST_ROWS = 10  # of a value whose experts are looked at
+
+
+def importance_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Share of each feature in what each task's answers are made of, in percent."""
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(table) + 1.6))
+    sns.heatmap(
+        100 * table, mask=table == 0, annot=True, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, ax=axes,
+        annot_kws={"size": 9}, cbar_kws={"label": "share of contributions [%]"},
+    )  # fmt: skip
+    axes.set(title=title, xlabel="task", ylabel="")
+    axes.grid(visible=False)  # it would show through cells that are left out
+    turn_labels(axes)
+    return figure
+
+
+def completeness_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """What contributions lack to the difference of logits, by task."""
+    rows = [
+        {"task": name, "answers": task["answers"],
+         "largest gap [0.001]": 1000 * task["completeness"]["largest"],
+         "median gap [0.001]": 1000 * task["completeness"]["median"],
+         "gradients (median)": int(task["completeness"]["steps"])}
+        for name, task in report["tasks"].items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def gains_table(report: Mapping[str, Any], what: str, method: str = METHODS[0]) -> pd.DataFrame:
+    """Gains of a method's order over orders that do not know the row, in logits."""
+    rows = []
+    for name, task in report["tasks"].items():
+        found = task["curves"][what]
+        row = {"task": name, "answers": found["answers"]}
+        for kind in (DELETION, INSERTION):
+            for other in BASELINES:
+                one = found.get(f"{kind}: {method} over {other}")
+                row[f"{kind}, over {other}"] = show_interval(one, signed=True) if one else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdict(report: Mapping[str, Any], method: str) -> str:
+    """In how many comparisons of curves a method's order is ahead, behind, or undecided."""
+    found = [
+        as_numbers(one)
+        for task in report["tasks"].values()
+        for curves in task["curves"].values()
+        for name, one in curves.items()
+        if name != "answers" and f": {method} over" in name
+    ]
+    known = [one for one in found if np.isfinite(one["low"])]
+    ahead = sum(one["low"] > 0 for one in known)
+    behind = sum(one["high"] < 0 for one in known)
+    return (
+        f"{method}: of {len(known)} comparisons with an order that does not know the row, ahead in "
+        f"{ahead}, behind in {behind}, undecided in {len(known) - ahead - behind}."
+    )
+
+
+def curves_figure(measured: Measured, title: str) -> Figure | NotDrawn:
+    """Mean curves over all tasks, deletion and insertion, of features and of past events.
+
+    Each task's logits are divided by the mean way from the baseline to the row, so that tasks count
+    alike.
+    """
+    drawn = [curves for curves in measured.curves if len(curves.answers)]
+    if not drawn:
+        return NotDrawn("no answer could be taken apart.")
+    figure, every = plt.subplots(
+        len(drawn), 2, figsize=(9, 2.9 * len(drawn) + 0.6), squeeze=False, sharex=True
+    )
+    for row, curves in zip(every, drawn, strict=True):
+        for axes, kind in zip(row, (DELETION, INSERTION), strict=True):
+            _curves(axes, measured, curves, kind)
+            axes.set(title=f"{kind} of {curves.what}", ylabel="way to the answer [%]")
+    for axes in every[-1]:
+        axes.set_xlabel("parts turned [%]")
+    every[0, 0].legend(frameon=False, fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def _curves(axes: Axes, measured: Measured, curves: Any, kind: str) -> None:
+    task = measured.asked.task[curves.answers]
+    for name, (colour, dash) in LINES.items():
+        values = curves.values[kind][name]
+        lines = []
+        for place in np.unique(task):
+            own = values[task == place]
+            whole, none = (own[:, 0], own[:, -1]) if kind == DELETION else (own[:, -1], own[:, 0])
+            sign = np.where(whole >= none, 1.0, -1.0)
+            way = np.mean(np.abs(whole - none))
+            if way > 0:
+                lines.append(np.mean(sign[:, None] * (own - none[:, None]), axis=0) / way)
+        if lines:
+            mean = 100 * np.mean(lines, axis=0)
+            along = np.linspace(0, 100, len(mean))
+            axes.plot(along, mean, dash, color=colour, label=name, linewidth=2)
+    axes.axhline(0, color="black", linewidth=0.8)
+
+
+def likeness_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """How alike explanations are to those of the model with shuffled weights."""
+    rows = [
+        {"task": name, **{what: show_interval(one)
+                          for what, one in task["likeness to other weights"].items()}}
+        for name, task in report["tasks"].items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def experts_figure(table: pd.DataFrame | None, title: str) -> Figure | NotDrawn:
+    """Mean weight of each expert in each task's answers."""
+    if table is None:
+        return NotDrawn("the shared layer has no gates.")
+    figure, axes = plt.subplots(figsize=(7, 0.45 * len(table) + 1.6))
+    sns.heatmap(table, annot=True, fmt=".2f", cmap=LOW_TO_HIGH, vmin=0, vmax=1, ax=axes,
+                cbar_kws={"label": "mean weight"})  # fmt: skip
+    axes.set(title=title, xlabel="", ylabel="task")
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def specialities(measured: Measured, users: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """For which task, and for which users or items, each expert has most weight.
+
+    Args:
+        measured: with gates; without there is no line.
+        users: the table; columns of words are looked at.
+        items: the table.
+    """
+    asked, trunk = measured.asked, measured.trunk
+    columns = ["expert", "mean weight", "most in task", "weight there", "most for", "weight for it"]
+    if asked.gates is None:
+        return pd.DataFrame(columns=columns)
+    gates = asked.gates[asked.at, asked.task]
+    tasks = np.array(trunk.tasks)[asked.task]
+    values = _values(measured, users, items)
+    rows = []
+    for expert in range(gates.shape[1]):
+        own = pd.Series(gates[:, expert])
+        by_task = own.groupby(tasks).mean()
+        usual = own.to_numpy() - by_task[tasks].to_numpy()  # what the task explains is out
+        best = _most(pd.Series(usual), values)
+        there = own[values[best]].mean() if best else np.nan
+        rows.append((expert + 1, own.mean(), by_task.idxmax(), by_task.max(), best or "", there))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _most(weights: pd.Series, values: Mapping[str, np.ndarray]) -> str | None:
+    """The value whose rows have most weight beyond what their tasks have."""
+    found = {name: weights[rows].mean() for name, rows in values.items()}
+    return max(found, key=lambda name: found[name], default=None)
+
+
+def _values(measured: Measured, users: pd.DataFrame, items: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Answers whose user or item has a value, by ``column: value``; of rare ones none."""
+    found = {}
+    asked, encoder = measured.asked, measured.trunk.assembly.encoder
+    for side, table in (("user", users), ("item", items)):
+        rows = asked.inputs[side][asked.at]
+        ids = np.array(["", *getattr(encoder, side).ids], dtype=object)[rows]
+        names = [
+            one.name
+            for one in getattr(encoder, side).fields
+            if one.kind in WORDS and one.name != f"{side}_id" and one.name in table
+        ]
+        own = table.set_index(f"{side}_id")[names].reindex(ids).reset_index(drop=True)
+        for name in names:
+            each = own[name].explode().dropna().astype(str)
+            for value, at in each.index.groupby(each).items():
+                if len(at) >= LEAST_ROWS:
+                    found[f"{name}: {value}"] = np.unique(at)
+    return found
+
+
+def example_figure(found: Explanation, task: str, title: str) -> Figure | NotDrawn:
+    """Contributions of the largest groups and past events to one answer."""
+    reason = found.tasks[task]
+    bars = [(one["group"], one["contribution"]) for one in reason.groups if one["group"] != HISTORY]
+    bars += [(f"past: {_short(one)}", one["contribution"]) for one in reason.history]
+    bars = sorted(bars, key=lambda bar: -abs(bar[1]))[:MOST][::-1]
+    if not bars:
+        return NotDrawn("nothing that this task sees tells the row from an average one.")
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(bars) + 1.4))
+    names, values = zip(*bars, strict=True)
+    colours = [BETTER if value > 0 else WORSE for value in values]
+    axes.barh(np.arange(len(bars)), values, color=colours)
+    axes.set_yticks(np.arange(len(bars)), names)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set(title=title, xlabel="contribution to the answer (blue raises it, orange lowers it)")
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+def _short(one: Mapping[str, Any]) -> str:
+    name = str(one.get("title") or one["item"])
+    return (name if len(name) <= 28 else name[:27] + "…").replace("$", r"\$")
+
+
+def similar_table(found: Explanation, which: str) -> pd.DataFrame:
+    """The most similar items, or past events."""
+    rows = [
+        {"item": one["item"], "title": _short(one), "similarity": one["similarity"]}
+        for one in found.similar[which]
+    ]
+    return pd.DataFrame(rows, columns=["item", "title", "similarity"])
