@@ -303,7 +303,7 @@ def test_words_have_the_attention_of_the_tasks_reader(every, assembly, world):
         own = [share for _, share in found[task]]
         np.testing.assert_allclose(own, shares[:, number].reshape(3, 2).sum(axis=1), rtol=1e-4)
     assert look("item", 1) == {} and look("user", 1) == {}
-    said = Explainer(every.trunk, None, look)._read("kind", 0, row)
+    said = Explainer(every.trunk, None, look)._read(0, row)["kind"]
     assert sum(one["weight"] for one in said) == pytest.approx(1, abs=1e-4)
 
 

@@ -93,7 +93,7 @@ def test_context_replaces_what_is_known(client):
 @pytest.mark.parametrize(
     "body",
     [{}, {"user_id": "nobody"}, {"item_id": "nothing"}, {"user_id": "nobody", "item_id": "nothing"},
-     {"user": "u1", "item": "i3"}],
+     {"user": "u1", "item": "i3"}, {"user": "u1", "item": "i3", "tasks": []}],
 )  # fmt: skip
 def test_whatever_is_unknown_is_explained_as_new_and_noted(client, body):
     answer = client.post("/explain", json=body)
@@ -112,7 +112,7 @@ def test_whatever_is_unknown_is_explained_as_new_and_noted(client, body):
     ("body", "said"),
     [
         ({"tasks": ["x"]}, "tasks: there is no 'x' (known: rating, like, next_item)."),
-        ({"tasks": []}, "tasks: list should have at least 1 item"),
+        ({"tasks": ["like"] * 17}, "tasks: list should have at most 16 items"),
         ({"context": {"x": 1.0}}, "context: there is no column 'x'"),
         ({"history": [{"item_id": "i1", "values": {"x": 1.0}}]}, "history: there is no column 'x'"),
         ({"history": [{"item_id": "i1"}] * 1001}, "history: list should have at most 1000 items"),

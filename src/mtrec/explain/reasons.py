@@ -169,12 +169,12 @@ class Explainer:
         out = {name: self._out(name, user, met) for name in asked}
         which = {name: self._which(name, logits[name][0], item, out[name]) for name in asked}
         shares = self._shares(inputs, asked, which)
-        found = {}
+        found, read = {}, self._read(user, item)
         for name in asked:
             others = logit(ops.convert_to_tensor(logits[name]), which[name], self.types[name])
             reason = self._reason(name, which[name], shares[name], logits[name],
                                   np.asarray(others), inputs, places, out[name])  # fmt: skip
-            reason = replace(reason, tokens=self._read(name, user, item),
+            reason = replace(reason, tokens=read.get(name),
                              experts=_experts(gates, self.trunk.tasks.index(name)))  # fmt: skip
             found[name] = replace(reason, sentence=sentence(reason, self.types[name]))
         return Explanation(found, self._similar(item, inputs, places), self._notes(inputs, places))
@@ -266,16 +266,21 @@ class Explainer:
         title = self._titles.get(name)
         return {"item": name, **({"title": title} if title else {})}
 
-    def _read(self, name: str, user: int, item: int) -> list[dict[str, Any]] | None:
-        """Tokens that a task looked at in the texts of the row."""
-        if self._tokens is None:
-            return None
-        found: list[tuple[str, float]] = []
-        for side, row in (("user", user), ("item", item)):
-            if row and side in self.trunk.model.readers:
-                found += self._tokens(side, row).get(name, ())
-        best = sorted(found, key=lambda one: -one[1])[:MOST_TOKENS]
-        return [{"token": token, "weight": float(weight)} for token, weight in best] or None
+    def _read(self, user: int, item: int) -> dict[str, list[dict[str, Any]]]:
+        """Words that tasks looked at in the texts of the row, by task."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        if self._tokens is not None:
+            for side, row in (("user", user), ("item", item)):
+                if row and side in self.trunk.model.readers:
+                    for name, words in self._tokens(side, row).items():
+                        found.setdefault(name, []).extend(words)
+        return {
+            name: [
+                {"token": token, "weight": float(weight)}
+                for token, weight in sorted(words, key=lambda one: -one[1])[:MOST_TOKENS]
+            ]
+            for name, words in found.items()
+        }
 
     def _similar(self, item: int, inputs: Inputs, places: Array) -> dict[str, list[dict]]:
         if not item:

@@ -124,8 +124,8 @@ class Explain(Pair):
     history: Annotated[list[Past], Field(max_length=MOST_HISTORY)] | None = Field(
         None, description="past events, the oldest first, in place of the user's own"
     )
-    tasks: Annotated[list[Name], Field(min_length=1, max_length=16)] | None = Field(
-        None, description="tasks to explain; all if not given"
+    tasks: Annotated[list[Name], Field(max_length=16)] | None = Field(
+        None, description="tasks to explain; all if none is given"
     )
 
     model_config = ConfigDict(
