@@ -54,12 +54,12 @@ def exact(states: Array, query: Array) -> Array:
 
 
 def timed(ask: Callable[[Array], Array], queries: Array) -> tuple[Array, float]:
-    """Answers, and the median of milliseconds per query."""
+    """Answers, and the median of a core's milliseconds per query, other work left out."""
     answers, took = [], []
     for query in queries:
-        start = time.perf_counter()
+        start = time.process_time()
         answers.append(ask(query))
-        took.append(1000 * (time.perf_counter() - start))
+        took.append(1000 * (time.process_time() - start))
     return np.array(answers), float(np.median(took))
 
 

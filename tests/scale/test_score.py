@@ -173,6 +173,16 @@ def test_the_command_itself_loads_neither_tensorflow_nor_ray():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_users_that_have_met_everything_get_an_empty_list(root):
+    recommender = mtrec.load(DOMAIN, root)
+    users, items = (len(getattr(recommender.assembly.encoder, s).ids) for s in ("user", "item"))
+    met = np.stack(np.meshgrid(np.arange(users) + 1, np.arange(items) + 1), axis=-1).reshape(-1, 2)
+    met = met[np.lexsort((met[:, 1], met[:, 0]))]
+    found = Lists(replace(recommender, met=met), 3, 4).table(0, 4)
+    whole = Lists(recommender, 3, 4).table(0, 4)
+    assert len(found) == 0 and found.schema == whole.schema
+
+
 def test_asking_whether_ids_are_known_warns_of_nothing(root):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

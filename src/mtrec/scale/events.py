@@ -7,6 +7,7 @@ It comes with ``make scale``.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,14 @@ def prepare(
         import duckdb
     except ImportError:
         raise ValueError("events out of memory need DuckDB: `make scale` adds it.") from None
-    out.mkdir(parents=True, exist_ok=True)
+    work = out / "work"
+    shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+    work.mkdir(parents=True)
     try:
-        with whole(out / "work.duckdb") as file, duckdb.connect(str(file)) as database:
+        with duckdb.connect(str(work / "events.duckdb")) as database:
             database.execute("SET enable_progress_bar = false")
             database.execute(f"SET memory_limit = '{memory}'")
-            database.execute(f"SET temp_directory = '{_text(str(out / 'spill'))}'")
+            database.execute(f"SET temp_directory = '{_text(str(work))}'")
             if threads:
                 database.execute(f"SET threads = {int(threads)}")
             rows = _write(database, str(source), out, columns or Columns(), shares, once, ordered)
@@ -107,7 +110,8 @@ def prepare(
         raise OSError(f"{out}: neither memory nor disk is enough ({_first(error)}).") from None
     except duckdb.Error as error:
         raise ValueError(f"{source}: {_first(error)}") from None
-    (out / "work.duckdb").unlink()
+    finally:
+        shutil.rmtree(work)
     return rows
 
 

@@ -8,7 +8,7 @@ not, and a list must not depend on which lists its process has made before.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -85,9 +85,8 @@ class Lists:
     def table(self, first: int, end: int) -> pa.Table:
         """Lists of the users from ``first`` to ``end``, by position; best items first."""
         encoder = self.recommender.assembly.encoder
-        scores = self._scores(encoder.user.ids[first:end])
         found = []
-        for at, own in enumerate(scores):
+        for at, own in enumerate(self._scores(encoder.user.ids[first:end])):
             met = self.recommender.met_by(first + at + 1)
             own[np.isin(self.items, met - 1)] = -np.inf
             best = top(own, self.k)
@@ -119,22 +118,23 @@ class Lists:
             ).cast(form)
         return answers
 
-    def _scores(self, users: tuple[str, ...]) -> Array:
-        """Scores of the competing items, ``(users, items)`` float64."""
+    def _scores(self, users: tuple[str, ...]) -> Iterator[Array]:
+        """Scores of the competing items, ``(items,)`` float64 per user; few are there at once."""
         kind = self.recommender.assembly.types[self.by]
         if self._ranks:
             rows = max(1, min(USERS, self.size, SCORES // len(self.items)))
-            asked = pd.DataFrame({"user_id": users, "item_id": [None] * len(users)}, dtype=object)
-            return in_steps(self._ranking, asked, rows)[self.by].astype("float64")
+            for start in range(0, len(users), rows):
+                some = users[start : start + rows]
+                asked = pd.DataFrame({"user_id": some, "item_id": [None] * len(some)}, dtype=object)
+                yield from in_steps(self._ranking, asked, rows)[self.by].astype("float64")
+            return
         items = np.asarray(self.recommender.assembly.encoder.item.ids, dtype=object)[self.items]
-        scores = np.empty((len(users), len(items)))
-        for at, user in enumerate(users):
+        for user in users:
             asked = pd.DataFrame({"user_id": user, "item_id": items}, dtype=object)
             said = in_steps(self._ranking, asked, PAIRS)[self.by]
             if kind.form is Form.LEVEL:
                 said = said @ np.asarray(kind.levels)  # type: ignore[attr-defined]
-            scores[at] = said.reshape(len(items))
-        return scores
+            yield said.reshape(len(items)).astype("float64")
 
     @property
     def _ranks(self) -> bool:
@@ -164,10 +164,9 @@ def in_steps(recommender: Recommender, pairs: pd.DataFrame, rows: int) -> dict[s
     """Raw predictions by task for any number of pairs, of which each call gets ``rows``."""
     parts = []
     for start in range(0, max(len(pairs), 1), rows):
-        some = pairs.iloc[start : start + rows]
-        if not len(some):
-            return recommender.predict(some)
-        full = some.iloc[np.resize(np.arange(len(some)), rows)].reset_index(drop=True)
+        some = pairs.iloc[start : start + rows].reset_index(drop=True)
+        again = np.resize(np.arange(max(len(some), 1)), rows)  # of no pairs, ids that are missing
+        full = some.reindex(again).reset_index(drop=True)
         parts.append({n: found[: len(some)] for n, found in recommender.predict(full).items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -189,8 +189,8 @@ def _writing(job: Job) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
-                f"{job.out}: the disk is full. Make room, or name a file elsewhere; the same "
-                f"command then goes on with the parts that are in {job.folder.name}."
+                f"{job.out}: the disk is full. Make room and give the same command again, which "
+                f"goes on with the parts that are in {job.folder.name}; or name a file elsewhere."
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise OSError(
