@@ -3,8 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.models import synthetic
+from mtrec.serving.catalogue import best, open_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,24 @@ def test_items_of_the_same_score_are_in_the_order_of_the_catalogue(recommender):
     )
     met = recommender.met_by(catalogue.users[recommender.assembly.encoder.user.ids[7]])
     free = np.setdiff1d(np.arange(60), met - 1)
-    best = np.r_[free[level[free] == 2], free[level[free] == 1]]
+    first = np.r_[free[level[free] == 2], free[level[free] == 1]]
     for k in (0, 1, 7, 25):
         found, _ = catalogue.recommend(recommender.assembly.encoder.user.ids[7], k)
-        assert found.tolist() == catalogue.ids[best[:k]].tolist()
+        assert found.tolist() == catalogue.ids[first[:k]].tolist()
+
+
+def test_a_row_compiled_by_itself_is_answered_as_any_other(recommender):
+    one, other = (open_catalogue(recommender, fused) for fused in (False, True))
+    for user in (*recommender.assembly.encoder.user.ids[:3], "a stranger"):
+        (ids, scores), (same, close) = one.recommend(user, 20), other.recommend(user, 20)
+        assert ids.tolist() == same.tolist()
+        np.testing.assert_allclose(close, scores, atol=1e-5)
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 1.0, 2.5, -np.inf]), min_size=1, max_size=2000),
+    k=st.integers(0, 30),
+)
+def test_the_best_are_those_of_a_stable_sort(scores, k):
+    values, k = np.array(scores), min(k, len(scores))
+    assert best(values, k).tolist() == np.argsort(-values, kind="stable")[:k].tolist()
