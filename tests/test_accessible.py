@@ -15,6 +15,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FIGURES = sorted([*(ROOT / "docs").rglob("*.png"), *(ROOT / "reports").rglob("*.png")])
 DOCS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md"))
 WHITE = 250  # of 255
+SHOTS = {"docs/figures/page.png": 240}  # pictures of pages, whose grounds are their own
 
 
 def words(path: Path) -> str:
@@ -36,7 +37,11 @@ def ground(path: Path) -> tuple[bool, int]:
 def test_a_figure_has_a_white_ground_of_its_own_on_dark_pages_too():
     assert len(FIGURES) > 50
     grounds = {str(file.relative_to(ROOT)): ground(file) for file in FIGURES}
-    faults = [name for name, (through, light) in grounds.items() if through or light < WHITE]
+    faults = [
+        name
+        for name, (through, light) in grounds.items()
+        if through or light < SHOTS.get(name, WHITE)
+    ]
     assert not faults, "these would be dark on dark: save them with mtrec.report.plots.save"
 
 

@@ -149,7 +149,7 @@ def test_score_off_the_published_scale_is_named(small, score):
 
 
 def test_notebook_of_texts_says_that_there_are_none(tables):
-    vectors = embeddings.reduce(
+    vectors, _ = embeddings.reduce(
         np.full((len(tables.items), 9), np.nan, "float32"), np.ones(len(tables.items), bool), 4
     )
     assert describe.neighbours(tables.items, vectors, 0).empty
