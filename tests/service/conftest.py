@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from mtrec.domains.online import Last, Online, Running
 from mtrec.tables.past import running
@@ -149,3 +150,20 @@ def make_live(make_bundle, tmp_path):
         return Live(make_bundle(), EventLog(tmp_path / "log"), Metrics(), look)
 
     return make
+
+
+@pytest.fixture
+def live(make_live):
+    """A service that has not begun; its log is let go of."""
+    made = make_live()
+    yield made
+    made.log.close()
+
+
+@pytest.fixture
+def client(live):
+    """Who asks a service."""
+    from mtrec.service.app import make_app
+
+    with TestClient(make_app(live), raise_server_exceptions=False) as found:
+        yield found

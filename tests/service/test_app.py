@@ -16,19 +16,6 @@ KEY = "a key of many letters"
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
-@pytest.fixture
-def live(make_live):
-    made = make_live()
-    yield made
-    made.log.close()
-
-
-@pytest.fixture
-def client(live):
-    with TestClient(make_app(live), raise_server_exceptions=False) as found:
-        yield found
-
-
 def event(number=1, **changes):
     return {"event_id": f"e{number}", "user_id": "u1", "item_id": "i3",
             "timestamp": "1971-01-01T00:00:00Z", "values": {"rating": 5}, **changes}  # fmt: skip

@@ -18,19 +18,6 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture
-def live(make_live):
-    made = make_live()
-    yield made
-    made.log.close()
-
-
-@pytest.fixture
-def client(live):
-    with TestClient(make_app(live), raise_server_exceptions=False) as found:
-        yield found
-
-
-@pytest.fixture
 def read_as(live):
     """A function that lets every text be read as that of an item."""
     return lambda item: reads_as(live, item)

@@ -4,28 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
-
-from mtrec.service.app import make_app
 
 pytestmark = [
     pytest.mark.usefixtures("eagerly"),
     pytest.mark.filterwarnings("ignore:.*answered as new"),
 ]
 TASKS = {"rating", "like", "next_item"}
-
-
-@pytest.fixture
-def live(make_live):
-    made = make_live()
-    yield made
-    made.log.close()
-
-
-@pytest.fixture
-def client(live):
-    with TestClient(make_app(live), raise_server_exceptions=False) as found:
-        yield found
 
 
 def ask(client, **asked):
