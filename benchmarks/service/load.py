@@ -4,6 +4,9 @@
 their own (ours, and a plain endpoint that calls ``Recommender.recommend``) and sends each the same
 requests. A request is sent when its time has come, whatever became of the ones before it, and its
 latency counts from that time: a service that stalls is not spared the requests it would have got.
+
+``--serve asked.har`` sends nothing, and writes a thousand requests for a tool of one's own, such as
+``npx autocannon --har asked.har --overallRate 200 --duration 60 http://127.0.0.1:8311``.
 """
 
 from __future__ import annotations
@@ -206,6 +209,18 @@ def run(coroutine: Any) -> Any:
     return uvloop.run(coroutine)
 
 
+def archive(users: int, port: int, count: int = 1000) -> dict:
+    """Requests as an HTTP archive, which load tools read."""
+    draw = np.random.default_rng(1)
+    entries = []
+    for user in draw.integers(users, size=count):
+        text = json.dumps({"user_id": f"u{user:08d}", "k": 10})
+        asked = {"method": "POST", "url": f"http://127.0.0.1:{port}/recommend", "headers": []}
+        kind = {"mimeType": "application/json", "text": text}
+        entries.append({"request": {**asked, "postData": kind}})
+    return {"log": {"version": "1.2", "entries": entries}}
+
+
 def held(users: int, items: int) -> dict[str, float]:
     """Bytes that a service holds for its users, as Python and NumPy count them."""
     import tracemalloc
@@ -235,7 +250,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--events", type=float, default=0.0, help="a second, beside the requests")
     parser.add_argument("--memory", action="store_true", help="of users alone; no load")
+    parser.add_argument("--serve", type=Path, help="only serve, and write requests to this file")
     chosen = parser.parse_args()
+    if chosen.serve:
+        chosen.serve.write_text(json.dumps(archive(chosen.users, 8311)), encoding="utf-8")
+        served(False, chosen.items, chosen.users, 8311)
+        return
     if chosen.memory:
         print(held(chosen.users, chosen.items), flush=True)
         return

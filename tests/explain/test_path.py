@@ -1,7 +1,9 @@
 """Contributions: complete, and what the integral says."""
 
 import itertools
+import json
 from math import factorial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,18 @@ def shapley(value, count):
             for some in itertools.combinations(others, size):
                 found[player] += weight * (value({*some, player}) - value({*some}))
     return found
+
+
+def test_shapley_values_are_those_of_shap():
+    """``shap.json``: games of this model, and what ``shap.explainers.Exact`` of shap 0.51.0 gave.
+
+    A game's values are listed by coalition, whose number has the bit of each group that is there.
+    """
+    games = json.loads(Path(__file__).with_name("shap.json").read_text(encoding="utf-8"))
+    assert len(games) > 5
+    for one in games:
+        found = shapley(lambda own, v=one["values"]: v[sum(1 << n for n in own)], len(one["shap"]))
+        np.testing.assert_allclose(found, one["shap"], atol=1e-5)
 
 
 def game(every, at, task, groups):

@@ -1,4 +1,7 @@
-"""Requests drawn at random: no list holds what it may not, and nothing ends in a 500."""
+"""Requests drawn at random: no list holds what it may not, and nothing ends in a 500.
+
+``MTREC_REQUESTS=20000 pytest tests/service/test_random_requests.py`` sends 120,000.
+"""
 
 import itertools
 import json
@@ -13,8 +16,9 @@ from starlette.testclient import TestClient
 
 from mtrec.service.app import make_app
 
-pytestmark = pytest.mark.usefixtures("eagerly")
 REQUESTS = int(os.environ.get("MTREC_REQUESTS", "40"))  # each test draws so many
+if REQUESTS < 1000:  # else compiling pays
+    pytestmark = pytest.mark.usefixtures("eagerly")
 FEW = settings(
     max_examples=REQUESTS, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -60,7 +64,23 @@ plain = some.recursive(
     lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=9), inner),
     max_leaves=12,
 )
-pages = some.sampled_from(["recommend", "score", "events", "predict"])
+pages = some.sampled_from(["recommend", "score", "events", "predict", "explain"])
+tasks = some.sampled_from(["rating", "like", "next_item"])
+past = some.fixed_dictionaries(
+    {"item_id": items},
+    optional={
+        "values": some.fixed_dictionaries({"rating": some.integers(1, 5)}),
+        "days_ago": some.floats(0, 1e4),
+    },
+)
+why = some.fixed_dictionaries(
+    {"item_id": items},
+    optional={
+        "user_id": users,
+        "history": some.lists(past, max_size=8),
+        "tasks": some.lists(tasks, min_size=1, max_size=1),
+    },
+)
 
 
 @pytest.fixture
@@ -164,3 +184,17 @@ def test_probabilities_are_probabilities(service, user, named):
         for said in one["tasks"].values():
             assert 0 <= said.get("probability", 0) <= 1
             assert math.isfinite(said.get("value", 0))
+
+
+@FEW
+@given(request=why)
+def test_reasons_are_numbers_of_what_was_asked(service, request):
+    answer = service[1].post("/explain", json=request)
+    assert answer.status_code == 200, answer.text
+    for name, task in answer.json()["tasks"].items():
+        assert name in request.get("tasks", ["rating", "like", "next_item"])
+        assert math.isfinite(task["prediction"])
+        assert all(math.isfinite(one["contribution"]) for one in task["groups"] + task["history"])
+        if "history" in request:
+            told = {one["item_id"].strip() for one in request["history"]}
+            assert {one["item"] for one in task["history"]} <= told
