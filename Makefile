@@ -44,7 +44,7 @@ fetch: setup
 
 # Which domain if none is named, how many side by side: src/mtrec/pipeline/.
 repro: setup
-	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS))
+	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 # The studies behind notebooks 06 to 10, 12 and 13. What reports/study/ holds already is not trained again.
 study: setup $(VENV)/.peers

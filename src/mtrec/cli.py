@@ -39,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     repro.add_argument(
         "--jobs", type=int, help="domains side by side (two, if there are two cores)"
     )
+    repro.add_argument("--ray", metavar="ADDRESS", help="let this Ray cluster read the texts")
+    embed = commands.add_parser("embed", help="let the language model read a domain's texts")
+    embed.add_argument("domain", nargs="+", help="all for every one")
+    embed.add_argument("--workers", type=int, help="processes (as many as there are cores)")
+    embed.add_argument("--ray", metavar="ADDRESS", help="do it on this Ray cluster")
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser(
@@ -114,7 +119,11 @@ def _run(chosen: argparse.Namespace) -> int:
     elif chosen.command == "repro":
         from mtrec.pipeline.run import repro
 
+        if chosen.ray and (status := _embed(chosen.domain, None, chosen.ray)):
+            return status
         return repro(chosen.domain, chosen.jobs)
+    elif chosen.command == "embed":
+        return _embed(chosen.domain, chosen.workers, chosen.ray)
     elif chosen.command == "readme":
         from mtrec.report.readme import main as report
 
@@ -164,6 +173,23 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.evaluation.reference import update
 
         print(f"wrote {update(chosen.domain)}; commit it")
+    return 0
+
+
+def _embed(wanted: Sequence[str], workers: int | None, ray: str | None) -> int:
+    """Bring the tables of domains up to date, and have their texts read."""
+    from mtrec.config import read_params
+    from mtrec.paths import find_root
+    from mtrec.pipeline import stages
+    from mtrec.pipeline.run import repro
+    from mtrec.scale.texts import prepare
+
+    wanted = wanted or (stages.DEFAULT,)
+    if status := repro(wanted, until="preprocessing"):
+        return status
+    known = tuple(read_params(find_root() / "params.yaml").domains)
+    for domain in known if stages.ALL in wanted else wanted:
+        print(f"{domain}: {prepare(domain, workers, ray):,} texts read", flush=True)
     return 0
 
 
