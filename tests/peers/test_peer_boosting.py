@@ -217,3 +217,13 @@ def test_a_category_that_no_labelled_row_shows_moves_no_other(world, monkeypatch
     ((model, table, *_),) = models
     known = np.flatnonzero(asked.mask)
     np.testing.assert_allclose(found[known], model.predict(table)[known])
+
+
+def test_a_column_that_training_rows_have_no_value_of_is_left_out(world):
+    train = world.examples["split"] == "train"
+    gone = replace(world, examples=world.examples.assign(clue=world.examples["clue"].mask(train)))
+    task = Task(type="regression", view="joint", label="rating", features=("user_count",))
+    more = task.model_copy(update={"features": ("user_count", "clue")})
+    np.testing.assert_array_equal(whole(ask(gone, more)), whole(ask(gone, task)))
+    with pytest.raises(ValueError, match="finds no feature that the head may see"):
+        features(ask(gone, task.model_copy(update={"features": ("clue",)})))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
+from mtrec.features.fields import Side
 from mtrec.peers.base import PeerTask
 from mtrec.peers.tfidf import MIN_DOCUMENTS, STRENGTHS, tfidf
 from mtrec.registry import PEERS
@@ -42,11 +44,23 @@ def world():
     return SimpleNamespace(items=items, examples=examples)
 
 
-def asked(world, kind_class, label):
+def encoder(world):
+    """The one of the items alone; the first of the table is unknown to it."""
+    side = Side(tuple(world.items["item_id"][1:]), ())
+    rows = side.rows(world.examples["item_id"])
+    return SimpleNamespace(item=side, entities=lambda examples: {"item": rows})
+
+
+def ask(world, kind_class, label):
     known = world.examples.loc[world.examples["split"] == "train", label]
     kind = kind_class.fit(known, ())
     labels, mask = kind.encode(world.examples[label])
-    return PeerTask(label, None, kind, world, None, labels, mask, 0)
+    return PeerTask(label, None, kind, world, encoder(world), labels, mask, 0)
+
+
+def whole(asked):
+    """Predictions of all examples."""
+    return tfidf(asked).said[asked.entities["item"]]
 
 
 def by_hand(world):
@@ -76,39 +90,39 @@ def best_by_hand(world, task, make, loss):
 
 
 def test_binary_task_equals_a_direct_logistic_regression_on_tf_idf_counted_by_hand(world):
-    task = asked(world, Binary, "like")
+    task = ask(world, Binary, "like")
     model, words = best_by_hand(
         world, task, lambda c: LogisticRegression(C=c, tol=1e-8, max_iter=5000),
         lambda y, m, x: log_loss(y, m.predict_proba(x)[:, 1]),
     )  # fmt: skip
-    found = tfidf(task)
+    found = whole(task)
     assert found.shape == (ROWS,)
     np.testing.assert_allclose(found, model.predict_proba(words)[:, 1], atol=2e-3)
     assert found[SPLIT == "test"].std() > 0.1
 
 
 def test_ordinal_task_equals_a_direct_multinomial_regression(world):
-    task = asked(world, Ordinal, "stars")
+    task = ask(world, Ordinal, "stars")
     model, words = best_by_hand(
         world, task, lambda c: LogisticRegression(C=c, tol=1e-8, max_iter=5000),
         lambda y, m, x: log_loss(y, m.predict_proba(x)),
     )  # fmt: skip
-    found = tfidf(task)
+    found = whole(task)
     assert found.shape == (ROWS, 4)
     np.testing.assert_allclose(found, model.predict_proba(words), atol=2e-3)
 
 
 def test_regression_equals_a_direct_ridge_in_the_labels_units(world):
-    task = asked(world, Regression, "count")
+    task = ask(world, Regression, "count")
     model, words = best_by_hand(
         world, task, Ridge, lambda y, m, x: ((y - m.predict(x)) ** 2).mean()
     )
-    np.testing.assert_allclose(tfidf(task), model.predict(words), atol=2e-3)
+    np.testing.assert_allclose(whole(task), model.predict(words), atol=2e-3)
 
 
 def test_multilabel_task_equals_one_logistic_regression_per_label(world):
-    task = asked(world, Multilabel, "tags")
-    found, words = tfidf(task), by_hand(world)
+    task = ask(world, Multilabel, "tags")
+    found, words = whole(task), by_hand(world)
     train = SPLIT == "train"
     for label in range(found.shape[1]):
         each = [
@@ -120,17 +134,17 @@ def test_multilabel_task_equals_one_logistic_regression_per_label(world):
 
 
 def test_labels_of_test_rows_and_rows_without_label_change_nothing(world):
-    task = asked(world, Binary, "like")
+    task = ask(world, Binary, "like")
     flipped = np.where(SPLIT == "test", 1 - task.labels, task.labels)
     unknown = task.mask & (np.arange(ROWS) % 4 > 0)
     wild = np.where(unknown, task.labels, 1 - task.labels)
-    assert (tfidf(PeerTask(**{**vars(task), "labels": flipped})) == tfidf(task)).all()
-    masked = {**vars(task), "mask": unknown}
-    assert (tfidf(PeerTask(**{**masked, "labels": wild})) == tfidf(PeerTask(**masked))).all()
+    assert (whole(replace(task, labels=flipped)) == whole(task)).all()
+    masked = replace(task, mask=unknown)
+    assert (whole(replace(masked, labels=wild)) == whole(masked)).all()
 
 
 def test_row_without_text_gets_the_intercept(world):
-    found = tfidf(asked(world, Regression, "count"))
+    found = whole(ask(world, Regression, "count"))
     assert found[0] == found[-1]
     assert (found == found[0]).sum() == 2
 
@@ -143,8 +157,16 @@ def test_ranking_and_missing_texts_are_refused_by_name(world):
         tfidf(PeerTask("x", None, ranking, world, None, np.zeros(ROWS), np.ones(ROWS, bool), 0))
     bare = SimpleNamespace(items=world.items[["item_id"]], examples=world.examples)
     with pytest.raises(ValueError, match="no word in 3 or more training texts"):
-        tfidf(asked(bare, Binary, "like"))
+        tfidf(ask(bare, Binary, "like"))
 
 
 def test_peer_is_registered():
     assert PEERS["tfidf"] is tfidf
+
+
+def test_it_can_be_saved_and_asked_about_requests(world):
+    task = ask(world, Binary, "like")
+    found = tfidf(task)
+    again = type(found).restored(found.state())
+    rows = SimpleNamespace(item=task.encoder.item.rows(pd.Series(["i7", "nobody's", "i7"])))
+    np.testing.assert_array_equal(again.answer(rows), whole(task)[[7, 0, 7]])

@@ -160,6 +160,8 @@ def _number(column: pd.Series, shown: Array | None) -> Array:
 def features(task: PeerTask) -> pd.DataFrame:
     """One row per example, see :func:`columns`; means of categories are cross-fitted in training.
 
+    A column that training rows have no value of is left out.
+
     Raises:
         ValueError: there is no column.
     """
@@ -172,6 +174,7 @@ def features(task: PeerTask) -> pd.DataFrame:
             column = table[f"{name} {k}"].to_numpy(copy=True)
             column[training] = known[:, k]
             table[f"{name} {k}"] = column
+    table = table.loc[:, table.iloc[training].notna().any()]  # a column without a value has no bins
     if table.empty or not len(table.columns):
         raise ValueError(
             f"task '{task.name}': peer boosting finds no feature that the head may see. Take it "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 
-from mtrec.peers.base import Array, PeerTask
+from mtrec.peers.base import Array, PeerTask, Question, Specialist
 from mtrec.registry import METRICS, Form
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # C of the logistic models, alpha of ridge
@@ -29,7 +31,23 @@ MODELS: Mapping[Form, Callable[[float], Any]] = {
 }
 
 
-def tfidf(task: PeerTask) -> Array:
+@dataclass(frozen=True)
+class Tfidf(Specialist):
+    """What a linear model says of the texts of a catalogue.
+
+    Attributes:
+        said: predictions in the form of the task type's ``predict``, ``(items + 1, ...)`` in the
+            encoder's order; the first is the intercept's, of items without a text or unknown.
+    """
+
+    said: Array
+
+    def answer(self, asked: Question) -> Array:
+        """Values ``(n,)``, probabilities of 1 ``(n,)``, or of classes or labels ``(n, k)``."""
+        return self.said[asked.item]
+
+
+def tfidf(task: PeerTask) -> Tfidf:
     r"""Fit a linear model on TF-IDF vectors of words and pairs of neighbouring words.
 
     .. math:: x_w = (1 + \log n_w) \left(1 + \log \frac{1 + N}{1 + N_w}\right)
@@ -43,10 +61,6 @@ def tfidf(task: PeerTask) -> Array:
     Args:
         task: a task of any type but ranking whose rows have items with texts.
 
-    Returns:
-        Predictions of all examples in the form of ``task.kind.predict``; a row without text gets
-        the model's intercept.
-
     Raises:
         ValueError: the task is a ranking, or no training row has a text.
 
@@ -54,23 +68,30 @@ def tfidf(task: PeerTask) -> Array:
     """
     task.require("tfidf", MODELS)
     form, training, validation = task.kind.form, task.rows("train"), task.rows("validation")
-    words = _words(task, training)
+    item = task.entities["item"]
+    words = _words(task, item[training])
     best, lowest = None, np.inf
     for strength in STRENGTHS:
-        model = MODELS[form](strength).fit(words[training], task.labels[training])
-        loss = _loss(task, task.labels[validation], _predict(form, model, words[validation]))
+        model = MODELS[form](strength).fit(words[item[training]], task.labels[training])
+        found = _predict(form, model, words[item[validation]])
+        loss = _loss(task, task.labels[validation], found)
         if loss < lowest:
             best, lowest = model, loss
-    return _predict(form, best, words)
+    return Tfidf(_predict(form, best, words))
 
 
 def _words(task: PeerTask, training: Array) -> Any:
-    """TF-IDF vectors ``(n, words)`` of all examples, sparse; zeros without text."""
+    """TF-IDF vectors of the encoder's items, ``(items + 1, words)``, sparse; zeros without text.
+
+    Args:
+        task: whose items have texts.
+        training: rows of the items of the training examples.
+    """
     items = task.tables.items
     if "text" not in items or not len(training):
         raise ValueError(_no_text(task))
-    texts = task.tables.examples["item_id"].map(items.set_index("item_id")["text"])
-    texts = texts.astype(object).where(texts.notna(), "").to_numpy()
+    known = items.set_index("item_id")["text"].reindex(pd.Index(task.encoder.item.ids))
+    texts = np.array(["", *known.astype(object).where(known.notna(), "")], dtype=object)
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), min_df=MIN_DOCUMENTS, max_features=FEATURES, sublinear_tf=True
     )
