@@ -119,9 +119,8 @@ def _run(chosen: argparse.Namespace) -> int:
     elif chosen.command == "repro":
         from mtrec.pipeline.run import repro
 
-        if chosen.ray and (status := _embed(chosen.domain, None, chosen.ray)):
-            return status
-        return repro(chosen.domain, chosen.jobs)
+        unread = _embed(chosen.domain, None, chosen.ray) if chosen.ray else 0
+        return unread or repro(chosen.domain, chosen.jobs)
     elif chosen.command == "embed":
         return _embed(chosen.domain, chosen.workers, chosen.ray)
     elif chosen.command == "readme":
