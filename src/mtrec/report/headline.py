@@ -190,7 +190,7 @@ def sentences(
     said = []
     if len(joint):
         told = counted(joint)
-        middle = joint["value"].median()
+        middle = round(joint["value"].median(), 1) + 0.0  # no minus before a zero
         said.append(
             f"**Training tasks together helps {len(told['better'])} of {len(joint)} tasks and "
             f"hurts {len(told['worse'])}; {_undecided(told)}.** The median "
