@@ -129,9 +129,8 @@ class Steps:
 
     def state(self) -> State:
         """The present values of the variables, on all devices."""
-        return State(
-            self.spread(self.trained), self.spread(self.optimizer.variables), self.spread(self.seeds)
-        )  # fmt: skip
+        variables = (self.trained, self.optimizer.variables, self.seeds)
+        return State(*(self.spread(some) for some in variables))
 
     def keep(self, state: State) -> None:
         """Write values back into the variables of this process."""
@@ -213,7 +212,8 @@ class Steps:
                 [dict(zip(at, one, strict=True)) for at, one in zip(own[1:], found, strict=True)]
             )
         seeds = [jnp.stack(one).max(axis=0) for one in zip(*drawn, strict=True)]
-        result = Found(to_below, to_shared, *([one[i] for one in grads] for i in range(3)), zeros)
+        owned, at_states, at_below = ([one[i] for one in grads] for i in range(3))
+        result = Found(to_below, to_shared, owned, at_states, at_below, zeros)
         gram = self._gram(result) if self.gradients_on else None
         stacked, labels = jnp.stack(means), jnp.stack(counts)
         stacked, labels, gram = jax.lax.with_sharding_constraint(

@@ -152,9 +152,9 @@ class ParallelTrainer(Trainer):
                 state.trained, state.seeds, self._fixed, batch
             )
             means, present = np.asarray(means), np.asarray(counts) > 0
-            weights, penalties = self._weigh(
-                means, None if gram is None else np.asarray(gram), present
-            )
+            if self.balancer.needs == "losses":
+                gram = None
+            weights, penalties = self._weigh(means, gram, present)
             on_heads = weights if self.balancer.weighs_heads else np.ones_like(weights)
             trained, optimizer = self.compiled.update(
                 state.trained, state.optimizer, found, weights, on_heads, penalties
@@ -233,8 +233,8 @@ def _weigher(balancer: Balancer, l2: float) -> Callable:
         scale = l2 * penalty_scale(weights, gram)
         return weights, tf.stack([scale, scale if balancer.weighs_heads else l2])
 
-    def numbers(losses: np.ndarray, gram: np.ndarray | None, present: np.ndarray) -> tuple:
-        given = None if gram is None else tf.constant(gram)
+    def numbers(losses: np.ndarray, gram: jax.Array | None, present: np.ndarray) -> tuple:
+        given = None if gram is None else tf.constant(np.asarray(gram))
         found = weigh(tf.constant(losses), given, tf.constant(present))
         return tuple(one.numpy() for one in found)
 
