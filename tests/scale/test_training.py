@@ -88,10 +88,13 @@ def taught(world, vectors, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quick():
-    """Compiled quickly: what is compared does not depend on how well."""
+def quick(tmp_path_factory):
+    """Compiled quickly, and once: what is compared does not depend on how well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "src")]))
         yield patch
 
