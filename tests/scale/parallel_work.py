@@ -1,11 +1,13 @@
 """One of the processes of a training that tests compare: ``ROOT OUT COUNT PORT NUMBER DOMAIN...``.
 
 An epoch with each of two balancers, of each domain; what comes out is written by the first. With
-``KEEP`` set to the root of another repository, the whole training there as well.
+``WHOLE`` set to roots of other repositories, whole trainings there as well.
 """
 
+import io
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +67,14 @@ def main(root, out, count, port, number, *domains):
     for domain in domains:
         trainer = ParallelTrainer(*parts_of(experiment(domain, Path(root))))
         found |= {f"{domain}/{key}": value for key, value in epochs(trainer).items()}
-    if "KEEP" in os.environ:
-        run = experiment(domains[0], Path(os.environ["KEEP"]))
-        process.train(run)
+    for place, whole in enumerate(filter(None, os.environ.get("WHOLE", "").split(os.pathsep))):
+        run, said = experiment(domains[0], Path(whole)), io.StringIO()
+        with redirect_stdout(said):
+            process.train(run)
         model = load_model(run.paths.artifacts / "parallel" / "joint.keras")
         inputs = {name: values[:20] for name, values in trainer._data["inputs"].items()}
         found |= {f"said/{task}": one for task, one in predict(model, inputs).items()}
+        found[f"printed/{place}"] = np.array(said.getvalue())
     if number == "0":
         np.savez(out, **found)
     jax.distributed.shutdown()

@@ -21,7 +21,7 @@ from mtrec.features.assemble import assemble, dataset, save
 from mtrec.models import twins
 from mtrec.models.predict import predict
 from mtrec.models.store import load_model
-from mtrec.scale import launch
+from mtrec.scale import crew, launch
 from mtrec.scale.objective import objective
 from mtrec.tables import schema
 from mtrec.tasks.ranking import Ranking
@@ -101,23 +101,45 @@ def quick(tmp_path_factory):
 
 def together(root, out, processes, *domains):
     """What a group of processes trains."""
-    command = [sys.executable, parallel_work.__file__, root, out, processes, launch.free_port()]
-    launch.side_by_side(
+    command = [sys.executable, parallel_work.__file__, root, out, processes, crew.free_port()]
+    crew.side_by_side(
         lambda own: [str(part) for part in (*command, own, *domains)], processes, ROOT
     )
     with np.load(out) as found:
         return dict(found)
 
 
+def kill(root):
+    """Train with two processes, and kill the command after an epoch or more."""
+    folder = root / "artifacts" / "dropping" / "parallel"
+    command = [sys.executable, "-m", "mtrec.cli", "train", "dropping", "--processes", "2"]
+    killed = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    while not (folder / "joint.npz").is_file():
+        assert killed.poll() is None
+        time.sleep(0.005)
+    both = psutil.Process(killed.pid).children(recursive=True)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert len(both) == 2 and not psutil.wait_procs(both, timeout=20)[1]
+    assert not (folder / "joint.keras").exists()
+
+
 @pytest.fixture(scope="module")
-def trained(root, taught, quick, tmp_path_factory):
-    """What 1, 2 and 4 processes train; two of them, the repository that is taught as well."""
+def again(taught, tmp_path_factory):
+    """The same repository as ``taught``."""
+    return shutil.copytree(taught, tmp_path_factory.mktemp("again") / "root")
+
+
+@pytest.fixture(scope="module")
+def trained(root, taught, again, quick, tmp_path_factory):
+    """What 1, 2 and 4 processes train; two of them, all epochs of both others as well."""
     folder = tmp_path_factory.mktemp("trained")
     one = together(root, folder / "1.npz", 1, *DOMAINS)
     four = together(root, folder / "4.npz", 4, "dropping")
-    quick.setenv("KEEP", str(taught))
+    kill(again)
+    quick.setenv("WHOLE", os.pathsep.join([str(taught), str(again)]))
     two = together(root, folder / "2.npz", 2, "dropping")
-    quick.delenv("KEEP")
+    quick.delenv("WHOLE")
     return {1: one, 2: two, 4: four}
 
 
@@ -147,29 +169,15 @@ def test_an_epoch_is_that_of_tensorflow(balancer, root, trained, unoptimised):
 
 
 @needs_jax
-def test_a_killed_command_goes_on_and_ends_with_the_same_file(taught, trained, tmp_path, quick):
-    again = tmp_path / "again"
-    shutil.copytree(taught, again)
-    folder = again / "artifacts" / "dropping" / "parallel"
-    wanted = (folder / "joint.keras").read_bytes()
-    shutil.rmtree(folder)
-    command = [sys.executable, "-m", "mtrec.cli", "train", "dropping", "--processes", "2"]
-    killed = subprocess.Popen(command, cwd=again, stdout=subprocess.DEVNULL)
-    while not (folder / "joint.npz").is_file():
-        assert killed.poll() is None
-        time.sleep(0.005)
-    crew = psutil.Process(killed.pid).children(recursive=True)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert len(crew) == 2 and not psutil.wait_procs(crew, timeout=20)[1]
-    assert not (folder / "joint.keras").exists()
-    done = subprocess.run(command, cwd=again, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert not said[0].startswith("epoch 1:") and said[-2].startswith("  kind: ")
-    assert said[-1].startswith("artifacts/dropping/parallel/joint.keras: epoch ")
-    assert (folder / "joint.keras").read_bytes() == wanted
-    assert [path.name for path in folder.iterdir()] == ["joint.keras"]
+def test_a_killed_training_goes_on_and_ends_with_the_same_file(taught, again, trained):
+    folders = [root / "artifacts" / "dropping" / "parallel" for root in (taught, again)]
+    wanted, found = ((folder / "joint.keras").read_bytes() for folder in folders)
+    assert found == wanted
+    assert [[path.name for path in folder.iterdir()] for folder in folders] == [["joint.keras"]] * 2
+    whole, rest = (str(trained[2][f"printed/{place}"]).splitlines() for place in range(2))
+    assert whole[0].startswith("epoch 1: validation loss ") and not rest[0].startswith("epoch 1:")
+    assert whole[-2:-1] == rest[-2:-1] and whole[-2].startswith("  kind: ")
+    assert rest[-1].startswith("artifacts/dropping/parallel/joint.keras: epoch ")
 
 
 @needs_jax
@@ -271,10 +279,10 @@ def test_a_process_that_fails_ends_the_others_and_is_heard(tmp_path):
         "import sys, time; sys.exit('mtrec train: no.') if sys.argv[1] == '1' else time.sleep(60)"
     )
     with pytest.raises(ValueError, match="^no.$"):
-        launch.side_by_side(lambda own: [sys.executable, "-c", code, str(own)], 2, tmp_path)
+        crew.side_by_side(lambda own: [sys.executable, "-c", code, str(own)], 2, tmp_path)
     code = "import os, sys, time; os.kill(os.getpid(), 9) if sys.argv[1] == '1' else time.sleep(60)"
     with pytest.raises(OSError, match="process 1 was killed .SIGKILL"):
-        launch.side_by_side(lambda own: [sys.executable, "-c", code, str(own)], 2, tmp_path)
+        crew.side_by_side(lambda own: [sys.executable, "-c", code, str(own)], 2, tmp_path)
 
 
 def test_the_command_itself_loads_neither_tensorflow_nor_jax():

@@ -21,7 +21,7 @@ from mtrec.files import save_arrays
 from mtrec.lock import only_run
 from mtrec.models.store import load_model, save_model
 from mtrec.models.twins import JOINT
-from mtrec.scale.launch import SAID
+from mtrec.scale.crew import SAID
 from mtrec.scale.trainer import ParallelTrainer, require_known
 from mtrec.tables import schema
 from mtrec.training.checkpoint import fingerprint
