@@ -84,7 +84,9 @@ def _explain(number: int, status: int, file: Path) -> None:
     why = f"ended with status {status}"
     if status < 0:
         why = f"was killed ({signal.Signals(-status).name})"
-    last = f"; it said last: {lines[-1].strip():.300}" if lines else ""
+    told = [line for line in lines if not line.lstrip().startswith(("@", "***"))]  # no stack
+    fatal = [line for line in told if line.startswith(("F0", "E0"))] or told
+    last = f"; it said last: {fatal[-1].strip():.300}" if fatal else ""
     raise OSError(
         f"process {number} {why}{last}. The same command goes on after the last full epoch."
     )

@@ -32,7 +32,8 @@ from mtrec.training.objective import dependent
 from mtrec.training.recalibration import recalibrate
 
 PATIENCE = 120  # seconds for the first process to open its address, and for all to come there
-SILENCE = 30  # seconds after which a process that says nothing is given up
+SILENCE = 100  # seconds after which a process that says nothing is given up; busy machines pause
+LAST = 300  # seconds that the first at the end waits for the last
 
 
 def work(run: Experiment, processes: int, coordinator: str, number: int) -> None:
@@ -40,6 +41,7 @@ def work(run: Experiment, processes: int, coordinator: str, number: int) -> None
 
     An ordinary end would wait for the others, which wait for this one.
     """
+    hush()
     try:
         connect(coordinator, processes, number)
         train(run)
@@ -47,6 +49,14 @@ def work(run: Experiment, processes: int, coordinator: str, number: int) -> None
     except (ValueError, OSError, KeyError, TrainingError, jax.errors.JaxRuntimeError) as error:
         print(f"{SAID}{_sentence(error)}", file=sys.stderr, flush=True)
         os._exit(1)
+
+
+def hush() -> None:
+    """Let Python alone print: Gloo says on standard output whom it has met."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout = os.fdopen(own, "w", encoding="utf-8")
 
 
 def connect(coordinator: str, processes: int, number: int, patience: float = PATIENCE) -> None:
@@ -67,7 +77,7 @@ def connect(coordinator: str, processes: int, number: int, patience: float = PAT
     try:
         jax.distributed.initialize(
             coordinator, processes, number, initialization_timeout=int(patience),
-            heartbeat_timeout_seconds=SILENCE, shutdown_timeout_seconds=SILENCE,
+            heartbeat_timeout_seconds=SILENCE, shutdown_timeout_seconds=LAST,
         )  # fmt: skip
     except RuntimeError as error:
         raise OSError(
