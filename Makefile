@@ -27,7 +27,7 @@ help:
 	@echo "make page    a trained domain in the browser: choose, tell, see what changes (DOMAIN=video)"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
 	@echo "             or one of them: make lint | types | fast | nbval"
-	@echo "make scale   Ray and DuckDB in .venv, for more than one machine (docs/scale.md)"
+	@echo "make scale   Ray, DuckDB and JAX in .venv, for more than one machine (docs/scale.md)"
 	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
 	@echo "make lab     JupyterLab with the environment as its kernel"

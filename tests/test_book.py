@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 from pathlib import PurePosixPath
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -75,6 +77,22 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page):
             assert anchor in links.anchors(read(file)), f"{page}: {target} names no heading"
 
 
+def test_the_readme_links_no_page_that_the_book_fills_in():
+    for words, target in links.links(read("README.md")):
+        file = links.resolve(ROOT, PurePosixPath("README.md"), target)
+        if links.is_local(target) and file.suffix == ".md":
+            text = re.sub(r"`[^`\n]+`", "", read(file))
+            assert "{{" not in text, f"{words}({target}) shows placeholders to who reads it there"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_to_a_notebook_leads_to_an_executed_one(page):
+    for words, target in links.links(read(page)):
+        if links.is_local(target) and target.endswith(".ipynb"):
+            file = links.resolve(ROOT, PurePosixPath(page), target)
+            assert file.parts[0] == "reports", f"{page}: {words}({target}) has no results"
+
+
 def test_links_of_the_book_lead_to_pages_of_the_book(book):
     for file in book.rglob("*.md"):
         for words, target in links.links(file.read_text(encoding="utf-8")):
@@ -142,6 +160,44 @@ def test_the_data_card_counts_the_rows_of_the_executed_notebook(book):
 def test_a_gain_is_positive_where_less_is_better():
     gain = facts._gain({"value": -0.2, "low": -0.3, "high": -0.1}, "rmse")
     assert gain == {"value": 0.2, "low": 0.1, "high": 0.3}
+
+
+def test_a_page_may_name_what_a_fusion_answers_and_its_gain(tmp_path):
+    score = {"rmse": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    gain = {"rmse": {"value": -0.2, "low": -0.3, "high": -0.1}}
+    task = {
+        "type": "regression", "answer": score, "peer": score, "peer_difference": gain,
+        "test": {"ease": 0.5}, "best_peer": "ease",
+    }  # fmt: skip
+    file = tmp_path / "fusion.json"
+    file.write_text(json.dumps({"tasks": {"rating": task}}))
+    known = {"fusion": facts._fusion(file)}
+    text = "{{fusion.rating.answer.value}} <!-- holds: fusion.rating.peer_gain.low > 0 -->"
+    assert fill("a.md", text, known) == "0.500"
+    assert facts._fusion(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_joint_training_has_a_verdict_only_where_there_are_several_trainings(
+    monkeypatch, tmp_path, seeds
+):
+    row = {"task": "rating", "metric": "rmse", "system": "difference", "value": -0.2,
+           "low": -0.25, "high": -0.15}  # fmt: skip
+    rows = pd.DataFrame([{**row, "seed": n, "key": str(n)} for n in range(seeds)])
+    rows.to_csv(tmp_path / "shop_controls.csv", index=False)
+    plan = SimpleNamespace(
+        file=lambda run: tmp_path / "shop_controls.csv", keys=lambda run: {},
+        results=lambda run, keys: rows,
+    )  # fmt: skip
+    monkeypatch.setattr(cards.controls_plan, "PLAN", plan)
+    score = {"value": 0.5, "low": 0.4, "high": 0.6}
+    known = {"rating": {"type": "regression", "metric": "rmse", "single": score, "joint": score}}
+    said = cards.together(SimpleNamespace(name="shop"), known)
+    verdict = "Joint training helps 1 of 1 task (rating) and hurts none."
+    assert (verdict in said) == (seeds > 1)
+    assert ("no verdict" in said and "`rating` 0.500 alone and 0.500 together" in said) == (
+        seeds == 1
+    )
 
 
 def test_a_page_that_names_an_unknown_figure_is_refused():

@@ -7,13 +7,14 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("mtrec", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+PACKAGES = ("mtrec", "tensorflow-cpu", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
 
 
 def machine() -> list[str]:
     """Processor, cores, memory, system and versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    found = {name: _version(name) for name in PACKAGES}
+    versions = ", ".join(f"{name} {one}" for name, one in found.items() if one)
     return [
         f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GB of memory, no accelerator used",
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -32,8 +33,9 @@ def _processor(file: Path = Path("/proc/cpuinfo")) -> str:
     return fields.get("model name", platform.machine()) + wide
 
 
-def _version(package: str) -> str:
+def _version(package: str) -> str | None:
+    """Of an installed package; TensorFlow has one of two names, with CUDA and without."""
     try:
         return version(package)
     except PackageNotFoundError:
-        return "absent"
+        return None

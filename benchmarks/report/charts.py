@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from benchmarks.harness.results import FINE
 from benchmarks.report.targets import is_ours
 from mtrec.report.plots import COLOURS
 
@@ -21,7 +22,8 @@ MANY_TIMES = 20
 def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     """One metric of all systems as points with their 95 % intervals, the best on top.
 
-    The axis is logarithmic where the largest value is many times the least.
+    The axis is logarithmic where the largest value is many times the least. Systems that read what
+    nobody knows in time, ``FINE``, are hollow, since no target counts them.
 
     Args:
         rows: of one protocol and metric.
@@ -34,9 +36,12 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     for place, (_, row) in enumerate(rows.iterrows()):
         own = bool(is_ours(pd.Series([row["system"]])).iloc[0])
         colour, marker = (OURS, "o") if own else (PEERS, "s")
-        axes.plot(row["value"], place, marker, color=colour, markersize=8)
+        fine = FINE in row["system"]
         if pd.notna(row["low"]):
-            axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+            axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2,
+                      linestyle=":" if fine else "-")  # fmt: skip
+        axes.plot(row["value"], place, marker, color=colour, markersize=8,
+                  markerfacecolor="white" if fine else colour)  # fmt: skip
     axes.set_yticks(range(len(rows)), rows["system"])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     if rows["value"].min() > 0 and rows["value"].max() > MANY_TIMES * rows["value"].min():
@@ -44,7 +49,9 @@ def systems(rows: pd.DataFrame, title: str, label: str, up: bool) -> Figure:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-    axes.set(title=title, xlabel=label)
+    axes.set_title(title, fontsize=10)
+    hollow = rows["system"].str.contains(FINE, regex=False).any()
+    axes.set_xlabel(f"{label}\nhollow: no target counts it" if hollow else label)
     _legend(axes, ("ours", "o", OURS), ("others", "s", PEERS))
     return figure
 
@@ -61,7 +68,12 @@ def against_targets(judged: pd.DataFrame, title: str) -> Figure:
         colour, marker = (MET, "o") if row["verdict"] == "met" else (MISSED, "X")
         axes.plot([1.0, row["reached"]], [place, place], color=colour, linewidth=2)
         axes.plot(row["reached"], place, marker, color=colour, markersize=9)
+        right = row["verdict"] == "met"
+        axes.annotate(share(row["reached"]), (row["reached"], place), fontsize=8, va="center",
+                      xytext=(8 if right else -8, 0), textcoords="offset points",
+                      ha="left" if right else "right")  # fmt: skip
     axes.axvline(1.0, color="black", linewidth=1)
+    axes.margins(x=0.15)
     axes.set_yticks(range(len(judged)), judged["name"][::-1])
     axes.set_ylim(-0.6, len(judged) - 0.4)
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -69,6 +81,17 @@ def against_targets(judged: pd.DataFrame, title: str) -> Figure:
     axes.set(title=title, xlabel="share of the target that was reached (right of the line: met)")
     _legend(axes, ("met", "o", MET), ("missed", "X", MISSED))
     return figure
+
+
+def share(reached: float) -> str:
+    """A share in percent, with as many digits as tell it from all of it.
+
+    Example:
+        >>> share(0.51), share(0.9986), share(0.99996), share(1.0)
+        ('51 %', '99.9 %', '99.996 %', '100 %')
+    """
+    digits = next((n for n in range(6) if reached == 1 or round(100 * reached, n) != 100), 6)
+    return f"{100 * reached:.{digits}f} %"
 
 
 def scaling(points: pd.DataFrame, title: str) -> Figure:

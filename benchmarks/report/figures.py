@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.harness.results import DIFFERENCE
+from benchmarks.harness.results import DIFFERENCE, FINE
 from benchmarks.report import charts
+from benchmarks.report.standing import finding
 from benchmarks.report.targets import higher_is_better, main_metric
 from benchmarks.report.words import question
 from mtrec.report.plots import save, style
 
 SCALING, PROFILE = "scaling_", "repro_profile"  # names of protocols with figures of their own
+WIDTH = 54  # letters of a title's line
 UNITS = {
     "rows_per_second": "training rows per second",
     "tokens_per_second": "tokens per second",
@@ -46,7 +49,7 @@ def figures(rows: pd.DataFrame, judged: pd.DataFrame) -> dict[str, Callable[[], 
         some = part[(part["metric"] == metric) & ~part["system"].str.contains(DIFFERENCE)]
         if len(some) > 1 and metric is not None:
             up = bool(higher_is_better(metric))
-            title = (question(str(protocol)) or str(protocol)).split(". ")[0].rstrip(".")
+            title = _title(str(protocol), part)
             label = UNITS.get(metric, metric)
             made[str(protocol)] = partial(charts.systems, some, title, label, up)
     stages = rows[rows["protocol"] == PROFILE]
@@ -58,6 +61,15 @@ def figures(rows: pd.DataFrame, judged: pd.DataFrame) -> dict[str, Callable[[], 
         title = "Cost against size: better than linear where flatter than the dashed line"
         made["scaling"] = partial(charts.scaling, curves, title)
     return made
+
+
+def _title(protocol: str, rows: pd.DataFrame) -> str:
+    """Who stands where, and below it what was asked."""
+    asked = (question(protocol) or protocol).split(". ")[0].rstrip(".")
+    told = finding(protocol, rows)
+    if not told and rows["system"].str.contains(FINE, regex=False).any():
+        told = "No system of ours that a target counts was measured"
+    return "\n".join(textwrap.fill(line, WIDTH) for line in (told, asked) if line)
 
 
 def draw(folder: Path, made: Mapping[str, Callable[[], Figure]]) -> None:
@@ -75,10 +87,11 @@ def reached(judged: pd.DataFrame) -> pd.DataFrame:
     some = judged[judged["bound"].notna() & (judged["bound"] != 0)]
     some = some[~some["protocol"].isin(["cold_items", "cold_users"]) | some["peer"].isna()]
     up = some["metric"].map(higher_is_better).astype(bool)
+    target = some["target"].str.replace(r" \(.*\)$", "", regex=True)  # whose it is: in the table
     ratio = (some["value"] / some["bound"]).where(up, some["bound"] / some["value"])
     return pd.DataFrame(
         {
-            "name": some["protocol"] + " " + some["metric"] + " " + some["target"],
+            "name": some["protocol"] + " " + some["metric"] + ": " + target,
             "reached": ratio,
             "verdict": some["verdict"],
         }

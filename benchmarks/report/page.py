@@ -12,8 +12,9 @@ from benchmarks.harness.machine import machine
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report import words
 from benchmarks.report.figures import PROFILE, SCALING, draw, figures
+from benchmarks.report.numbers import interval, number
 from benchmarks.report.standing import standing
-from benchmarks.report.tables import curve, interval, notes, number, stages, table
+from benchmarks.report.tables import curve, notes, stages, table
 from benchmarks.report.targets import judge, main_metric
 from mtrec.files import write_text
 from mtrec.report.readme import markdown
@@ -73,7 +74,7 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _counted(rows: pd.DataFrame, judged: pd.DataFrame) -> str:
-    """How many targets are met, and how many differences are told apart from zero.
+    """How many targets are met, and how many differences are not zero.
 
     The latter is more than not to be worse, which is what their targets ask.
     """

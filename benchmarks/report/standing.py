@@ -5,17 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmarks.harness.results import DIFFERENCE
-from benchmarks.report.tables import number
+from benchmarks.report.numbers import number
 from benchmarks.report.targets import comparable, higher_is_better, is_ours, main_metric
 from mtrec.report.findings import verdict
 from mtrec.report.readme import markdown
 
 WORDS = {
     "ahead": "we lead",
-    "ahead, not told apart": "ahead, not told apart",
+    "ahead, undecided": "ahead, undecided",
     "level": "level",
-    "not told apart": "not told apart",
-    "behind, not told apart": "**behind**, not told apart",
+    "undecided": "undecided",
+    "behind, undecided": "**behind**, undecided",
     "behind": "**we do not**",
 }
 
@@ -29,12 +29,12 @@ def standing(rows: pd.DataFrame) -> str:
         if main is None:
             named = {
                 word: [pair["metric"] for pair in pairs if pair["standing"] == word]
-                for word in ("ahead", "not told apart", "behind")
+                for word in ("ahead", "undecided", "behind")
             }
             if pairs:
                 lines.append([
                     protocol, f"{len(pairs)} metrics", f"ahead in {len(named['ahead'])}",
-                    f"not told apart in {len(named['not told apart'])}",
+                    f"undecided in {len(named['undecided'])}",
                     f"behind in {len(named['behind'])}: {', '.join(named['behind'])}".rstrip(": "),
                 ])  # fmt: skip
             continue
@@ -45,11 +45,35 @@ def standing(rows: pd.DataFrame) -> str:
     return markdown(pd.DataFrame(lines, columns=columns)) if lines else "No peer was measured."
 
 
+PLAIN = {
+    "ahead": "We lead", "ahead, undecided": "Ours is ahead, undecided", "level": "Level",
+    "undecided": "Undecided", "behind, undecided": "Ours is behind, undecided",
+    "behind": "Ours is behind",
+}  # fmt: skip
+
+
+def finding(protocol: str, rows: pd.DataFrame) -> str:
+    """Who stands where in a protocol's main metric, in one line; empty if nothing is compared.
+
+    Args:
+        protocol: its name.
+        rows: of the protocol.
+    """
+    metric, some = main_metric(protocol), comparable(rows)
+    if metric is None:
+        return ""
+    paired = some["system"].str.contains(DIFFERENCE).any()
+    pair = _pair(metric, some[some["metric"] == metric], paired)
+    if pair is None:
+        return ""
+    return f"{PLAIN[pair['standing']]}: {pair['ours']}, {pair['peer']}"
+
+
 def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
     """Ours and the best peer in one metric; None where nothing compares them.
 
     Where differences are paired, ours is the system that they are of, and ``standing`` is ``ahead``
-    or ``behind`` if the interval of the difference excludes zero, else ``not told apart``. Without
+    or ``behind`` if the interval of the difference excludes zero, else ``undecided``. Without
     them it is our best, ``ahead`` or ``behind`` by value, and adds whether intervals overlap.
     """
     up = higher_is_better(metric)
@@ -65,12 +89,12 @@ def _pair(metric: str, rows: pd.DataFrame, paired: bool) -> dict | None:
         if name is None:
             return None
         one = mine[mine["system"] == name.removesuffix(tail)].iloc[0]
-        told = {"better": "ahead", "worse": "behind", "undecided": "not told apart"}
+        told = {"better": "ahead", "worse": "behind", "undecided": "undecided"}
         standing = told[verdict(*differs.loc[name, ["low", "high"]])]
     else:
         gain = (one["value"] - other["value"]) * (1 if up else -1)
         standing = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
         if gain and one["low"] <= other["high"] and other["low"] <= one["high"]:
-            standing += ", not told apart"
+            standing += ", undecided"
     shown = [f"{number(best['value'])} ({best['system']})" for best in (one, other)]
     return {"metric": metric, "ours": shown[0], "peer": shown[1], "standing": standing}

@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report.figures import points, profile
+from benchmarks.report.numbers import interval, number
 from benchmarks.report.targets import comparable, higher_is_better, main_metric
 from mtrec.report.readme import markdown
 
@@ -90,20 +91,3 @@ def notes(rows: pd.DataFrame) -> str:
     if len(lines) <= MANY:
         return "\n".join(lines)
     return "<details><summary>How each was run</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
-
-
-def interval(low: float, high: float) -> str:
-    """An interval in brackets after its value; nothing where there is none."""
-    return "" if pd.isna(low) else f" [{number(low)}, {number(high)}]"
-
-
-def number(value: float) -> str:
-    """Four significant digits, thousands with commas.
-
-    Example:
-        >>> number(0.88361), number(163999.7), number(12.346)
-        ('0.8836', '164,000', '12.35')
-    """
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"

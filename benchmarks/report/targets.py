@@ -180,18 +180,18 @@ def in_words(target: Target, metric: str) -> str:
 
     Example:
         >>> in_words(Target("topn_811", "ndcg@10", "peers", 1.05), "ndcg@10")
-        '>= 1.05 x the best peer'
+        'at least 1.05 × the best peer'
     """
     if target.rule == "not worse":
         return "not worse than alone (95 % interval)"
-    sign = ">=" if higher_is_better(metric) else "<="
+    sign = "at least" if higher_is_better(metric) else "at most"
     whose = "" if target.ours in (f"{OURS}*", OURS) else f" ({target.ours})"
     if target.rule == "limit":
         return f"{sign} {target.value:g}{whose}"
     against = "the best peer" if target.peers == "*" else f"the best of {target.peers}"
     if target.value == 1.0:
         return f"ahead of {against}{whose}"
-    return f"{sign} {target.value:g} x {against}{whose}"
+    return f"{sign} {target.value:g} × {against}{whose}"
 
 
 def _like(names: pd.Series, pattern: str) -> pd.Series:

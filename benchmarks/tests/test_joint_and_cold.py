@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.harness import results
 from benchmarks.protocols import cold, joint, step_cost
+from benchmarks.report import words
 from mtrec.report import controls
 from mtrec.studies import workbench
 from mtrec.studies.cold_start_plan import PLAN
-from tests.conftest import FEW
+from tests.conftest import FEW, ROOT
 
 
 def test_joint_rows_are_those_of_the_controls_and_gains_are_signed_so_that_more_is_better():
@@ -26,6 +28,19 @@ def test_joint_rows_are_those_of_the_controls_and_gains_are_signed_so_that_more_
     gain = rows[joint.GAIN]
     assert (gain.metric, gain.seeds) == ("task rmse", 2)
     assert gain.value == pytest.approx(0.3) and gain.low == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("domain", joint.DOMAINS)
+def test_committed_rows_are_those_of_the_committed_controls_or_say_that_they_are_older(domain):
+    file = ROOT / "reports" / "study" / f"{domain}_controls.csv"
+    rows = results.read(ROOT / "benchmarks" / "results.json")
+    rows = rows[rows["protocol"] == f"joint_{domain}"].set_index(["system", "metric"])
+    older = "earlier settings" in words.given(f"joint_{domain}")
+    assert older != file.is_file(), "make bench ONLY='joint_*', and mend benchmarks/text/given.md"
+    if file.is_file():
+        for row in joint.rows_of("", "", controls.combined(pd.read_csv(file))):
+            kept = rows.loc[(row.system, row.metric)]
+            assert [kept["value"], kept["low"], kept["high"]] == [row.value, row.low, row.high]
 
 
 def test_cost_is_in_units_of_the_mean_twin_of_all_twins_and_per_row():

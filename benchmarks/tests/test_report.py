@@ -1,11 +1,12 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.harness import results
+from benchmarks.harness import machine, results
 from benchmarks.harness.results import Row
 from benchmarks.protocols import profile
-from benchmarks.report import figures, page, standing, tables, words
+from benchmarks.report import charts, figures, page, standing, tables, words
 from benchmarks.report.targets import TARGETS, Target, higher_is_better, judge
 from tests.conftest import ROOT
 
@@ -137,7 +138,7 @@ def test_the_page_shows_misses_in_plain_sight(tmp_path):
     assert "rating rmse" in missed and "like auc" not in missed
     assert "of 2 differences" in text and "0 are above zero" in text
     assert "1 below, and 1 undecided" in text
-    lead = "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | ahead, not told apart |"
+    lead = "| rating_u1 | rmse | 0.8800 (mtrec fused) | 0.8840 (myFM) | ahead, undecided |"
     assert lead in text
     assert "-0.0200 [-0.0300, -0.0100] (mtrec joint - single)" in missed
     assert "**behind**" not in text and "more is better" not in missed
@@ -167,7 +168,7 @@ def test_notes_name_the_metric_where_a_systems_notes_differ():
     [
         ((0.83, 0.82, 0.84), (0.80, 0.79, 0.81), "we lead"),
         ((0.80, 0.79, 0.81), (0.83, 0.82, 0.84), "**we do not**"),
-        ((0.80, 0.78, 0.82), (0.81, 0.79, 0.83), "**behind**, not told apart"),
+        ((0.80, 0.78, 0.82), (0.81, 0.79, 0.83), "**behind**, undecided"),
         ((0.80, 0.79, 0.81), (0.80, 0.79, 0.81), "level"),
     ],
 )
@@ -186,7 +187,7 @@ def test_in_cold_start_paired_differences_from_the_best_peer_decide():
           for task, *found in tasks for peer, bounds in (("best", found), ("other", (1, 2)))],
     )  # fmt: skip
     line = standing.standing(rows).splitlines()[-1]
-    assert "| 3 metrics | ahead in 1 | not told apart in 1 | behind in 1: films c auc |" in line
+    assert "| 3 metrics | ahead in 1 | undecided in 1 | behind in 1: films c auc |" in line
 
 
 def test_differences_have_a_line_among_the_notes_only_if_there_is_something_to_tell():
@@ -199,7 +200,7 @@ def test_differences_have_a_line_among_the_notes_only_if_there_is_something_to_t
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(0.005, 0.015, "we lead"), (-0.001, 0.02, "not told apart"), (-0.02, -0.01, "**we do not**")],
+    [(0.005, 0.015, "we lead"), (-0.001, 0.02, "undecided"), (-0.02, -0.01, "**we do not**")],
 )
 def test_where_a_protocol_has_paired_differences_they_decide_for_the_system_they_are_of(
     low, high, words
@@ -269,3 +270,42 @@ def test_the_profile_reads_the_reports_and_says_what_to_run_without_any(tmp_path
     file.write_text('{"seconds": {"training": 12.5}}')
     (found,) = profile.run(tmp_path)
     assert (found.metric, found.value) == ("video training seconds", 12.5)
+
+
+@pytest.mark.parametrize(("seconds", "cache"), [(15, "a warm cache"), (1165, "a cold cache")])
+def test_the_profile_says_whether_texts_had_been_read_before(tmp_path, seconds, cache):
+    file = tmp_path / "reports" / "social_reviews" / "metrics.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'{{"seconds": {{"task_embedding": {seconds}, "training": 9}}}}')
+    assert all(cache in found.note for found in profile.run(tmp_path))
+
+
+def test_a_figure_says_who_leads_and_marks_what_no_target_counts():
+    rows = frame(
+        row("like_random", "mtrec fused, to the second", "auc", 0.9, 0.89, 0.91),
+        row("like_random", "mtrec", "auc", 0.83, 0.82, 0.84),
+        row("like_random", "lr", "auc", 0.80, 0.79, 0.81),
+    )
+    figure = figures.figures(rows, judge(rows, []))["like_random"]()
+    (axes,) = figure.axes
+    assert axes.get_title().startswith("We lead: 0.8300 (mtrec), 0.8000 (lr)\nMovieLens")
+    assert all(len(line) <= figures.WIDTH for line in axes.get_title().splitlines())
+    points = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    hollow = [line.get_xdata()[0] for line in points if line.get_markerfacecolor() == "white"]
+    assert hollow == [0.9] and "no target counts it" in axes.get_xlabel()
+    plt.close(figure)
+
+
+def test_the_figure_of_targets_tells_a_miss_by_a_hair_from_one_that_is_met():
+    lines = pd.DataFrame(
+        {"name": ["a", "b"], "reached": [0.9996, 1.0], "verdict": ["missed", "met"]}
+    )
+    figure = charts.against_targets(lines, "title")
+    assert {text.get_text() for text in figure.axes[0].texts} == {"99.96 %", "100 %"}
+    plt.close(figure)
+
+
+def test_the_machine_names_the_tensorflow_that_is_installed(monkeypatch):
+    known = {"mtrec": "0.1.0", "tensorflow-cpu": "2.21.0"}
+    monkeypatch.setattr(machine, "_version", known.get)
+    assert machine.machine()[-1].startswith("mtrec 0.1.0, tensorflow-cpu 2.21.0; ")

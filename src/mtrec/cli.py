@@ -79,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         "--among", type=int, default=2000,
         help="items that compete, those met most, if no task of the domain ranks items",
     )  # fmt: skip
+    train = commands.add_parser("train", help="train the joint model in several processes")
+    train.add_argument("domain")
+    train.add_argument("--processes", type=int, default=1, help="in all")
+    train.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="where those of several machines meet"
+    )
+    train.add_argument("--process-id", type=int, help="number of this one, from 0")
     seal = commands.add_parser("seal", help="write the manifest of a trained model's files")
     seal.add_argument("domain")
     seal.add_argument("--key", type=Path, help="private Ed25519 key in PEM that signs it")
@@ -119,9 +126,8 @@ def _run(chosen: argparse.Namespace) -> int:
     elif chosen.command == "repro":
         from mtrec.pipeline.run import repro
 
-        if chosen.ray and (status := _embed(chosen.domain, None, chosen.ray)):
-            return status
-        return repro(chosen.domain, chosen.jobs)
+        unread = _embed(chosen.domain, None, chosen.ray) if chosen.ray else 0
+        return unread or repro(chosen.domain, chosen.jobs)
     elif chosen.command == "embed":
         return _embed(chosen.domain, chosen.workers, chosen.ray)
     elif chosen.command == "readme":
@@ -161,6 +167,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
         users = score(chosen.domain, chosen.out, chosen.k, chosen.workers, chosen.ray, chosen.among)
         print(f"{chosen.out}: lists of {users:,} users")
+    elif chosen.command == "train":
+        from mtrec.scale.launch import train
+
+        train(chosen.domain, chosen.processes, chosen.coordinator, chosen.process_id)
     elif chosen.command == "seal":
         from mtrec.config import experiment
         from mtrec.serving.manifest import seal

@@ -18,7 +18,8 @@ def task(kind, metric, single):
 
 def answer(kind, metric, value, low, high, reached):
     return {
-        "type": kind, "peer": {metric: interval(reached, 0, 0)},
+        "type": kind, "chosen": "fused", "served": "fused",
+        "joint": {metric: interval(reached + 0.1, 0, 0)}, "peer": {metric: interval(reached, 0, 0)},
         "peer_difference": {metric: interval(value, low, high)},
     }  # fmt: skip
 
@@ -36,12 +37,8 @@ FUSED = {
     "shop": {
         "tasks": {
             "spend": answer("regression", "rmse", -0.2, -0.3, -0.1, 2.0),
-            "like": {
-                **answer("binary", "auc", -0.2, -0.25, -0.15, 0.8),
-                "chosen": "fused",
-                "served": "joint",
-            },
-            "other": {"type": "binary"},
+            "like": {**answer("binary", "auc", -0.2, -0.25, -0.15, 0.8), "served": "fused"},
+            "other": {"type": "binary", "chosen": "joint", "served": "joint"},
         }
     }
 }
@@ -75,13 +72,54 @@ def test_one_training_is_no_row_of_joint_training():
 def test_sentences_count_and_name_the_losses():
     known = trained()
     said = headline.sentences(headline.gains(METRICS, FUSED, known), FUSED, known)
-    assert "helps 1 of 2 tasks and hurts 0; 1 are undecided" in said[0]
-    assert (
-        "ahead of the best specialist in 1 of 2 tasks, behind in 1" in said[1]
-        and "behind in `shop · like`" in said[1]
-    )
-    assert "language model helps 1 of the 1" in said[2]
+    assert "helps 1 of 2 tasks and hurts 0; 1 is undecided" in said[0]
+    assert "joint model alone is behind the best specialist in 1 of 2 tasks" in said[1]
+    assert "ahead of the best specialist in 1 of 2 tasks, behind in 1" in said[2]
+    assert "behind in `shop · like`" in said[2]
+    assert "several together in 2 and the joint model in 1." in said[2]
+    assert "Not counted" not in said[2]
+    assert "language model helps 1 of 1 tasks measured" in said[3]
     assert headline.sentences(headline.gains({}, {}, {}), {}, {}) == []
+
+
+def test_an_answer_that_is_not_served_is_named_and_neither_counted_nor_drawn():
+    spend = {**FUSED["shop"]["tasks"]["spend"], "served": "single"}
+    fused = {"shop": {"tasks": {**FUSED["shop"]["tasks"], "spend": spend}}}
+    found = headline.gains(METRICS, fused, {})
+    assert found["task"].tolist() == ["like"]
+    _, said = headline.sentences(found, fused, {})
+    assert "ahead of the best specialist in 0 of 1 tasks" in said
+    assert "a model of this task alone in 1" in said
+    assert "Not counted: `shop · spend`. A fusion led there, ahead of the best" in said
+    assert "in 1 of 1" in said
+    figure = headline.figure(found, {"shop": ["spend", "like"]}, headline.unserved(fused))
+    assert [text.get_text() for text in figure.axes[1].texts] == ["not served"]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "arrows"),
+    [(0, -40, 40, ["<", ">"]), (5, 1, 16, [">"]), (20, 16, 25, [">"]), (-20, -30, -2, ["<"]),
+     (1, -2, 3, [])],
+)  # fmt: skip
+def test_an_arrow_stands_at_each_end_of_an_interval_that_is_cut_off(value, low, high, arrows):
+    row = ("shop", "like", "answer", value, low, high)
+    found = pd.DataFrame([row], columns=headline.COLUMNS)
+    figure = headline.figure(found, {"shop": ["like"]})
+    drawn = [line.get_marker() for line in figure.axes[1].lines]
+    assert [marker for marker in drawn if marker in ("<", ">")] == arrows
+    assert drawn.count("o") == (abs(value) <= headline.LIMIT)
+    plt.close(figure)
+
+
+def test_titles_of_the_figure_say_what_was_found():
+    figure = headline.figure(headline.gains(METRICS, FUSED, trained()), {"shop": ["spend", "like"]})
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == [
+        "Joint training helps 1 of 2 tasks, hurts 0",
+        "The served answer beats the best specialist in 1 of 2 tasks, loses in 1",
+    ]
+    plt.close(figure)
 
 
 def test_the_figure_has_a_row_per_task_and_a_colour_per_verdict():

@@ -92,7 +92,9 @@ def test_the_headline():
     trained = {name: part for name, part in trained.items() if part is not None}
     fused = readme.read_metrics(ROOT, "fusion.json")
     tasks = {name: list(part["tasks"]) for name, part in metrics.items()}
-    assert not drawn(headline.figure(headline.gains(metrics, fused, trained), tasks))
+    assert not drawn(
+        headline.figure(headline.gains(metrics, fused, trained), tasks, headline.unserved(fused))
+    )
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

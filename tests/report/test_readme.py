@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,28 @@ def test_a_domain_whose_metrics_are_broken_stops_no_other(paths, broken):
     assert "**`broken`**: reports/broken/metrics.json cannot be shown" in found
     assert "`make repro DOMAIN=broken` writes it again" in found
     assert "**`tiny`** (seed 42" in found
+
+
+def test_a_table_shows_the_best_specialist_and_says_where_the_joint_model_is_behind(paths):
+    ahead = {"rmse": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    tasks = {"rating": {"type": "regression", "best_peer": "ease", "joint": SCORE, "peer": ahead}}
+    folder = paths.root / "reports" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "fusion.json").write_text(json.dumps({"seed": 42, "tasks": tasks}))
+    found = readme.results_section(METRICS, paths.root)
+    assert found.splitlines()[2].endswith("| best specialist |")
+    assert "| ease 0.800 [0.700, 0.900] |" in found
+    assert "behind the best specialist of notebook 14 in 1 of 1 tasks (rating)." in found
+
+
+def test_the_answer_says_who_made_it(tmp_path):
+    file = tmp_path / "fusion.json"
+    task = {"type": "ranking", "served": "fused", "weights": {"joint": 0.5, "als": 0.0, "ease": 1}}
+    file.write_text(json.dumps({"tasks": {"next": task}}))
+    assert "This list is by `joint` and `ease`; " in readme._answering(file)
+    file.write_text(json.dumps({"tasks": {"next": {**task, "served": "ease"}}}))
+    assert "This list is by `ease`; " in readme._answering(file)
+    assert readme._answering(tmp_path / "none.json") == ""
 
 
 def test_metrics_that_were_cut_off_are_of_a_domain_to_run_again(tmp_path):

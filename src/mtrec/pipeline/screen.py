@@ -32,8 +32,24 @@ class Status:
             '[2/5] training video: 1 min 35 s of about 14 min'
         """
         parts = [self.loop.text()] if self.loop else []
-        usual = f" of about {about(self.expected)}" if self.expected else ""
+        whole = self.whole
+        usual = f" of about {about(whole)}" if whole else ""
         return f"{self.label}: {', '.join([*parts, duration(self.seconds) + usual])}"
+
+    @property
+    def whole(self) -> float | None:
+        """Seconds that it will take: as many as last time, or if these are over, as its loop tells.
+
+        Example:
+            >>> loop = State("embedding", 2000, 500, "text", "", 0.0)
+            >>> Status("[2/5] task_embedding video", 60, 10, loop).whole
+            240.0
+        """
+        if self.expected is None or self.seconds <= self.expected:
+            return self.expected
+        if self.loop and 0 < self.loop.done < self.loop.total:
+            return self.seconds * self.loop.total / self.loop.done
+        return None
 
 
 class Screen:

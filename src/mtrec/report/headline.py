@@ -5,24 +5,35 @@ Every gain is in percent of what it is compared with, so that metrics share an a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtrec.metrics.families import MAIN_METRIC
+from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.report.findings import verdict
 from mtrec.report.plots import VERDICTS
 from mtrec.report.result_plots import KEY
 from mtrec.report.tables import gain
 
 PANELS = {
-    "joint": "one model of all tasks\nminus a model of each",
-    "answer": "the fused answer\nminus the best specialist",
+    "joint": "one model of all tasks minus a model of each",
+    "answer": "the served answer minus the best specialist",
 }
+OVER = {"joint": "a model of each task", "answer": "the best specialist"}
+TITLES = {
+    "joint": "Joint training helps\n{better} of {all} tasks, hurts {worse}",
+    "answer": (
+        "The served answer beats the best\nspecialist in {better} of {all} tasks, loses in {worse}"
+    ),
+}
+SERVED = {"joint": "the joint model", "single": "a model of this task alone"}
+TOGETHER, SPECIALIST = "several together", "one specialist"
 COLUMNS = ["domain", "task", "panel", "value", "low", "high"]
 LIMIT = 15.0  # percent: the axis ends there, and an arrow says how far it would go
 
@@ -41,7 +52,8 @@ def gains(
             a domain without has no row of joint training, since one training allows no verdict.
 
     Returns:
-        ``domain``, ``task``, ``panel`` (:data:`PANELS`), ``value``, ``low``, ``high``.
+        ``domain``, ``task``, ``panel`` (:data:`PANELS`), ``value``, ``low``, ``high``; no row of an
+        answer that is not served, :func:`unserved`.
     """
     rows = []
     for domain, found in metrics.items():
@@ -50,10 +62,46 @@ def gains(
             if domain in trained and (joint := _trained(trained[domain], name)):
                 rows.append((domain, name, "joint", *joint))
             answer = fused.get(domain, {}).get("tasks", {}).get(name, {})
-            if "peer" in answer:
+            if "peer" in answer and _is_served(answer):
                 against = gain(answer, "peer_difference")
                 rows.append((domain, name, "answer", *_percent(against, answer["peer"][metric])))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _is_served(task: Mapping[str, Any]) -> bool:
+    """Whether ``mtrec.load`` gives the answer that was chosen on validation rows."""
+    return task.get("served") == task.get("chosen")
+
+
+def unserved(fused: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Domains and tasks whose chosen answer has a member that cannot be saved and asked again."""
+    return [
+        (domain, name)
+        for domain, report in fused.items()
+        for name, task in report["tasks"].items()
+        if not _is_served(task)
+    ]
+
+
+def joint_behind(report: Mapping[str, Any]) -> list[str]:
+    """Tasks whose best specialist is ahead of the joint model, by the value on test rows.
+
+    Args:
+        report: ``fusion.json`` of a domain.
+
+    Example:
+        >>> task = {"type": "binary", "joint": {"auc": {"value": 0.7}}}
+        >>> joint_behind({"tasks": {"like": {**task, "peer": {"auc": {"value": 0.8}}}}})
+        ['like']
+    """
+    found = []
+    for name, task in report["tasks"].items():
+        metric = MAIN_METRIC[task["type"]]
+        if "peer" in task:
+            ours, theirs = (task[system][metric]["value"] for system in ("joint", "peer"))
+            if (theirs > ours) if HIGHER_IS_BETTER[metric] else (theirs < ours):
+                found.append(name)
+    return found
 
 
 def _trained(found: pd.DataFrame, task: str) -> tuple[float, ...] | None:
@@ -67,35 +115,35 @@ def _percent(found: Mapping[str, Any], of: Mapping[str, Any]) -> tuple[float, ..
     return tuple(100 * found[name] / abs(of["value"]) for name in ("value", "low", "high"))
 
 
-def figure(found: pd.DataFrame, tasks: Mapping[str, list[str]]) -> Figure:
+def figure(
+    found: pd.DataFrame,
+    tasks: Mapping[str, list[str]],
+    aside: Collection[tuple[str, str]] = (),
+) -> Figure:
     """All tasks of all domains, a panel per comparison.
 
     Args:
         found: of :func:`gains`.
         tasks: of each domain, in order.
+        aside: of :func:`unserved`.
     """
     names = [(domain, task) for domain, own in tasks.items() for task in own]
     at = {name: -place for place, name in enumerate(names)}
     drawn, panels = plt.subplots(1, len(PANELS), figsize=(8, 0.27 * len(names) + 1.6), sharey=True)
-    for axes, (panel, title) in zip(panels, PANELS.items(), strict=True):
+    for axes, panel in zip(panels, PANELS, strict=True):
         part = found[found["panel"] == panel]
         for row in part.itertuples():
-            y, colour = at[row.domain, row.task], VERDICTS[verdict(row.low, row.high)]
-            low, high = np.clip([row.low, row.high], -LIMIT, LIMIT)
-            axes.plot([low, high], [y, y], color=colour, linewidth=2)
-            if abs(row.value) <= LIMIT:
-                axes.plot(row.value, y, "o", color=colour, markersize=5)
-            else:
-                axes.plot(np.sign(row.value) * LIMIT, y, ">" if row.value > 0 else "<",
-                          color=colour, markersize=7, clip_on=False)  # fmt: skip
+            _interval(axes, at[row.domain, row.task], row.value, row.low, row.high)
         for name in set(names) - set(zip(part["domain"], part["task"], strict=True)):
-            axes.text(0, at[name], "not known", ha="center", va="center", fontsize=7, color="0.45",
+            why = "not served" if panel == "answer" and name in aside else "not known"
+            axes.text(0, at[name], why, ha="center", va="center", fontsize=7, color="0.45",
                       backgroundcolor="white")  # fmt: skip
         axes.axvline(0, color="black", linewidth=1, zorder=0)
-        axes.set_title(title, fontsize=11)
+        told = {outcome: len(some) for outcome, some in counted(part).items()}
+        axes.set_title(TITLES[panel].format(all=len(part), **told), fontsize=10)
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(names) + 0.4, 0.6))
         axes.set_xticks((-10, 0, 10))
-        axes.set_xlabel("gain in the main metric [%]")
+        axes.set_xlabel(f"gain over {OVER[panel]} [%]", fontsize=10)
     for domain, own in tasks.items():
         last = at[domain, own[-1]]
         if last > -len(names) + 1:
@@ -103,8 +151,19 @@ def figure(found: pd.DataFrame, tasks: Mapping[str, list[str]]) -> Figure:
                 axes.axhline(last - 0.5, color="0.8", linewidth=1, zorder=0)
     panels[0].set_yticks(list(at.values()), [f"{domain} · {task}" for domain, task in names])
     panels[0].tick_params(axis="y", labelsize=9)
-    drawn.supxlabel(f"{KEY}; arrows: beyond {LIMIT:.0f} %", fontsize=9)
+    drawn.supxlabel(f"{KEY}; an arrow goes on beyond {LIMIT:.0f} %", fontsize=9)
     return drawn
+
+
+def _interval(axes: Axes, y: float, value: float, low: float, high: float) -> None:
+    """A gain with its interval, and an arrow at each end that the axis cuts off."""
+    colour = VERDICTS[verdict(low, high)]
+    axes.plot(np.clip([low, high], -LIMIT, LIMIT), [y, y], color=colour, linewidth=2)
+    if abs(value) <= LIMIT:
+        axes.plot(value, y, "o", color=colour, markersize=5)
+    for side, marker, end in ((-1, "<", min(value, low)), (1, ">", max(value, high))):
+        if side * end > LIMIT:
+            axes.plot(side * LIMIT, y, marker, color=colour, markersize=7, clip_on=False)
 
 
 def counted(found: pd.DataFrame) -> dict[str, list[str]]:
@@ -131,36 +190,59 @@ def sentences(
     said = []
     if len(joint):
         told = counted(joint)
-        middle = joint["value"].median()
+        middle = round(joint["value"].median(), 1) + 0.0  # no minus before a zero
         said.append(
             f"**Training tasks together helps {len(told['better'])} of {len(joint)} tasks and "
-            f"hurts {len(told['worse'])}; {len(told['undecided'])} are undecided.** The median "
+            f"hurts {len(told['worse'])}; {_undecided(told)}.** The median "
             f"gain is {middle:+.1f} % of the metric."
             f"{_named(' It hurts ', told['worse'])}"
+        )
+    behind = [name for report in fused.values() for name in joint_behind(report)]
+    known = [task for report in fused.values() for task in report["tasks"].values()]
+    asked = sum("peer" in task for task in known)
+    if asked:
+        said.append(
+            f"**The joint model alone is behind the best specialist in {len(behind)} of {asked} "
+            "tasks**, by the value on test rows, on which that specialist was picked."
         )
     if len(answer):
         told = counted(answer)
         said.append(
-            f"**The fused answer is ahead of the best specialist in {len(told['better'])} of "
-            f"{len(answer)} tasks, behind in {len(told['worse'])}; {len(told['undecided'])} are "
-            "undecided, by one training of each member.** For each task that is the joint model, a "
-            "model of this task alone, a specialist, or several together, whichever led on "
-            f"validation rows.{_named(' It is behind in ', told['worse'])}{_simpler(fused)}"
+            f"**What `mtrec.load` answers is ahead of the best specialist in "
+            f"{len(told['better'])} of {len(answer)} tasks, behind in {len(told['worse'])}; "
+            f"{_undecided(told)}, by one training of each member.** Whoever led on validation "
+            f"rows answers: {_answering(known)}."
+            f"{_named(' It is behind in ', told['worse'])}{_not_counted(fused)}"
         )
     said += _ablated(trained)
     return said
 
 
-def _simpler(fused: Mapping[str, Mapping[str, Any]]) -> str:
-    """In which tasks a request gets less, since a member cannot be saved and asked again."""
-    names = [
-        f"{domain} · {name}"
-        for domain, report in fused.items()
-        for name, task in report["tasks"].items()
-        if task.get("served") != task.get("chosen")
-    ]
-    return _named(
-        " `mtrec.load` answers by a simpler one, where a member cannot be saved, in ", names
+def _undecided(told: Mapping[str, list[str]]) -> str:
+    number = len(told["undecided"])
+    return f"{number} {'is' if number == 1 else 'are'} undecided"
+
+
+def _answering(tasks: Collection[Mapping[str, Any]]) -> str:
+    """Who is served in how many tasks."""
+    by = Counter(
+        TOGETHER if name == "fused" else SERVED.get(name, SPECIALIST)
+        for name in (str(task.get("served")) for task in tasks)
+    )
+    order = [who for who in (TOGETHER, *SERVED.values(), SPECIALIST) if by[who]]
+    parts = [f"{who} in {by[who]}" for who in order]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def _not_counted(fused: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where a request gets less than was chosen, and what that would have been worth."""
+    aside = unserved(fused)
+    known = [fused[domain]["tasks"][name] for domain, name in aside]
+    ahead = sum(gain(task, "peer_difference")["low"] > 0 for task in known if "peer" in task)
+    names = _named(" Not counted: ", [f"{domain} · {name}" for domain, name in aside])
+    return names and (
+        f"{names} A fusion led there, ahead of the best specialist in {ahead} of {len(aside)}, "
+        "but a member of it cannot be saved, and a simpler answer is served."
     )
 
 
@@ -182,7 +264,7 @@ def _ablated(trained: Mapping[str, pd.DataFrame]) -> list[str]:
             continue
         told = counted(found)
         said.append(
-            f"**{subject} helps {len(told['better'])} of the {len(found)} tasks that could use it "
+            f"**{subject} helps {len(told['better'])} of {len(found)} tasks measured "
             f"and hurts {len(told['worse'])}.**{_named(' It helps ', told['better'])}"
             f"{_named(' It hurts ', told['worse'])}"
         )
@@ -196,7 +278,7 @@ def _named(before: str, names: list[str]) -> str:
 def caption(found: pd.DataFrame) -> str:
     """What the figure shows, for who does not see it."""
     parts = [
-        f"{title.replace(chr(10), ' ')}: better in {len(told['better'])}, worse in "
+        f"{title}: better in {len(told['better'])}, worse in "
         f"{len(told['worse'])}, undecided in {len(told['undecided'])} tasks"
         for panel, title in PANELS.items()
         for told in [counted(found[found["panel"] == panel])]

@@ -14,10 +14,12 @@ import pandas as pd
 
 from mtrec.config import Experiment, experiment, read_params
 from mtrec.files import write_text
+from mtrec.metrics.families import MAIN_METRIC
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
 from mtrec.report import controls, headline, plots, tables
 from mtrec.report import own_summary as summary
+from mtrec.settings import Config
 from mtrec.studies import comparison_plan, controls_plan
 
 # What figures that are cut off or edited may raise.
@@ -28,6 +30,7 @@ ORDER = (
     "text_cost", "by_hand", "reading",
 )  # fmt: skip
 
+BEST = "best specialist"
 FIGURE = "docs/figures/results.png"
 NO_VERDICT = (
     "One training of each model allows no verdict on joint training or the language model: "
@@ -81,11 +84,13 @@ def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
         return "No results yet: run `make repro`."
     known = {name: _trained(experiment(name, root)) for name in whole}
     trained = {name: part for name, part in known.items() if part is not None}
-    fused = read_metrics(root, "fusion.json")
+    fused = {
+        name: part for name, part in read_metrics(root, "fusion.json").items() if name in whole
+    }
     gains = headline.gains(whole, fused, trained)
     tasks = {name: list(part["tasks"]) for name, part in whole.items()}
     plots.style()
-    plots.save(headline.figure(gains, tasks), root / FIGURE)
+    plots.save(headline.figure(gains, tasks, headline.unserved(fused)), root / FIGURE)
     lines = [f"- {sentence}" for sentence in headline.sentences(gains, fused, trained)]
     picture = f"![{headline.caption(gains)}]({FIGURE})"
     return "\n".join([*lines, "", picture])
@@ -108,7 +113,21 @@ def answer_section(root: Path) -> str:
     cell = next(cell for cell in cells if "readme" in cell["metadata"].get("tags", ()))
     code, outputs = "".join(cell["source"]), cell["outputs"]
     said = "".join("".join(output.get("text", "")) for output in outputs)
-    return f"```python\n{code}\n```\n\n```text\n{said.rstrip()}\n```"
+    by = _answering(root / "reports" / "video" / "fusion.json")
+    return f"```python\n{code}\n```\n\n```text\n{said.rstrip()}\n```{by}"
+
+
+def _answering(file: Path) -> str:
+    """Who made that list, by the fusion of the domain's first task that ranks."""
+    tasks = json.loads(file.read_text(encoding="utf-8"))["tasks"] if file.is_file() else {}
+    ranked = [task for task in tasks.values() if task["type"] == "ranking"]
+    if not ranked:
+        return ""
+    served = ranked[0]["served"]
+    weights = ranked[0]["weights"] if served == "fused" else {served: 1.0}
+    names = [f"`{name}`" for name, weight in weights.items() if weight]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"\n\nThis list is by {listed}; `recommender.systems` says who answers each task."
 
 
 def _trained(run: Experiment) -> pd.DataFrame | None:
@@ -166,11 +185,33 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
 
 
 def _result(domain: str, found: Mapping[str, Any], root: Path) -> str:
-    table, verdicts = _judged(tables.results_table(found), experiment(domain, root))
+    table, beaten = _beside_specialists(tables.results_table(found), domain, root)
+    table, verdicts = _judged(table, experiment(domain, root))
     return (
         f"**`{domain}`** (seed {found['seed']}, {found['parameters']:,} trained parameters, "
-        f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n{verdicts}"
+        f"{found['device']}, {found['precision']})\n\n{markdown(table)}\n\n"
+        f"{' '.join(filter(None, [verdicts, beaten]))}"
     )
+
+
+def _beside_specialists(table: pd.DataFrame, domain: str, root: Path) -> tuple[pd.DataFrame, str]:
+    """The table with the best specialist of notebook 14, and where the joint model is behind it."""
+    file = root / "reports" / domain / "fusion.json"
+    if not file.is_file():
+        return table, ""
+    report = json.loads(file.read_text(encoding="utf-8"))
+    best = {
+        name: f"{task['best_peer']} {tables.show_interval(task['peer'][MAIN_METRIC[task['type']]])}"
+        for name, task in report["tasks"].items()
+        if "peer" in task
+    }
+    behind = headline.joint_behind(report)
+    names = f" ({', '.join(behind)})" if behind else ""
+    sentence = (
+        f"By the values of seed {report['seed']}, the joint model is behind the best specialist of "
+        f"notebook 14 in {len(behind)} of {len(best)} tasks{names}."
+    )
+    return table.assign(**{BEST: [best.get(name, "") for name in table["task"]]}), sentence
 
 
 def _judged(table: pd.DataFrame, run: Experiment) -> tuple[pd.DataFrame, str]:
@@ -221,7 +262,18 @@ def study_section(root: Path) -> str:
             f"({losses.iloc[0]:.4f}); the default of `params.yaml`, {' + '.join(default)}, has "
             f"{losses[default]:.4f}."
         )
+    parts.append(_balanced(config, default[1]))
     return "\n\n".join(parts)
+
+
+def _balanced(config: Config, default: str) -> str:
+    """Which domains train with the default balancer, and how many there are."""
+    built_in = {n: domain for n, domain in config.domains.items() if domain.module != "own"}
+    names = [f"`{n}`" for n, one in built_in.items() if one.training.balancing == default]
+    return (
+        f"Of {len(built_in)} domains, {len(names)} train with `{default}` "
+        f"({', '.join(names) or 'none'}); the others name another balancer in `params.yaml`."
+    )
 
 
 def _known(domain: str, root: Path) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def open_commands(commands: Sequence[Command], root: Path) -> Callable[[int], by
     def work(number: int) -> bytes:
         done = subprocess.run(
             [sys.executable, "-m", "mtrec.cli", *commands[number]], cwd=root, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=end_with_parent,
             check=False,
         )  # fmt: skip
         return json.dumps([done.returncode, "\n".join(done.stdout.splitlines()[-LINES:])]).encode()
@@ -66,7 +66,7 @@ def open_commands(commands: Sequence[Command], root: Path) -> Callable[[int], by
     return work
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ask Linux to kill this process when the one that started it ends, however that ends."""
     if sys.platform == "linux":
         set_signal_of_parents_death = 1

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from mtrec.config import Experiment
 from mtrec.fetch.manifest import read_manifest
 from mtrec.metrics.families import HIGHER_IS_BETTER
+from mtrec.report import controls
 from mtrec.report.book.facts import SYSTEMS, BookError, Facts, markdown, show
+from mtrec.report.findings import verdicts as verdicts_of
+from mtrec.studies import controls_plan
 
 TITLES = {"baseline": "baseline", "single": "single-task", "joint": "joint"}
 TABLES = ("users", "items", "events", "examples")
@@ -68,6 +71,25 @@ def verdicts(run: Experiment, known: Facts) -> str:
     return (
         "One training of each model allows no verdict on joint training or the language model: "
         f"`make study DOMAIN={run.name} PART=controls` trains three, with controls."
+    )
+
+
+def together(run: Experiment, known: Facts) -> str:
+    """What joint training is worth: a verdict of several trainings, or the values of one."""
+    plan = controls_plan.PLAN
+    if plan.file(run).is_file():
+        found = controls.combined(plan.results(run, plan.keys(run)))
+        if (seeds := found["seeds"].min()) > 1:
+            said = verdicts_of(controls.difference(found, "difference"), "Joint training")
+            return f"**{said}** So say {seeds} trainings with different seeds."
+    listed = "; ".join(
+        f"`{name}` {task['single']['value']:.3f} alone and {task['joint']['value']:.3f} together "
+        f"({task['metric']})"
+        for name, task in tasks(known).items()
+    )
+    return (
+        "**Joint training has no verdict here yet**, since each model was trained once. By that "
+        f"training: {listed}."
     )
 
 

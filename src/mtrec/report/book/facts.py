@@ -21,6 +21,7 @@ from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 
 Facts = dict[str, Any]
 SYSTEMS = ("baseline", "single", "joint")
+FUSED = ("answer", "joint", "single", "peer")
 COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 FILLED = re.compile(  # what stands in code is left alone
     r"(?P<code>`[^`\n]+`)|\{\{\s*(?P<name>[^{}]+?)\s*\}\}|"
@@ -40,10 +41,12 @@ def facts(root: Path, domain: str) -> Facts:
     ``single``, ``baseline``, peers) and the joint model's gains (``gain`` over the single-task
     model, ``baseline_gain``, ``<peer>_gain``), signed so that positive is better. Each has
     ``value``, ``low`` and ``high``. ``seeds`` has, by task, means over the trainings of notebook
-    12, differences signed in the same way. Besides: ``parameters``, ``seed``, ``device``,
-    ``precision``, ``seconds``; ``rows`` of the four tables and of the splits; ``columns`` of the
-    tables; ``said``, what each executed notebook printed, by line; ``table``, what it showed, by
-    the columns' names.
+    12, differences signed in the same way. ``fusion`` has, by task of notebook 14, the main metric
+    of ``answer``, ``joint``, ``single`` and ``peer`` (the best specialist), the answer's gains over
+    the others (``peer_gain`` …), and ``test``, the value of every member. Besides: ``parameters``,
+    ``seed``, ``device``, ``precision``, ``seconds``; ``rows`` of the four tables and of the splits;
+    ``columns`` of the tables; ``said``, what each executed notebook printed, by line; ``table``,
+    what it showed, by the columns' names.
 
     Raises:
         BookError: a file is missing or broken.
@@ -66,6 +69,7 @@ def facts(root: Path, domain: str) -> Facts:
     return {
         **tasks, **known, "seconds": metrics["seconds"], "rows": rows, "columns": columns,
         "said": {name: _printed(found) for name, found in executed.items()},
+        "fusion": _fusion(folder / "fusion.json"),
         "seeds": _seeds(root / "reports" / "study" / f"{domain}_controls.csv"),
         "table": {
             name: {", ".join(rows[0]): rows for rows in tables(found)}
@@ -84,6 +88,23 @@ def _task(found: Mapping[str, Any]) -> Facts:
         if name.endswith("difference")
     }
     return {"type": found["type"], "metric": metric, "peers": list(peers), **systems, **gains}
+
+
+def _fusion(file: Path) -> Facts:
+    """By task who answers and how well; nothing if the domain has no fusion."""
+    if not file.is_file():
+        return {}
+    found = {}
+    for name, task in json.loads(file.read_text(encoding="utf-8"))["tasks"].items():
+        metric = MAIN_METRIC[task["type"]]
+        shown = {key: task[key][metric] for key in FUSED if key in task}
+        gains = {
+            f"{key}_gain": _gain(task[f"{key}_difference"][metric], metric)
+            for key in FUSED
+            if f"{key}_difference" in task
+        }
+        found[name] = {**shown, **gains, "test": task["test"], "best_peer": task.get("best_peer")}
+    return found
 
 
 def _gain(found: Mapping[str, Any], metric: str) -> dict[str, float | None]:

@@ -128,6 +128,7 @@ def page_text(root: Path, page: PurePosixPath) -> str:
         blocks = {
             "results": cards.results(known), "notebooks": _toctree(root, page.stem),
             "verdicts": cards.verdicts(run, known), "cards": _cards_of(page.stem),
+            "together": cards.together(run, known),
         }  # fmt: skip
     return fill(str(page), text, known, blocks)
 
