@@ -5,8 +5,9 @@ Row 0 of every side is the unknown user or item.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,9 +109,18 @@ class Side:
     ids: tuple[str, ...]
     fields: tuple[Field, ...]
 
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.ids, dtype="object")
+
+    @cached_property
+    def derived(self) -> dict[Hashable, Any]:
+        """What others make of the whole side and need at every request, by names of theirs."""
+        return {}
+
     def rows(self, ids: pd.Series) -> Array:
         """Row of each id, ``(n,)`` int32; 0 for ids that are missing or unknown."""
-        return (pd.Index(self.ids).get_indexer(ids.astype("object")) + 1).astype("int32")
+        return (self._index.get_indexer(ids.astype("object")) + 1).astype("int32")
 
     def field(self, name: str) -> Field:
         """The field of that name."""

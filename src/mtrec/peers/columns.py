@@ -50,7 +50,15 @@ def entity_matrix(side: Side, names: tuple[str, ...] | None = None) -> sparse.cs
 
     The last one says that nothing is known: rows without any other feature share it, as rare ids
     share an embedding in our models. (LightFM divides by the number of features of an interaction.)
+    Made once for a side; not to be changed.
     """
+    key = ("entity_matrix", names)
+    if key not in side.derived:
+        side.derived[key] = _entity_matrix(side, names)
+    return side.derived[key]
+
+
+def _entity_matrix(side: Side, names: tuple[str, ...] | None) -> sparse.csr_matrix:
     blocks = [_block(f) for f in side.fields if names is None or f.name in names]
     known = sparse.hstack([sparse.csr_matrix((len(side.ids) + 1, 0)), *blocks], format="csr")
     nothing = sparse.csr_matrix((known.getnnz(axis=1) == 0)[:, None])
