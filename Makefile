@@ -120,7 +120,7 @@ $(VENV)/jax/.installed: requirements-jax.lock | setup
 
 fast: fetch $(VENV)/jax/.installed
 	@echo "fast: unit tests and the examples of docstrings"
-	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules -rs \
+	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules --doctest-ignore-import-errors -rs \
 	  --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.
