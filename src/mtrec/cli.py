@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     tune.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe")
     tune.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
+    held = commands.add_parser("held-out", help="open the parts that are held out, for the README")
+    held.add_argument("domain", nargs="+", help="all for every one")
+    held.add_argument("--why", required=True, help="a few words for docs/test_rows.md")
     reference = commands.add_parser("reference", help="make the last evaluation the reference")
     reference.add_argument("domain")
     _add_new(commands)
@@ -128,6 +131,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
         unread = _embed(chosen.domain, None, chosen.ray) if chosen.ray else 0
         return unread or repro(chosen.domain, chosen.jobs)
+    elif chosen.command == "held-out":
+        from mtrec.pipeline.held_out import held_out
+
+        return held_out(chosen.domain, chosen.why)
     elif chosen.command == "embed":
         return _embed(chosen.domain, chosen.workers, chosen.ray)
     elif chosen.command == "readme":

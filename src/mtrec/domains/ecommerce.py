@@ -5,9 +5,11 @@ Source: 84.51°, "The Complete Journey", https://www.8451.com/area51.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -36,6 +38,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     has_clock: ClassVar[bool] = True  # purchases have times
+    earlier: ClassVar[Mapping[str, Any]] = {  # for `mtrec held-out`: eight weeks back
+        "last_training_week": 36, "last_validation_week": 40, "until": "2017-10-30T04:00:00",
+    }  # fmt: skip
 
     first_week: int = Field(9, ge=2, le=40, description="first week with examples, after a warm-up")
     last_training_week: int = Field(44, ge=10, le=50, description="train up to this week")
@@ -50,6 +55,7 @@ class Settings(BaseModel):
     )
     basket_labels: int = Field(40, ge=2, le=300, description="most frequent categories in basket")
     min_share: float = Field(0.005, ge=0, lt=0.5, description="rarer departments become OTHER")
+    until: datetime | None = Field(None, description="purchases before this time alone; null: all")
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     is the start of the week; everything they hold was known before it, labels apart.
     """
     account = Account()
+    raw = raw if settings.until is None else truncate(raw, pd.Timestamp(settings.until))
     purchases = _purchases(raw, account)
     items = _items(raw.products, purchases)
     users = _users(raw.demographics, purchases, account)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -34,6 +34,7 @@ def repro(
     until: str | None = None,
     root: Path | None = None,
     fetch: Callable[[Path], str] = settle,
+    skip: Collection[str] = (),
 ) -> int:
     """Bring domains up to date and write the README; return the exit status.
 
@@ -43,6 +44,7 @@ def repro(
         until: last stage of each domain, and no README; all stages if None.
         root: of the repository; found from the working folder if None.
         fetch: settles the raw data and says what it wrote, nothing if nothing.
+        skip: stages that are left out; nothing that runs may read what they write.
 
     Raises:
         ConfigError: params.yaml, dvc.yaml or a domain's name is wrong.
@@ -56,7 +58,7 @@ def repro(
             with only_run(root / "build" / "repro.lock"):
                 clear_dvc(root)
                 mend_dvc_lock(root)
-                return _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch)
+                return _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch, skip)
         except KeyboardInterrupt:
             print("interrupted; run the same command to go on", file=sys.stderr)
             return INTERRUPTED
@@ -74,13 +76,15 @@ def _repro(
     until: str | None,
     root: Path,
     fetch: Callable[[Path], str],
+    skip: Collection[str],
 ) -> int:
     config = read_params(root / "params.yaml")
     stages.require(wanted, config.domains)  # before anything that takes time
     listing = stages.start_listing(root)
     if written := fetch(root):
         print(written, flush=True)
-    plans = stages.plans(stages.listed(listing), wanted, config, root, until)
+    names = [name for name in stages.listed(listing) if name.split("@")[0] not in skip]
+    plans = stages.plans(names, wanted, config, root, until)
     raw = [stages.RAW] if (root / stages.RAW).is_file() else []
     names = [name for plan in plans for name in plan.names()]
     changed = stages.changed(root, [*raw, *names])
