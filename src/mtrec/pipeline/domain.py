@@ -206,11 +206,12 @@ def _mend(error: str) -> str:
     return error
 
 
-def environment(share: int) -> dict[str, str]:
+def environment(share: int, root: Path) -> dict[str, str]:
     """What the stages of a domain find in their environment.
 
     Args:
         share: cores that the domain may keep busy.
+        root: of the repository; its code runs, also where mtrec is installed from another clone.
     """
     given = {
         "PYTHONHASHSEED": "0",
@@ -224,5 +225,8 @@ def environment(share: int) -> dict[str, str]:
     }
     tools = Path(sys.executable).parent
     given["PATH"] = f"{tools}{os.pathsep}{given.get('PATH', os.defpath)}"
+    given["PYTHONPATH"] = os.pathsep.join(
+        [str(root / "src"), *filter(None, [given.get("PYTHONPATH")])]
+    )
     given["PYTHONUNBUFFERED"] = "1"
     return given

@@ -120,7 +120,7 @@ def _run_all(due: Sequence[Plan], jobs: int | None, root: Path) -> list[DomainRu
     """Run domains, some side by side; a free slot takes the next. Stop them all on the way out."""
     available = cores.available()
     slots = max(1, min(jobs or min(2, available), len(due)))
-    given = environment(max(1, available // slots))
+    given = environment(max(1, available // slots), root)
     waiting, running, over = deque(due), list[DomainRun](), list[DomainRun]()
     screen = Screen()
     try:
