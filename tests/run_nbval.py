@@ -65,7 +65,7 @@ def run(target: Path, paths: Sequence[str], share: int = 1, alone: bool = True) 
     options = ["--nbval", "--nbval-kernel-name", "python3", "--nbval-cell-timeout", "3600"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *paths]
     done = subprocess.run(
-        command, cwd=target, env=environment(share), text=True, check=False,
+        command, cwd=target, env=environment(share, target), text=True, check=False,
         stdout=None if alone else subprocess.PIPE, stderr=None if alone else subprocess.STDOUT,
     )  # fmt: skip
     print(done.stdout or "", end="", flush=True)

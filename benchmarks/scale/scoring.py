@@ -19,6 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from mtrec.files import write_text
 from mtrec.scale.processes import ONE_CORE
 
@@ -53,11 +55,12 @@ def measure(domain: str, workers: int | None, ray: str | None = None) -> dict[st
         subprocess.run(command, check=True, env=os.environ | ONE_CORE, stderr=subprocess.DEVNULL)
         seconds, after = time.perf_counter() - start, os.times()
         digest = sha256(out.read_bytes()).hexdigest() if workers is not None else ""
+        users = pq.read_table(out, columns=["user_id"])["user_id"].unique()
     used = after.children_user + after.children_system
     used -= before.children_user + before.children_system
     way = "loop" if workers is None else "ray" if ray else f"{workers} processes"
     return {
-        "domain": domain, "way": way, "seconds": round(seconds, 1),
+        "domain": domain, "way": way, "users": len(users), "seconds": round(seconds, 1),
         "processor_seconds": None if ray else round(used, 1), "sha256": digest[:16],
     }  # fmt: skip
 

@@ -116,6 +116,15 @@ def test_no_feature_depends_on_the_future(raw):
     assert rows > 3000
 
 
+def test_until_a_date_nothing_later_is_known(raw):
+    earlier = ecommerce.Settings.model_validate(ecommerce.Settings.earlier)
+    tables = ecommerce.make_tables(raw, earlier, 43)
+    assert tables.events["timestamp"].max() < pd.Timestamp(earlier.until)
+    tested = tables.examples.loc[tables.examples["split"] == "test", "timestamp"]
+    assert tested.nunique() == 4  # weeks, which trained before
+    assert tested.min() > pd.Timestamp("2017-10-02")
+
+
 def test_share_of_negatives_is_a_parameter(raw, tables):
     more = ecommerce.make_tables(raw, SETTINGS.model_copy(update={"negatives_per_positive": 4}), 42)
     assert more.examples["purchase"].mean() < tables.examples["purchase"].mean() - 0.08

@@ -69,3 +69,14 @@ def test_missing_file_and_column_are_named(tmp_path, raw_data):
     (tmp_path / "ml-100k.inter").write_text("user_id:token\titem:token\n1\t2\n")
     with pytest.raises(SchemaError, match=r"ml-100k.inter: column 'item_id' is missing \(found"):
         video.load_raw(tmp_path)
+
+
+def test_until_a_date_nothing_later_is_known(raw):
+    until = pd.Timestamp(video.Settings.earlier["until"])
+    tables = video.make_tables(raw, video.Settings(**video.Settings.earlier), 43)
+    assert tables.events["timestamp"].max() < until
+    rated = tables.examples[tables.examples["timestamp"].notna()]
+    whole = video.make_tables(raw, video.Settings(), 42).examples
+    once = whole.set_index(["user_id", "item_id"])["split"]
+    tested = rated.loc[rated["split"] == "test", ["user_id", "item_id"]]
+    assert set(once.reindex(pd.MultiIndex.from_frame(tested))) == {"train"}

@@ -1,5 +1,6 @@
 """What is heard of a domain's stages, from a stand-in for DVC."""
 
+import os
 import re
 import sys
 import time
@@ -22,7 +23,7 @@ def say(tmp_path, monkeypatch):
     def call(text, status=0):
         program = f"import sys; print({text!r}); sys.exit({status})"
         monkeypatch.setattr(domain, "dvc", lambda *words: [sys.executable, "-c", program])
-        run = DomainRun(PLAN, tmp_path, environment(1))
+        run = DomainRun(PLAN, tmp_path, environment(1, tmp_path))
         said = []
         while not run.over:
             said += run.listen()
@@ -64,11 +65,18 @@ def test_a_failure_says_how_to_mend_it(say, last, expected):
     assert said[-1].endswith("All that was said: build/logs/video.log")
 
 
-def test_the_environment_of_a_stage_is_the_users_where_the_user_set_it(monkeypatch):
+def test_the_environment_of_a_stage_is_the_users_where_the_user_set_it(monkeypatch, tmp_path):
     monkeypatch.setenv("MTREC_WORKERS", "7")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    found = environment(2)
+    found = environment(2, tmp_path)
     assert (found["MTREC_WORKERS"], found["TF_NUM_INTRAOP_THREADS"]) == ("7", "2")
+
+
+def test_a_stage_runs_the_code_of_its_own_clone_before_what_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert environment(2, tmp_path)["PYTHONPATH"].split(os.pathsep) == [
+        str(tmp_path / "src"), "elsewhere",
+    ]  # fmt: skip
 
 
 def status(seconds, loop=None):

@@ -25,6 +25,7 @@ from mtrec.files import write_text
 from mtrec.paths import ConfigError, find_root
 from mtrec.pipeline import stages
 from mtrec.pipeline.run import repro
+from mtrec.report.held_out import FOLDER
 
 SEED = 43  # of splits, samples and weights
 LAST, SKIPPED = "fusion", ("evaluation",)  # what the table does not need
@@ -32,7 +33,7 @@ LEDGER = "docs/test_rows.md"
 
 
 def held_out(wanted: Sequence[str], why: str, root: Path | None = None) -> int:
-    """Open the held-out parts of domains and write ``reports/held_out``; return the exit status.
+    """Open the held-out parts of domains and write :data:`FOLDER`; return the exit status.
 
     What was interrupted goes on where it stopped, as long as the commit is the same.
 
@@ -60,17 +61,8 @@ def held_out(wanted: Sequence[str], why: str, root: Path | None = None) -> int:
     write_text(
         root / LEDGER, noted((root / LEDGER).read_text(encoding="utf-8"), list(parts), why, commit)
     )
-    print(f"reports/held_out: {', '.join(parts)}; noted in {LEDGER}. Commit both.")
+    print(f"{FOLDER}: {', '.join(parts)}; noted in {LEDGER}. Commit both.")
     return 0
-
-
-def read(root: Path) -> dict[str, dict[str, Any]]:
-    """What was found on the held-out parts, by domain; empty if none was opened."""
-    folder = root / "reports" / "held_out"
-    return {
-        file.stem: json.loads(file.read_text(encoding="utf-8"))
-        for file in sorted(folder.glob("*.json"))
-    }
 
 
 def noted(ledger: str, names: Sequence[str], why: str, commit: str) -> str:
@@ -154,7 +146,7 @@ def _set(file: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _keep(work: Path, root: Path, name: str, about: Mapping[str, Any]) -> None:
     found = json.loads((work / "reports" / name / "fusion.json").read_text(encoding="utf-8"))
-    file = root / "reports" / "held_out" / f"{name}.json"
+    file = root / FOLDER / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps({**found, "held_out": about}, indent=2) + "\n")
 

@@ -33,6 +33,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "cold_start": "reads the study of new items and users",
     "sparse_data": "reads the study of thinned pasts",
     "text_cost": "reads the study of what a language model costs",
+    "scale": "reads what was measured of large data",
     "new_task": "reads the study of a task added by its text",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }

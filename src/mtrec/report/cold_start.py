@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.registry import PEERS
-from mtrec.report import plots
 from mtrec.report.findings import verdict
 from mtrec.report.plots import COLOURS, NotDrawn
+from mtrec.report.result_plots import KEY, interval
 
 OURS = ("ids", "tables", "llm", "both")
 OTHERS = {"means": "means and popularity"} | {
@@ -35,6 +35,8 @@ VERDICTS: Mapping[str, str] = {
     "better": "better in", "worse": "worse in", "undecided": "undecided in",
 }  # fmt: skip
 NO_RESULT = NotDrawn("no result is known yet; run `make study`.")
+LIMIT = 200.0  # percent, where the axis of gains ends; it is logarithmic beyond one
+TICKS = (-100, -10, -1, 0, 1, 10, 100)
 ACROSS = 3  # panels side by side, so that they read at half width
 
 
@@ -68,11 +70,17 @@ def pooled(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(results: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Paired differences, positive is better, and whether each interval excludes zero."""
-    found = pooled(results[(results["split"] == split) & is_difference(results)])
-    found = found[found["system"].isin(questions(results))]
+    """Paired differences, positive is better, and whether each interval excludes zero.
+
+    ``of`` is the value of the system that is subtracted.
+    """
+    known = pooled(results[results["split"] == split])
+    values = known.set_index(["task", "system"])["value"]
+    found = known[is_difference(known) & known["system"].isin(questions(results))]
     verdicts = [verdict(row.low, row.high) for row in found.itertuples()]
-    return found.assign(verdict=verdicts).reset_index(drop=True)
+    other = found["system"].str.split(" - ").str[1]
+    of = values.reindex(pd.MultiIndex.from_arrays([found["task"], other])).to_numpy()
+    return found.assign(verdict=verdicts, of=of).reset_index(drop=True)
 
 
 def questions(results: pd.DataFrame) -> dict[str, str]:
@@ -162,36 +170,41 @@ def systems_figure(results: pd.DataFrame, split: str, title: str) -> Figure | No
 def differences_figure(
     found: pd.DataFrame, titles: dict[str, str], title: str
 ) -> Figure | NotDrawn:
-    """Paired differences by task with 95 % intervals, a panel per comparison; zero is a line.
+    """Paired gains by task with 95 % intervals, a panel per comparison; zero is a line.
 
-    Each difference is in units of half its widest interval in the task, so that metrics of
-    different size share an axis: beyond 0 with its whole bar is a clear difference.
+    Each is in percent of what the other system has, so that metrics share an axis; where that is
+    nothing, any gain is without bound.
 
     Args:
         found: :func:`differences`.
         titles: comparison -> what it asks.
         title: of the figure.
     """
-    tasks, chosen = (
-        list(dict.fromkeys(found["task"])),
-        [n for n in titles if n in set(found["system"])],
-    )
+    tasks = list(dict.fromkeys(found["task"]))
+    chosen = [name for name in titles if name in set(found["system"])]
     if not chosen:
         return NO_RESULT
-    half = (found["high"] - found["low"]).groupby(found["task"]).max() / 2
-    figure, panels = _grid(len(chosen), 0.36 * len(tasks) + 1.1)
+    figure, panels = _grid(len(chosen), 0.36 * len(tasks) + 1.4)
     for axes, name in zip(panels, chosen, strict=True):
-        for row in found[found["system"] == name].itertuples():
-            unit, y = max(half[row.task], np.finfo(float).tiny), -tasks.index(row.task)
-            colour = plots.VERDICTS[row.verdict]
-            axes.plot([row.low / unit, row.high / unit], [y, y], color=colour, linewidth=2)
-            axes.plot(row.value / unit, y, "o", color=colour)
+        part = found[found["system"] == name]
+        for row in part.itertuples():
+            unit = max(abs(row.of) / 100, np.finfo(float).tiny)
+            value, low, high = (number / unit for number in (row.value, row.low, row.high))
+            interval(axes, -tasks.index(row.task), value, low, high, LIMIT)
         axes.axvline(0, color="black", linewidth=1)
-        axes.set(title=name.replace(" - ", " − "), ylim=(-len(tasks) + 0.4, 0.6))
+        better, worse = ((part["verdict"] == one).sum() for one in ("better", "worse"))
+        axes.set_title(
+            f"{name.replace(' - ', ' − ')}\nbetter in {better} of {len(part)}, worse in {worse}",
+            fontsize=10,
+        )
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axes.minorticks_off()
+        axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(tasks) + 0.4, 0.6))
         axes.set_yticks([-place for place in range(len(tasks))], tasks)
     figure.suptitle(title)
-    unit = "difference in half widths of the task's widest interval"
-    figure.supxlabel(f"{unit}\nblue is better, orange worse, grey undecided", fontsize=11)
+    arrows = f"logarithmic beyond 1, an arrow goes on beyond {LIMIT:.0f} %"
+    figure.supxlabel(f"gain over the other system [%], {arrows}\n{KEY}", fontsize=10)
     return figure
 
 

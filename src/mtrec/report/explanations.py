@@ -70,6 +70,15 @@ def gains_table(report: Mapping[str, Any], what: str, method: str = METHODS[0]) 
 
 def verdict(report: Mapping[str, Any], method: str) -> str:
     """In how many comparisons of curves a method's order is ahead, behind, or undecided."""
+    ahead, behind, known = _standing(report, method)
+    return (
+        f"{method}: of {known} comparisons with an order that does not know the row, ahead in "
+        f"{ahead}, behind in {behind}, undecided in {known - ahead - behind}."
+    )
+
+
+def _standing(report: Mapping[str, Any], method: str) -> tuple[int, int, int]:
+    """Comparisons in which a method's order is ahead, in which behind, and all."""
     found = [
         as_numbers(one)
         for task in report["tasks"].values()
@@ -80,32 +89,39 @@ def verdict(report: Mapping[str, Any], method: str) -> str:
     known = [one for one in found if np.isfinite(one["low"])]
     ahead = sum(one["low"] > 0 for one in known)
     behind = sum(one["high"] < 0 for one in known)
-    return (
-        f"{method}: of {len(known)} comparisons with an order that does not know the row, ahead in "
-        f"{ahead}, behind in {behind}, undecided in {len(known) - ahead - behind}."
-    )
+    return ahead, behind, len(known)
 
 
-def curves_figure(measured: Measured, title: str) -> Figure | NotDrawn:
+def curves_figure(measured: Measured, report: Mapping[str, Any], domain: str) -> Figure | NotDrawn:
     """Mean curves over all tasks, deletion and insertion, of features and of past events.
 
     Each task's logits are divided by the mean way from the baseline to the row, so that tasks count
     alike.
+
+    Args:
+        measured: the answers that were taken apart.
+        report: of them, whose comparisons the title counts.
+        domain: its name.
     """
     drawn = [curves for curves in measured.curves if len(curves.answers)]
     if not drawn:
         return NotDrawn("no answer could be taken apart.")
     figure, every = plt.subplots(
-        len(drawn), 2, figsize=(9, 2.9 * len(drawn) + 0.6), squeeze=False, sharex=True
+        len(drawn), 2, figsize=(9, 2.9 * len(drawn) + 0.6), squeeze=False, sharex=True, sharey=True
     )
     for row, curves in zip(every, drawn, strict=True):
         for axes, kind in zip(row, (DELETION, INSERTION), strict=True):
             _curves(axes, measured, curves, kind)
-            axes.set(title=f"{kind} of {curves.what}", ylabel="way to the answer [%]")
-    for axes in every[-1]:
-        axes.set_xlabel("parts turned [%]")
-    every[0, 0].legend(frameon=False, fontsize=9)
-    figure.suptitle(title)
+            axes.set_title(f"{kind} of {curves.what}")
+        row[0].set_ylabel("from an average row (0)\nto the answer (100) [%]")
+    every[-1, 0].set_xlabel("inputs made average [%]")
+    every[-1, 1].set_xlabel("inputs put back [%]")
+    every[0, 0].legend(frameon=False, fontsize=9, title="order of inputs", title_fontsize=9)
+    ahead, _, known = _standing(report, METHODS[0])
+    figure.suptitle(
+        f"{domain}: what is named first moves the answer sooner than other orders,\n"
+        f"in {ahead} of {known} comparisons ({METHODS[0]})"
+    )
     return figure
 
 
@@ -203,27 +219,46 @@ def _values(measured: Measured, users: pd.DataFrame, items: pd.DataFrame) -> dic
     return found
 
 
-def example_figure(found: Explanation, task: str, title: str) -> Figure | NotDrawn:
-    """Contributions of the largest groups and past events to one answer."""
+def example_figure(found: Explanation, task: str, domain: str) -> Figure | NotDrawn:
+    """Contributions of the largest groups and past events to one answer, and of all others.
+
+    They add up to the way from the answer of an average row to this one.
+    """
     reason = found.tasks[task]
-    bars = [(one["group"], one["contribution"]) for one in reason.groups if one["group"] != HISTORY]
-    bars += [(f"past: {_short(one)}", one["contribution"]) for one in reason.history]
-    bars = sorted(bars, key=lambda bar: -abs(bar[1]))[:MOST][::-1]
-    if not bars:
+    parts = [(one["group"], one["contribution"]) for one in reason.groups]
+    parts = [part for part in parts if part[0] != HISTORY]
+    parts += [(f"past: {_short(one)}", one["contribution"]) for one in reason.history]
+    parts.sort(key=lambda part: -abs(part[1]))
+    if not parts:
         return NotDrawn("nothing that this task sees tells the row from an average one.")
-    figure, axes = plt.subplots(figsize=(7, 0.3 * len(bars) + 1.4))
-    names, values = zip(*bars, strict=True)
-    colours = [BETTER if value > 0 else WORSE for value in values]
-    axes.barh(np.arange(len(bars)), values, color=colours)
+    bars = parts[:MOST]
+    if len(parts) > MOST:
+        whole = reason.logit - reason.base_logit
+        bars.append(("all others", whole - sum(value for _, value in bars)))
+    names, values = zip(*bars[::-1], strict=True)
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(bars) + 1.6))
+    axes.barh(np.arange(len(bars)), values, color=[BETTER if v > 0 else WORSE for v in values])
     axes.set_yticks(np.arange(len(bars)), names)
     axes.axvline(0, color="black", linewidth=1)
-    axes.set(title=title, xlabel="contribution to the answer (blue raises it, orange lowers it)")
+    of = "" if reason.of is None else f" of {_cut(reason.of)}"
+    first, by = parts[0]
+    axes.set_title(
+        f"{domain} · {task}{of}: {reason.prediction:.2f}, an average row has {reason.base:.2f};\n"
+        f"{first} {'raises' if by > 0 else 'lowers'} it most", fontsize=11,
+    )  # fmt: skip
+    in_label = np.allclose([reason.logit, reason.base_logit], [reason.prediction, reason.base])
+    unit = "units of the label" if in_label else "log-odds"
+    axes.set_xlabel(f"contribution [{unit}]: blue raises, orange lowers")
     axes.grid(axis="y", visible=False)
     return figure
 
 
 def _short(one: Mapping[str, Any]) -> str:
-    name = str(one.get("title") or one["item"])
+    return _cut(str(one.get("title") or one["item"]))
+
+
+def _cut(name: str) -> str:
+    """A name that fits beside a bar, as matplotlib is to read it."""
     return (name if len(name) <= 28 else name[:27] + "…").replace("$", r"\$")
 
 

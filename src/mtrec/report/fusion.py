@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from mtrec.files import write_text
 from mtrec.fusion.domain import ANSWER, NETWORKS, PEER, Fused
 from mtrec.metrics.families import MAIN_METRIC
 from mtrec.report.plots import NotDrawn
@@ -91,7 +94,9 @@ def figure(report: Mapping[str, Any], title: str) -> Figure | NotDrawn:
     drawn, both = plt.subplots(1, 2, figsize=(9, 0.45 * size + 1.8))
     for axes, (name, table) in zip(both, tables.items(), strict=True):
         bars(axes, table, table["value"], list(table["task"]))
-        axes.set(title=f"over {kinds[name]}", xlabel="gain in the main metric [%]")
+        ahead, behind = (table["low"] > 0).sum(), (table["high"] < 0).sum()
+        axes.set(title=f"over {kinds[name]}:\nahead in {ahead} of {len(table)}, behind in {behind}",
+                 xlabel="gain in the main metric [%]")  # fmt: skip
     drawn.suptitle(title)
     return drawn
 
@@ -107,24 +112,27 @@ def _percent(report: Mapping[str, Any], name: str) -> pd.DataFrame:
     return table
 
 
-def cost_table(fused: Mapping[str, Fused]) -> pd.DataFrame:
-    """Seconds to fit each specialist, by task."""
-    rows = [
-        {"task": name, "member": member, "seconds to fit": seconds}
+def write_costs(
+    fused: Mapping[str, Fused],
+    systems: Mapping[str, Recommender],
+    pairs: pd.DataFrame,
+    file: Path,
+    repeats: int = 5,
+) -> None:
+    """Keep what the answer costs on this machine; not part of any hash.
+
+    Seconds to fit each specialist, by task; and milliseconds of a request for one pair, the best
+    of several after a first one, by system.
+    """
+    fit = {
+        name: {who: round(s, 1) for who, s in one.seconds.items() if who not in NETWORKS}
         for name, one in fused.items()
-        for member, seconds in one.seconds.items()
-        if member not in NETWORKS
-    ]
-    return pd.DataFrame(rows, columns=["task", "member", "seconds to fit"])
-
-
-def request_table(
-    systems: Mapping[str, Recommender], pairs: pd.DataFrame, repeats: int = 5
-) -> pd.DataFrame:
-    """Milliseconds of a request for one pair, the best of several after a first one."""
-    taken = {name: _fastest(partial(model.score, pairs[:1]), repeats)
-             for name, model in systems.items()}  # fmt: skip
-    return pd.DataFrame({"model": list(taken), "one pair [ms]": [1000 * t for t in taken.values()]})
+    }
+    pair = {
+        name: round(1000 * _fastest(partial(model.score, pairs[:1]), repeats), 1)
+        for name, model in systems.items()
+    }
+    write_text(file, json.dumps({"seconds to fit": fit, "one pair [ms]": pair}, indent=2) + "\n")
 
 
 def _fastest(call: Callable[[], Any], repeats: int) -> float:

@@ -10,15 +10,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
 from mtrec.report.findings import verdict
 from mtrec.report.plots import VERDICTS
-from mtrec.report.result_plots import KEY
+from mtrec.report.result_plots import KEY, interval
 from mtrec.report.tables import gain
 
 PANELS = {
@@ -35,6 +33,7 @@ TITLES = {
 SERVED = {"joint": "the joint model", "single": "a model of this task alone"}
 TOGETHER, SPECIALIST = "several together", "one specialist"
 COLUMNS = ["domain", "task", "panel", "value", "low", "high"]
+OPENED = "On rows opened for this table alone, "
 LIMIT = 15.0  # percent: the axis ends there, and an arrow says how far it would go
 
 
@@ -133,7 +132,7 @@ def figure(
     for axes, panel in zip(panels, PANELS, strict=True):
         part = found[found["panel"] == panel]
         for row in part.itertuples():
-            _interval(axes, at[row.domain, row.task], row.value, row.low, row.high)
+            interval(axes, at[row.domain, row.task], row.value, row.low, row.high, LIMIT)
         for name in set(names) - set(zip(part["domain"], part["task"], strict=True)):
             why = "not served" if panel == "answer" and name in aside else "not known"
             axes.text(0, at[name], why, ha="center", va="center", fontsize=7, color="0.45",
@@ -155,17 +154,6 @@ def figure(
     return drawn
 
 
-def _interval(axes: Axes, y: float, value: float, low: float, high: float) -> None:
-    """A gain with its interval, and an arrow at each end that the axis cuts off."""
-    colour = VERDICTS[verdict(low, high)]
-    axes.plot(np.clip([low, high], -LIMIT, LIMIT), [y, y], color=colour, linewidth=2)
-    if abs(value) <= LIMIT:
-        axes.plot(value, y, "o", color=colour, markersize=5)
-    for side, marker, end in ((-1, "<", min(value, low)), (1, ">", max(value, high))):
-        if side * end > LIMIT:
-            axes.plot(side * LIMIT, y, marker, color=colour, markersize=7, clip_on=False)
-
-
 def counted(found: pd.DataFrame) -> dict[str, list[str]]:
     """Names of the tasks that are ``better``, ``worse`` and ``undecided``."""
     names: dict[str, list[str]] = {outcome: [] for outcome in VERDICTS}
@@ -178,6 +166,7 @@ def sentences(
     found: pd.DataFrame,
     fused: Mapping[str, Mapping[str, Any]],
     trained: Mapping[str, pd.DataFrame],
+    seen: pd.DataFrame | None = None,
 ) -> list[str]:
     """What was found over all domains, the negative ones among it.
 
@@ -185,7 +174,10 @@ def sentences(
         found: of :func:`gains`.
         fused: as there.
         trained: as there.
+        seen: :func:`gains` on test rows that were looked at before, where ``found`` and ``fused``
+            are of parts that were opened for this alone.
     """
+    rows = "test rows" if seen is None else "those rows"
     joint, answer = (found[found["panel"] == panel] for panel in PANELS)
     said = []
     if len(joint):
@@ -203,19 +195,32 @@ def sentences(
     if asked:
         said.append(
             f"**The joint model alone is behind the best specialist in {len(behind)} of {asked} "
-            "tasks**, by the value on test rows, on which that specialist was picked."
+            f"tasks**, by the value on {rows}, on which that specialist was picked."
         )
     if len(answer):
         told = counted(answer)
         said.append(
-            f"**What `mtrec.load` answers is ahead of the best specialist in "
+            f"**{'' if seen is None else OPENED}{'W' if seen is None else 'w'}hat `mtrec.load` "
+            f"answers is ahead of the best specialist in "
             f"{len(told['better'])} of {len(answer)} tasks, behind in {len(told['worse'])}; "
             f"{_undecided(told)}, by one training of each member.** Whoever led on validation "
             f"rows answers: {_answering(known)}."
-            f"{_named(' It is behind in ', told['worse'])}{_not_counted(fused)}"
+            f"{_named(' It is behind in ', told['worse'])}{_not_counted(fused)}{_before(seen)}"
         )
     said += _ablated(trained)
     return said
+
+
+def _before(seen: pd.DataFrame | None) -> str:
+    """The same on test rows that were looked at before, for comparison."""
+    if seen is None:
+        return ""
+    answer = seen[seen["panel"] == "answer"]
+    told = counted(answer)
+    return (
+        f" On the test rows of the notebooks, which we had looked at before, it is ahead in "
+        f"{len(told['better'])} of {len(answer)}, behind in {len(told['worse'])}."
+    )
 
 
 def _undecided(told: Mapping[str, list[str]]) -> str:

@@ -132,9 +132,9 @@ def _record(path: Path, seconds: float) -> None:
     analysis = _read(artifacts / "analysis" / "metrics.json")
     if analysis:
         merged["analysis"] = analysis
-    speed = _read(artifacts / "speed.json")
-    if speed:
-        merged["speed"] = speed
+    for name in ("speed", "costs"):  # measured anew in each run, so no output of a stage
+        if measured := _read(artifacts / f"{name}.json"):
+            merged[name] = measured
     write_text(file, json.dumps(merged, indent=2, ensure_ascii=False) + "\n")
 
 

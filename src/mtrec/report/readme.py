@@ -17,7 +17,7 @@ from mtrec.files import write_text
 from mtrec.metrics.families import MAIN_METRIC
 from mtrec.paths import Paths, find_root
 from mtrec.report import comparison as study
-from mtrec.report import controls, headline, plots, tables
+from mtrec.report import controls, headline, held_out, plots, tables
 from mtrec.report import own_summary as summary
 from mtrec.settings import Config
 from mtrec.studies import comparison_plan, controls_plan
@@ -27,7 +27,7 @@ BROKEN = (LookupError, TypeError, ValueError, AttributeError, OSError)
 ORDER = (
     "preprocessing", "task_embedding", "model_building", "training", "evaluation", "fusion",
     "quickstart", "controls", "task_analysis", "comparison", "cold_start", "sparse_data",
-    "text_cost", "by_hand", "reading",
+    "text_cost", "by_hand", "reading", "scale",
 )  # fmt: skip
 
 BEST = "best specialist"
@@ -71,7 +71,8 @@ def _sections(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str,
     return {
         "README.md": {"found": found_section(metrics, root), "answer": answer_section(root)},
         "docs/results.md": {
-            "results": results_section(metrics, root), "study": study_section(root),
+            "results": results_section(metrics, root), "held_out": held_out_section(metrics, root),
+            "costs": costs_section(metrics), "study": study_section(root),
         },
         "CONTRIBUTING.md": {"graph": f"```mermaid\n{graph(root)}\n```"},
     }  # fmt: skip
@@ -87,11 +88,15 @@ def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
     fused = {
         name: part for name, part in read_metrics(root, "fusion.json").items() if name in whole
     }
-    gains = headline.gains(whole, fused, trained)
+    gains, seen = headline.gains(whole, fused, trained), None
+    opened = held_out.read(root)
+    if whole.keys() <= opened.keys():
+        seen, fused = gains, {name: opened[name] for name in whole}
+        gains = headline.gains(whole, fused, trained)
     tasks = {name: list(part["tasks"]) for name, part in whole.items()}
     plots.style()
     plots.save(headline.figure(gains, tasks, headline.unserved(fused)), root / FIGURE)
-    lines = [f"- {sentence}" for sentence in headline.sentences(gains, fused, trained)]
+    lines = [f"- {sentence}" for sentence in headline.sentences(gains, fused, trained, seen)]
     picture = f"![{headline.caption(gains)}]({FIGURE})"
     return "\n".join([*lines, "", picture])
 
@@ -182,6 +187,21 @@ def results_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str
         except BROKEN as error:
             parts.append(_unreadable(domain, error))
     return "\n\n".join(parts) or "No results yet: run `make repro`."
+
+
+def held_out_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+    """The final table: every task on rows that were opened for it alone."""
+    known = held_out.read(root)
+    opened = {name: known[name] for name in metrics if name in known}
+    if not opened:
+        return held_out.NONE
+    return f"{held_out.how(opened)}\n\n{markdown(held_out.table(opened))}"
+
+
+def costs_section(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """What specialists cost to fit and answers to ask for."""
+    found = held_out.costs(metrics)
+    return markdown(found) if len(found) else "Not measured yet: run `make repro`."
 
 
 def _result(domain: str, found: Mapping[str, Any], root: Path) -> str:

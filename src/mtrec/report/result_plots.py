@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from mtrec.report.findings import verdict
 from mtrec.report.plots import (
     AROUND_ZERO,
+    COLOURS,
     LOW_TO_HIGH,
     VERDICTS,
     NotDrawn,
@@ -22,27 +24,55 @@ from mtrec.report.plots import (
 )
 
 KEY = "95 % intervals: blue is better, orange worse, grey undecided"
+ONE_TRAINING = "95 % intervals over users; one training of each, so no verdict"
 
 
-def forest(frame: pd.DataFrame, title: str, label: str) -> Figure | NotDrawn:
-    """Values with 95 % intervals, one per row of ``frame`` (task, metric, value, low, high)."""
+def forest(
+    frame: pd.DataFrame, title: str, label: str, one_training: bool = False
+) -> Figure | NotDrawn:
+    """Values with 95 % intervals, one per row of ``frame`` (task, metric, value, low, high).
+
+    Args:
+        frame: as above.
+        title: of the figure.
+        label: of the values.
+        one_training: of each model; then nothing is coloured as better or worse.
+    """
     if frame.empty:
         return NotDrawn("there is no such comparison in this domain.")
     names = [f"{row.task} ({row.metric})" for row in frame.itertuples()]
     figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6))
-    bars(axes, frame, frame["value"], names)
+    bars(axes, frame, frame["value"], names, COLOURS[0] if one_training else None)
     axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
-    axes.set(title=title, xlabel=f"{label}\n{KEY}")
+    axes.set(title=title, xlabel=f"{label}\n{ONE_TRAINING if one_training else KEY}")
     return figure
 
 
-def bars(axes: Axes, frame: pd.DataFrame, values: pd.Series, names: Sequence[str]) -> None:
+def interval(
+    axes: Axes, y: float, value: float, low: float, high: float, limit: float | None = None,
+    colour: Any = None,
+) -> None:  # fmt: skip
+    """A gain with its interval in the colour of its verdict, or in ``colour``.
+
+    With a ``limit`` the line ends there, and an arrow says that it would go on.
+    """
+    colour = colour or VERDICTS[verdict(low, high)]
+    end = np.inf if limit is None else limit
+    axes.plot(np.clip([low, high], -end, end), [y, y], color=colour, linewidth=2)
+    if abs(value) <= end:
+        axes.plot(value, y, "o", color=colour, markersize=5)
+    for side, marker, furthest in ((-1, "<", min(value, low)), (1, ">", max(value, high))):
+        if side * furthest > end:
+            axes.plot(side * end, y, marker, color=colour, markersize=7, clip_on=False)
+
+
+def bars(
+    axes: Axes, frame: pd.DataFrame, values: pd.Series, names: Sequence[str], colour: Any = None
+) -> None:
     """Draw gains with their intervals (``low``, ``high``) from the top down, see :data:`KEY`."""
     at = np.arange(len(frame))[::-1]
     for y, row, value in zip(at, frame.itertuples(), values, strict=True):
-        colour = VERDICTS[verdict(row.low, row.high)]
-        axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2)
-        axes.plot(value, y, "o", color=colour)
+        interval(axes, y, value, row.low, row.high, colour=colour)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(at, list(names))
     axes.set_ylim(-0.6, len(frame) - 0.4)
@@ -87,25 +117,24 @@ def matrix(
 ) -> Figure | NotDrawn:
     """A heatmap, around zero if some values are below it; unknown ones are left blank.
 
-    Where rows and columns are the same, a task's value with itself does not stretch the colours.
+    Where rows and columns are the same, so is a task's value with itself, which says nothing.
     """
-    known = frame.to_numpy(dtype=float)
-    if not np.isfinite(known).any():
-        return NotDrawn("no value is known.")
-    others = known.copy()
+    known = frame.to_numpy(dtype=float, copy=True)
     if list(frame.index) == list(frame.columns):
-        np.fill_diagonal(others, np.nan)
-    others = others[np.isfinite(others)]
-    others = others if np.any(others) else known[np.isfinite(known)]
-    largest = float(np.abs(others).max()) or 1.0
-    signed = bool(others.min() < -0.01 * largest)
+        np.fill_diagonal(known, np.nan)
+    frame = pd.DataFrame(known, frame.index, frame.columns)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return NotDrawn("no value is known.")
+    largest = float(np.abs(known).max()) or 1.0
+    signed = bool(known.min() < -0.01 * largest)
     digits = 0 if largest >= 50 else 1 if largest >= 5 else 2
-    shown = frame.astype(float).round(digits) + 0.0  # no -0.00
+    shown = frame.round(digits) + 0.0  # no -0.00
     figure, axes = plt.subplots(figsize=(1.0 * len(frame.columns) + 2.8, 0.55 * len(frame) + 1.6))
     sns.heatmap(
-        frame.astype(float), annot=shown, fmt=f".{digits}f", ax=axes, annot_kws={"fontsize": 9},
+        frame, annot=shown, fmt=f".{digits}f", ax=axes, annot_kws={"fontsize": 9},
         cmap=AROUND_ZERO if signed else LOW_TO_HIGH, vmin=-largest if signed else 0, vmax=largest,
-        cbar_kws={"label": label, "extend": "max" if np.nanmax(known) > largest else "neither"},
+        cbar_kws={"label": label},
     )  # fmt: skip
     axes.set(title=title, xlabel=columns, ylabel=rows)
     axes.grid(visible=False)

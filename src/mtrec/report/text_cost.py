@@ -93,7 +93,7 @@ def cost_and_loss(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
             axes.annotate(row.setting, (row.cpu_minutes, row.log_loss), fontsize=8,
                           textcoords="offset points", **BESIDE[part == "truncation"])  # fmt: skip
     axes.plot(default["cpu_minutes"], default["log_loss"], "*", color="black", markersize=13,
-              label="default")  # fmt: skip
+              label="default of this study")  # fmt: skip
     axes.axhline(frame["constant_log_loss"].iloc[0], color="black", linewidth=1, linestyle=":")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
