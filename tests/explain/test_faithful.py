@@ -241,9 +241,9 @@ def test_tables_and_figures_of_the_notebook_are_drawn(measured, world, tmp_path)
     )
     for figure in (
         report.importance_figure(domain.importance(measured), "title"),
-        report.curves_figure(measured, results, "tiny"),
+        report.curves_figure(measured, results, "title"),
         report.experts_figure(domain.use_of_experts(measured), "title"),
-        report.example_figure(found, "rating", "tiny"),
+        report.example_figure(found, "rating", measured.trunk.assembly.types["rating"], "title"),
     ):
         assert isinstance(figure, Figure)
         plots.save(figure, tmp_path / "figure.png")

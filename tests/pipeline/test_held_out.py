@@ -6,11 +6,14 @@ import subprocess
 import pytest
 import yaml
 
+from mtrec.lock import BusyError, only_run
 from mtrec.paths import ConfigError, find_root
 from mtrec.pipeline import held_out
 from mtrec.report import held_out as report
 
-LEDGER = "# Rows\n\n| when | rows | why | what followed |\n|---|---|---|---|\n| then | a | b | c |\n"
+LEDGER = (
+    "# Rows\n\n| when | rows | why | what followed |\n|---|---|---|---|\n| before | a | b | c |\n"
+)
 PARAMS = """seed: 42  # of all
 domains:
   video: {data: {split: temporal}}
@@ -44,16 +47,18 @@ def parts(monkeypatch):
     return found
 
 
-def play(monkeypatch, status=0):
-    """A pipeline that only writes what notebook 14 would."""
+def play(monkeypatch, status=0, done=None):
+    """A pipeline that only writes what notebook 14 would, of all domains or those ``done``."""
     asked = []
 
     def repro(wanted, until, skip, root):
         asked.append((wanted, until, skip, root))
-        for name in wanted:
+        for name in wanted if done is None else done:
             folder = root / "reports" / name
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "fusion.json").write_text(json.dumps({"tasks": {}}), encoding="utf-8")
+            (folder / "fusion.json").write_text(
+                json.dumps({"seed": 43, "tasks": {}}), encoding="utf-8"
+            )
         return status
 
     monkeypatch.setattr(held_out, "repro", repro)
@@ -77,26 +82,57 @@ def test_the_pipeline_runs_on_another_split_in_a_copy_and_the_opening_is_noted(
     assert opened["video"]["held_out"]["data"] == parts["video"]
     assert opened.keys() == parts.keys()
     lines = (clone / "docs" / "test_rows.md").read_text(encoding="utf-8").splitlines()
-    assert lines[-2] == "| then | a | b | c |"
+    assert lines[-2] == "| before | a | b | c |"
     assert lines[-1].endswith(
         f"| held-out parts of `video`, `social_trust` | a release | commit {commit[:7]} |"
     )
 
 
-def test_nothing_is_noted_of_a_run_that_failed_and_its_copy_is_used_again(
-    clone, parts, monkeypatch
+def commit(clone):
+    subprocess.run(["git", "add", "."], cwd=clone, check=True)
+    settings = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *settings, "commit", "--quiet", "-m", "more"], cwd=clone, check=True)
+
+
+def test_a_run_that_failed_keeps_what_is_done_and_goes_on_in_its_copy(
+    clone, parts, monkeypatch, capsys
 ):
-    asked = play(monkeypatch, status=1)
+    asked = play(monkeypatch, status=1, done=["video"])
+    (clone / "reports" / "social_trust").mkdir(parents=True)
+    old = clone / "reports" / "social_trust" / "fusion.json"
+    old.write_text(json.dumps({"seed": 42, "tasks": {}}), encoding="utf-8")
+    commit(clone)
     assert held_out.held_out(["all"], "a release", clone) == 1
-    assert not report.read(clone)
-    assert (clone / "docs" / "test_rows.md").read_text(encoding="utf-8") == LEDGER
+    assert report.read(clone).keys() == {"video"}  # the other is the commit's own
+    assert "Run the same command again" in capsys.readouterr().out
     kept = asked[0][-1] / "kept"
     kept.touch()
     held_out.held_out(["all"], "a release", clone)
     assert kept.is_file()
 
 
-@pytest.mark.parametrize("why", ["", "  ", "a | b"])
+def test_the_same_opening_is_noted_once():
+    once = held_out.noted(LEDGER, ["video"], "a release", "0" * 40)
+    assert once != LEDGER
+    assert held_out.noted(once, ["video"], "a release", "0" * 40) == once
+
+
+def test_the_copy_of_another_commit_is_not_thrown_away(clone, parts, monkeypatch):
+    asked = play(monkeypatch)
+    held_out.held_out(["all"], "a release", clone)
+    commit(clone)
+    with pytest.raises(ConfigError, match="copy of another commit"):
+        held_out.held_out(["all"], "another", clone)
+    assert asked[0][-1].is_dir() and len(asked) == 1
+
+
+def test_one_run_at_a_time(clone, parts, monkeypatch):
+    play(monkeypatch)
+    with only_run(clone / "build" / "held_out.lock"), pytest.raises(BusyError):
+        held_out.held_out(["all"], "a release", clone)
+
+
+@pytest.mark.parametrize("why", ["", "  ", "a | b", "a\nb"])
 def test_a_part_is_not_opened_without_a_reason(clone, parts, why):
     with pytest.raises(ConfigError, match="--why"):
         held_out.held_out(["all"], why, clone)
@@ -106,8 +142,9 @@ def test_a_part_is_opened_for_a_commit_alone(clone, parts, tmp_path):
     (clone / "params.yaml").write_text("seed: 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="params.yaml. Commit them first"):
         held_out.held_out(["all"], "a release", clone)
-    with pytest.raises(ConfigError, match="git finds none"):
-        held_out.held_out(["all"], "a release", tmp_path)
+    for folder in (tmp_path, clone / "docs"):  # no clone, or not its root
+        with pytest.raises(ConfigError, match="no clone of git"):
+            held_out.held_out(["all"], "a release", folder)
 
 
 def test_a_ledger_without_a_table_is_not_written_into():

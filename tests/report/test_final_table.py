@@ -18,13 +18,13 @@ OPENED = {
         "held_out": {"commit": "0123456789", "seed": 43, "data": {"until": "2020-01-01"}},
         "tasks": {
             "spend": {
-                "type": "regression", "served": "fused", "best_peer": "linear",
+                "type": "regression", "served": "fused", "chosen": "fused", "best_peer": "linear",
                 **{name: {"rmse": interval(1.0, 0.9, 1.1)}
                    for name in ("joint", "single", "answer", "peer")},
                 "peer_difference": {"rmse": interval(-0.2, -0.3, -0.1)},
             },
             "like": {
-                "type": "binary", "served": "joint",
+                "type": "binary", "served": "joint", "chosen": "fused",
                 **{name: {"auc": interval(0.7, 0.6, 0.8)}
                    for name in ("joint", "single", "answer")},
             },
@@ -38,13 +38,23 @@ def test_a_gain_is_positive_where_the_answer_is_better_and_blank_without_a_speci
     found = held_out.table(OPENED)
     assert found["task"].tolist() == ["shop · spend", "shop · like"]
     assert found["gain over the specialist"].tolist() == ["+0.200 [+0.100, +0.300]", ""]
+    assert found["served answer"].tolist() == ["1.000 [0.900, 1.100]", held_out.UNSERVED]
     assert found["best specialist"].tolist() == ["linear 1.000 [0.900, 1.100]", ""]
 
 
 def test_it_says_how_rows_were_held_out():
     assert held_out.how(OPENED) == (
-        "Split anew: `shop` by until 2020-01-01; `lot` by seed 43. Commit 0123456."
+        "Seed 43: `shop` (until 2020-01-01), `lot`. The code is that of commit 0123456."
     )
+
+
+def test_a_file_that_was_cut_off_is_as_if_it_were_not_there(tmp_path):
+    folder = tmp_path / held_out.FOLDER
+    folder.mkdir(parents=True)
+    (folder / "shop.json").write_text(json.dumps(OPENED["shop"]), encoding="utf-8")
+    (folder / "cut.json").write_text('{"tasks": ', encoding="utf-8")
+    (folder / "other.json").write_text("{}", encoding="utf-8")
+    assert held_out.read(tmp_path).keys() == {"shop"}
 
 
 def test_costs_are_kept_beside_the_results_and_networks_are_no_specialists(tmp_path):

@@ -82,6 +82,20 @@ def test_sentences_count_and_name_the_losses():
     assert headline.sentences(headline.gains({}, {}, {}), {}, {}) == []
 
 
+def test_the_held_out_split_is_named_and_test_rows_stand_beside_it():
+    found = headline.gains(METRICS, FUSED, trained())
+    _, behind, said, _ = headline.sentences(found, FUSED, trained(), seen=found)
+    assert "by the value on the [held-out split](docs/results.md#on-a-split" in behind
+    assert "on a split that was held out.**" in said
+    assert "looked at often, it is ahead in 1 of 2, behind in 1." in said
+    figure = headline.figure(found, {"shop": ["spend", "like"]}, held_out=True)
+    assert [axes.get_xlabel().partition(", ")[2] for axes in figure.axes] == [
+        "test rows", "held-out split",
+    ]  # fmt: skip
+    assert "best specialist on the held-out split: better in 1" in headline.caption(found, True)
+    plt.close(figure)
+
+
 def test_an_answer_that_is_not_served_is_named_and_neither_counted_nor_drawn():
     spend = {**FUSED["shop"]["tasks"]["spend"], "served": "single"}
     fused = {"shop": {"tasks": {**FUSED["shop"]["tasks"], "spend": spend}}}

@@ -11,7 +11,7 @@ from mtrec.report import scale
 
 EVENTS = pd.DataFrame(
     {"events": [10**5, 10**6, 10**7], "processor_seconds": [1.0, 10.0, 200.0],
-     "memory_megabytes": [100, 200, 900], "written_megabytes": [3, 30, 400]}
+     "memory_megabytes": [100, 200, 900], "written_megabytes": [3, 30, 400], "limit": "8GB"}
 )  # fmt: skip
 SEARCH = pd.DataFrame(
     {"items": [10, 100, 1000], "exact_ms": [1.0, 10.0, 100.0], "index_ms": [0.5, 1.0, None],
@@ -36,16 +36,21 @@ def test_a_second_process_tells_what_starting_costs():
 def test_the_plan_multiplies():
     rates = scale.rates(EVENTS, SEARCH, SCORING, tokens=10, rows=1000)
     assert rates["written"] == 40 and rates["item_bytes"] == 20_000 and rates["list"] == 0.2
-    size = scale.Size(events=10**8, users=3600, items=360, tokens=100, width=10, cores=2)
-    found = scale.plan(size, rates).set_index("step")
+    size = scale.Size(events=10**8, users=3600, items=1000, tokens=36, epochs=3, width=10, cores=2)
+    table = scale.plan(size, rates)
+    found = table.set_index("step")
     hours = found["core hours"]
     assert hours["events: sorted, split, counted"] == pytest.approx(
         200 * 10 ** rates["power"] / 3600
     )
-    assert hours["texts of items"] == 1 and hours["lists of all users"] == pytest.approx(0.2)
+    assert hours["texts of items"] == 1
+    query = 0.001 * 10 ** math.log10(2)  # an index that takes twice as long for ten times the items
+    assert hours["lists of all users"] == pytest.approx(0.2 + query)
+    assert hours["training, 3 epochs"] == pytest.approx(3 * 10**8 / 1000 / 3600)
     assert found.loc["texts of items", "hours, 2 cores"] == 0.5
-    assert found.loc["training, one epoch", "GB"] == pytest.approx(3600 * 10 * 4 * 3 / 1e9)
-    assert found.loc["index of items", "GB"] == pytest.approx(360 * 20_000 / 1e9)
+    assert found.loc["training, 3 epochs", "GB"] == pytest.approx(3600 * 10 * 4 * 3 / 1e9)
+    assert scale.largest(table).startswith("Of 84 core hours: training, 3 epochs 99 %; ")
+    assert found.loc["index of items", "GB"] == pytest.approx(1000 * 20_000 / 1e9)
 
 
 def test_what_is_committed_is_drawn_and_what_is_not_there_is_named(tmp_path):

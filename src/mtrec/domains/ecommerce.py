@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from mtrec.domains import candidates
 from mtrec.domains.household_features import context_columns
@@ -55,7 +54,7 @@ class Settings(BaseModel):
     )
     basket_labels: int = Field(40, ge=2, le=300, description="most frequent categories in basket")
     min_share: float = Field(0.005, ge=0, lt=0.5, description="rarer departments become OTHER")
-    until: datetime | None = Field(None, description="purchases before this time alone; null: all")
+    until: NaiveDatetime | None = Field(None, description="purchases before it alone")
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from mtrec.tables import split as splits
 from mtrec.tables.past import running
@@ -47,7 +46,7 @@ class Settings(BaseModel):
     validation_share: float = Field(0.1, gt=0, lt=0.5, description="share of rows that validate")
     test_share: float = Field(0.1, gt=0, lt=0.5, description="share of rows that test")
     fold: int = Field(1, ge=1, le=5, description="official fold u1 … u5, with split: folds")
-    until: datetime | None = Field(None, description="ratings before this time alone; null: all")
+    until: NaiveDatetime | None = Field(None, description="ratings before it alone")
 
 
 @dataclass(frozen=True)

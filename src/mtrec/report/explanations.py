@@ -15,8 +15,10 @@ from matplotlib.figure import Figure
 from mtrec.explain.domain import BASELINES, METHODS, Measured
 from mtrec.explain.faithful import DELETION, INSERTION
 from mtrec.explain.players import HISTORY
-from mtrec.explain.reasons import Explanation
+from mtrec.explain.reasons import Explanation, Reason
+from mtrec.explain.units import shown
 from mtrec.metrics.intervals import as_numbers
+from mtrec.registry import Form
 from mtrec.report.plots import BETTER, COLOURS, LOW_TO_HIGH, WORSE, NotDrawn, turn_labels
 from mtrec.report.tables import show_interval
 
@@ -77,14 +79,24 @@ def verdict(report: Mapping[str, Any], method: str) -> str:
     )
 
 
-def _standing(report: Mapping[str, Any], method: str) -> tuple[int, int, int]:
-    """Comparisons in which a method's order is ahead, in which behind, and all."""
+def _standing(
+    report: Mapping[str, Any], method: str, what: str = "", kind: str = ""
+) -> tuple[int, int, int]:
+    """Comparisons in which a method's order is ahead, in which behind, and all.
+
+    Args:
+        report: of the answers.
+        method: whose order.
+        what: of features or past events alone, if given.
+        kind: deletion or insertion alone, if given.
+    """
     found = [
         as_numbers(one)
         for task in report["tasks"].values()
-        for curves in task["curves"].values()
+        for part, curves in task["curves"].items()
+        if not what or part == what
         for name, one in curves.items()
-        if name != "answers" and f": {method} over" in name
+        if name != "answers" and name.startswith(kind) and f": {method} over" in name
     ]
     known = [one for one in found if np.isfinite(one["low"])]
     ahead = sum(one["low"] > 0 for one in known)
@@ -92,7 +104,7 @@ def _standing(report: Mapping[str, Any], method: str) -> tuple[int, int, int]:
     return ahead, behind, len(known)
 
 
-def curves_figure(measured: Measured, report: Mapping[str, Any], domain: str) -> Figure | NotDrawn:
+def curves_figure(measured: Measured, report: Mapping[str, Any], title: str) -> Figure | NotDrawn:
     """Mean curves over all tasks, deletion and insertion, of features and of past events.
 
     Each task's logits are divided by the mean way from the baseline to the row, so that tasks count
@@ -100,8 +112,8 @@ def curves_figure(measured: Measured, report: Mapping[str, Any], domain: str) ->
 
     Args:
         measured: the answers that were taken apart.
-        report: of them, whose comparisons the title counts.
-        domain: its name.
+        report: of them, whose comparisons the titles of the panels count.
+        title: of the figure.
     """
     drawn = [curves for curves in measured.curves if len(curves.answers)]
     if not drawn:
@@ -112,16 +124,16 @@ def curves_figure(measured: Measured, report: Mapping[str, Any], domain: str) ->
     for row, curves in zip(every, drawn, strict=True):
         for axes, kind in zip(row, (DELETION, INSERTION), strict=True):
             _curves(axes, measured, curves, kind)
-            axes.set_title(f"{kind} of {curves.what}")
+            ahead, behind, known = _standing(report, METHODS[0], curves.what, kind)
+            axes.set_title(
+                f"{kind} of {curves.what}: sooner than another\norder in {ahead} of {known}, later "
+                f"in {behind}", fontsize=10,
+            )  # fmt: skip
         row[0].set_ylabel("from an average row (0)\nto the answer (100) [%]")
     every[-1, 0].set_xlabel("inputs made average [%]")
     every[-1, 1].set_xlabel("inputs put back [%]")
     every[0, 0].legend(frameon=False, fontsize=9, title="order of inputs", title_fontsize=9)
-    ahead, _, known = _standing(report, METHODS[0])
-    figure.suptitle(
-        f"{domain}: what is named first moves the answer sooner than other orders,\n"
-        f"in {ahead} of {known} comparisons ({METHODS[0]})"
-    )
+    figure.suptitle(title)
     return figure
 
 
@@ -219,10 +231,16 @@ def _values(measured: Measured, users: pd.DataFrame, items: pd.DataFrame) -> dic
     return found
 
 
-def example_figure(found: Explanation, task: str, domain: str) -> Figure | NotDrawn:
+def example_figure(found: Explanation, task: str, kind: Any, title: str) -> Figure | NotDrawn:
     """Contributions of the largest groups and past events to one answer, and of all others.
 
     They add up to the way from the answer of an average row to this one.
+
+    Args:
+        found: the explanation.
+        task: whose answer.
+        kind: its type.
+        title: of the figure; what was found is said below it.
     """
     reason = found.tasks[task]
     parts = [(one["group"], one["contribution"]) for one in reason.groups]
@@ -231,26 +249,32 @@ def example_figure(found: Explanation, task: str, domain: str) -> Figure | NotDr
     parts.sort(key=lambda part: -abs(part[1]))
     if not parts:
         return NotDrawn("nothing that this task sees tells the row from an average one.")
-    bars = parts[:MOST]
+    bars, whole = parts[:MOST], reason.logit - reason.base_logit
     if len(parts) > MOST:
-        whole = reason.logit - reason.base_logit
         bars.append(("all others", whole - sum(value for _, value in bars)))
     names, values = zip(*bars[::-1], strict=True)
-    figure, axes = plt.subplots(figsize=(7, 0.3 * len(bars) + 1.6))
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(bars) + 1.8))
     axes.barh(np.arange(len(bars)), values, color=[BETTER if v > 0 else WORSE for v in values])
     axes.set_yticks(np.arange(len(bars)), names)
     axes.axvline(0, color="black", linewidth=1)
-    of = "" if reason.of is None else f" of {_cut(reason.of)}"
-    first, by = parts[0]
-    axes.set_title(
-        f"{domain} · {task}{of}: {reason.prediction:.2f}, an average row has {reason.base:.2f};\n"
-        f"{first} {'raises' if by > 0 else 'lowers'} it most", fontsize=11,
-    )  # fmt: skip
-    in_label = np.allclose([reason.logit, reason.base_logit], [reason.prediction, reason.base])
+    axes.set_title(_message(reason, kind, *parts[0]), fontsize=10)
+    in_label = kind.form is Form.NUMBER and np.isclose(whole, reason.prediction - reason.base)
     unit = "units of the label" if in_label else "log-odds"
     axes.set_xlabel(f"contribution [{unit}]: blue raises, orange lowers")
     axes.grid(axis="y", visible=False)
+    figure.suptitle(title)
     return figure
+
+
+def _message(reason: Reason, kind: Any, first: str, by: float) -> str:
+    """What is said of the row, and what made most of it."""
+    of = "" if reason.of is None else f"{_cut(reason.of)}: "
+    said = (
+        f"rank {reason.rank}" if reason.rank is not None
+        else f"{shown(kind, reason.prediction)}, where an average row has "
+        f"{shown(kind, reason.base)}"
+    )  # fmt: skip
+    return f"{of}{said}; {first} {'raises' if by > 0 else 'lowers'} it most"
 
 
 def _short(one: Mapping[str, Any]) -> str:

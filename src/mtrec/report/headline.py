@@ -33,7 +33,7 @@ TITLES = {
 SERVED = {"joint": "the joint model", "single": "a model of this task alone"}
 TOGETHER, SPECIALIST = "several together", "one specialist"
 COLUMNS = ["domain", "task", "panel", "value", "low", "high"]
-OPENED = "On rows opened for this table alone, "
+HELD_OUT = "[held-out split](docs/results.md#on-a-split-that-was-held-out)"
 LIMIT = 15.0  # percent: the axis ends there, and an arrow says how far it would go
 
 
@@ -118,6 +118,7 @@ def figure(
     found: pd.DataFrame,
     tasks: Mapping[str, list[str]],
     aside: Collection[tuple[str, str]] = (),
+    held_out: bool = False,
 ) -> Figure:
     """All tasks of all domains, a panel per comparison.
 
@@ -125,6 +126,7 @@ def figure(
         found: of :func:`gains`.
         tasks: of each domain, in order.
         aside: of :func:`unserved`.
+        held_out: whether the answers are those on the held-out split.
     """
     names = [(domain, task) for domain, own in tasks.items() for task in own]
     at = {name: -place for place, name in enumerate(names)}
@@ -142,7 +144,8 @@ def figure(
         axes.set_title(TITLES[panel].format(all=len(part), **told), fontsize=10)
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(names) + 0.4, 0.6))
         axes.set_xticks((-10, 0, 10))
-        axes.set_xlabel(f"gain over {OVER[panel]} [%]", fontsize=10)
+        rows = ", held-out split" if held_out and panel == "answer" else ", test rows"
+        axes.set_xlabel(f"gain over {OVER[panel]} [%]{rows}", fontsize=9)
     for domain, own in tasks.items():
         last = at[domain, own[-1]]
         if last > -len(names) + 1:
@@ -175,9 +178,9 @@ def sentences(
         fused: as there.
         trained: as there.
         seen: :func:`gains` on test rows that were looked at before, where ``found`` and ``fused``
-            are of parts that were opened for this alone.
+            are of the held-out split.
     """
-    rows = "test rows" if seen is None else "those rows"
+    rows = "test rows" if seen is None else f"the {HELD_OUT}"
     joint, answer = (found[found["panel"] == panel] for panel in PANELS)
     said = []
     if len(joint):
@@ -200,10 +203,11 @@ def sentences(
     if len(answer):
         told = counted(answer)
         said.append(
-            f"**{'' if seen is None else OPENED}{'W' if seen is None else 'w'}hat `mtrec.load` "
-            f"answers is ahead of the best specialist in "
+            f"**What `mtrec.load` answers is ahead of the best specialist in "
             f"{len(told['better'])} of {len(answer)} tasks, behind in {len(told['worse'])}; "
-            f"{_undecided(told)}, by one training of each member.** Whoever led on validation "
+            f"{_undecided(told)}, by one training of each member, on "
+            f"{'test rows' if seen is None else 'a split that was held out'}.** "
+            f"Whoever led on validation "
             f"rows answers: {_answering(known)}."
             f"{_named(' It is behind in ', told['worse'])}{_not_counted(fused)}{_before(seen)}"
         )
@@ -218,7 +222,7 @@ def _before(seen: pd.DataFrame | None) -> str:
     answer = seen[seen["panel"] == "answer"]
     told = counted(answer)
     return (
-        f" On the test rows of the notebooks, which we had looked at before, it is ahead in "
+        f" On the test rows of the notebooks, which were looked at often, it is ahead in "
         f"{len(told['better'])} of {len(answer)}, behind in {len(told['worse'])}."
     )
 
@@ -280,10 +284,11 @@ def _named(before: str, names: list[str]) -> str:
     return f"{before}{', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
-def caption(found: pd.DataFrame) -> str:
+def caption(found: pd.DataFrame, held_out: bool = False) -> str:
     """What the figure shows, for who does not see it."""
+    rows = {"answer": " on the held-out split"} if held_out else {}
     parts = [
-        f"{title}: better in {len(told['better'])}, worse in "
+        f"{title}{rows.get(panel, '')}: better in {len(told['better'])}, worse in "
         f"{len(told['worse'])}, undecided in {len(told['undecided'])} tasks"
         for panel, title in PANELS.items()
         for told in [counted(found[found["panel"] == panel])]

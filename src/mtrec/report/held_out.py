@@ -1,4 +1,4 @@
-"""What the parts say that were opened for the final table alone, and what answers cost."""
+"""What the held-out split says, for the final table, and what answers cost."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from mtrec.metrics.families import MAIN_METRIC
 from mtrec.report.tables import arrow, difference_table, show_interval
 
 PAIRED = "peer_difference"
+UNSERVED = "another one leads, and cannot be served"
 FOLDER = "reports/held_out"
 NONE = "Not opened yet: `mtrec held-out all --why …` does it, once."
 
 
 def read(root: Path) -> dict[str, dict[str, Any]]:
-    """``reports/held_out/<domain>.json`` of every domain that was opened."""
-    return {
-        file.stem: json.loads(file.read_text(encoding="utf-8"))
-        for file in sorted((root / FOLDER).glob("*.json"))
-    }
+    """``reports/held_out/<domain>.json`` of every domain that was opened; whole ones alone."""
+    found = {}
+    for file in sorted((root / FOLDER).glob("*.json")):
+        try:
+            report = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:  # cut off or edited
+            continue
+        if {"tasks", "held_out"} <= report.keys():
+            found[file.stem] = report
+    return found
 
 
 def table(opened: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -31,8 +37,8 @@ def table(opened: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     for domain, report in opened.items():
         gains = {row["task"]: row for row in difference_table(report, PAIRED).to_dict("records")}
         for name, task in report["tasks"].items():
-            metric = MAIN_METRIC[task["type"]]
-            peer = "peer" in task
+            metric, peer = MAIN_METRIC[task["type"]], "peer" in task
+            served = task["served"] == task["chosen"]
             rows.append(
                 {"task": f"{domain} · {name}", "metric": arrow(metric),
                  "joint": show_interval(task["joint"][metric]),
@@ -40,24 +46,31 @@ def table(opened: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                  "best specialist": (
                      f"{task['best_peer']} {show_interval(task['peer'][metric])}" if peer else ""
                  ),
-                 "served answer": show_interval(task["answer"][metric]),
+                 "served answer": show_interval(task["answer"][metric]) if served else UNSERVED,
                  "by": task["served"],
                  "gain over the specialist": (
-                     show_interval(gains[name], signed=True) if peer else ""
+                     show_interval(gains[name], signed=True) if peer and served else ""
                  )}
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def how(opened: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which rows were held out in each domain, in a sentence."""
+    """How each domain was split anew, in two sentences."""
     parts = []
     for domain, report in opened.items():
         about = report["held_out"]
-        other = ", ".join(f"{name} {value}" for name, value in about["data"].items())
-        parts.append(f"`{domain}` by {other}" if other else f"`{domain}` by seed {about['seed']}")
+        other = ", ".join(
+            f"{name.replace('_', ' ')} {str(value).partition('T')[0]}"
+            for name, value in about["data"].items()
+        )
+        parts.append(f"`{domain}` ({other})" if other else f"`{domain}`")
+    seeds = sorted({report["held_out"]["seed"] for report in opened.values()})
     commits = sorted({report["held_out"]["commit"][:7] for report in opened.values()})
-    return f"Split anew: {'; '.join(parts)}. Commit {', '.join(commits)}."
+    return (
+        f"Seed {', '.join(map(str, seeds))}: {', '.join(parts)}. The code is that of commit "
+        f"{', '.join(commits)}."
+    )
 
 
 def costs(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

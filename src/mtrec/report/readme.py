@@ -95,9 +95,10 @@ def found_section(metrics: Mapping[str, Mapping[str, Any]], root: Path) -> str:
         gains = headline.gains(whole, fused, trained)
     tasks = {name: list(part["tasks"]) for name, part in whole.items()}
     plots.style()
-    plots.save(headline.figure(gains, tasks, headline.unserved(fused)), root / FIGURE)
+    figure = headline.figure(gains, tasks, headline.unserved(fused), seen is not None)
+    plots.save(figure, root / FIGURE)
     lines = [f"- {sentence}" for sentence in headline.sentences(gains, fused, trained, seen)]
-    picture = f"![{headline.caption(gains)}]({FIGURE})"
+    picture = f"![{headline.caption(gains, seen is not None)}]({FIGURE})"
     return "\n".join([*lines, "", picture])
 
 

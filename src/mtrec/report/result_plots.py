@@ -16,7 +16,6 @@ from matplotlib.ticker import MaxNLocator
 from mtrec.report.findings import verdict
 from mtrec.report.plots import (
     AROUND_ZERO,
-    COLOURS,
     LOW_TO_HIGH,
     VERDICTS,
     NotDrawn,
@@ -24,6 +23,7 @@ from mtrec.report.plots import (
 )
 
 KEY = "95 % intervals: blue is better, orange worse, grey undecided"
+NO_VERDICT = "0.25"  # a colour that says nothing of better or worse
 ONE_TRAINING = "95 % intervals over users; one training of each, so no verdict"
 
 
@@ -42,7 +42,7 @@ def forest(
         return NotDrawn("there is no such comparison in this domain.")
     names = [f"{row.task} ({row.metric})" for row in frame.itertuples()]
     figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6))
-    bars(axes, frame, frame["value"], names, COLOURS[0] if one_training else None)
+    bars(axes, frame, frame["value"], names, NO_VERDICT if one_training else None)
     axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
     axes.set(title=title, xlabel=f"{label}\n{ONE_TRAINING if one_training else KEY}")
     return figure

@@ -39,7 +39,9 @@ def measured(root: Path, what: str) -> pd.DataFrame:
     """
     file = root / "benchmarks" / "scale" / f"{what}.json"
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file. Restore it from git: `{MEASURES[what]}`.")
+        raise FileNotFoundError(
+            f"{file}: no such file. Restore it from git, or measure anew: `{MEASURES[what]}`."
+        )
     return pd.DataFrame(json.loads(file.read_text(encoding="utf-8")))
 
 
@@ -88,7 +90,10 @@ def events_figure(curve: pd.DataFrame, title: str) -> Figure:
     time.set(title="time", xlabel="events", ylabel="seconds of a core")
     time.legend(fontsize=9, frameon=False)
     memory.loglog(sizes, curve["memory_megabytes"] / 1000, "o-", color=COLOURS[0])
+    limit = float(curve["limit"].iloc[-1].removesuffix("GB"))
+    memory.axhline(limit, color="0.4", linestyle=":", label="limit that was set")
     memory.set(title="memory at its highest", xlabel="events", ylabel="GB", ylim=(0.05, 20))
+    memory.legend(fontsize=9, frameon=False)
     for axes in (time, memory):
         _plain(axes)
     figure.suptitle(title)
@@ -140,14 +145,23 @@ def rates(
         tokens: that a core reads in a second.
         rows: that a core trains on in a second.
     """
-    most, built = events.iloc[-1], search[search["index_megabytes"].notna()].iloc[-1]
+    most = events.iloc[-1]
+    built = search[search["index_ms"].notna()]
     return {
         "at": float(most["events"]), "seconds": float(most["processor_seconds"]),
         "power": float(exponents(events)["power"].iloc[-2]),
         "written": 1e6 * float(most["written_megabytes"] / most["events"]),
-        "item_bytes": 1e6 * float(built["index_megabytes"] / built["items"]),
+        "items": float(built["items"].iloc[-1]), "query": float(built["index_ms"].iloc[-1]) / 1000,
+        "query_power": _power(built["items"], built["index_ms"]),
+        "item_bytes": 1e6 * float(built["index_megabytes"].iloc[-1] / built["items"].iloc[-1]),
         "list": per_user(scoring)[1], "tokens": tokens, "rows": rows,
     }  # fmt: skip
+
+
+def _power(sizes: pd.Series, costs: pd.Series) -> float:
+    """With which power costs grow between the two largest sizes."""
+    return float(np.diff(np.log(costs.to_numpy()[-2:]))[0]
+                 / np.diff(np.log(sizes.to_numpy(float)[-2:]))[0])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,6 +173,7 @@ class Size:
         users: with a list each.
         items: of the catalogue, with a text each.
         tokens: of a text.
+        epochs: of training.
         width: numbers of an id's embedding.
         cores: of all machines.
     """
@@ -167,6 +182,7 @@ class Size:
     users: float
     items: float
     tokens: float = 30
+    epochs: int = 10
     width: int = 32
     cores: int = 128
 
@@ -178,16 +194,16 @@ def plan(size: Size, rates: Mapping[str, float]) -> pd.DataFrame:
         size: of the business.
         rates: of :func:`rates`.
     """
-    grown = max(rates["power"], 1.0)
-    events = rates["seconds"] * (size.events / rates["at"]) ** grown
+    events = rates["seconds"] * (size.events / rates["at"]) ** max(rates["power"], 1.0)
+    query = rates["query"] * (size.items / rates["items"]) ** rates["query_power"]
     steps = {
         "events: sorted, split, counted": (events, size.events * rates["written"], "on disk"),
         "texts of items": (size.items * size.tokens / rates["tokens"], None, ""),
-        "training, one epoch": (
-            size.events / rates["rows"], size.users * size.width * NUMBER * MOMENTS,
+        f"training, {size.epochs} epochs": (
+            size.epochs * size.events / rates["rows"], size.users * size.width * NUMBER * MOMENTS,
             "in the memory of each process: users' ids, Adam's moments",
         ),
-        "lists of all users": (size.users * rates["list"], None, ""),
+        "lists of all users": (size.users * (rates["list"] + query), None, ""),
         "index of items": (None, size.items * rates["item_bytes"], "on each machine that asks"),
     }  # fmt: skip
     return pd.DataFrame(
@@ -200,3 +216,19 @@ def plan(size: Size, rates: Mapping[str, float]) -> pd.DataFrame:
             for name, (seconds, kept, where) in steps.items()
         ]
     )  # fmt: skip
+
+
+def largest(found: pd.DataFrame) -> str:
+    """The steps by their bill, in a sentence.
+
+    Example:
+        >>> largest(pd.DataFrame({"step": ["a", "b"], "core hours": [1.0, 3.0]}))
+        'Of 4 core hours: b 75 %; a 25 %.'
+    """
+    known = found[found["core hours"].notna()].sort_values("core hours", ascending=False)
+    whole = known["core hours"].sum()
+    parts = [
+        f"{step} {100 * hours / whole:.0f} %"
+        for step, hours in zip(known["step"], known["core hours"], strict=True)
+    ]
+    return f"Of {whole:,.0f} core hours: {'; '.join(parts)}."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mtrec.metrics.families import HIGHER_IS_BETTER, MAIN_METRIC
@@ -108,3 +109,22 @@ def cold_table(cold: pd.DataFrame) -> pd.DataFrame:
              DIFFERENCE: show_interval(found.loc["difference"], signed=True)}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def most_likely(chances: np.ndarray, names: Sequence[str], most: int = 3) -> list[str]:
+    """The most likely labels of each row with their probabilities, the first the likeliest.
+
+    Args:
+        chances: ``(rows, labels)``.
+        names: of the labels.
+        most: how many.
+
+    Example:
+        >>> most_likely(np.array([[0.1, 0.42, 0.3]]), ["a", "b", "c"], 2)
+        ['b 42 %, c 30 %']
+    """
+    order = np.argsort(-chances, axis=1, kind="stable")[:, :most]
+    return [
+        ", ".join(f"{names[label]} {100 * row[label]:.0f} %" for label in best)
+        for row, best in zip(chances, order, strict=True)
+    ]
