@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from mtrec.paths import find_root
 from mtrec.registry import PEERS
 from mtrec.report import tables
 
@@ -26,3 +29,12 @@ def test_difference_from_a_peer_is_named_after_it():
     found = tables.peer_table({"tasks": {"like": TASK}})
     assert found[["task", "low"]].to_numpy().tolist() == [["like vs svdpp", -0.1]]
     assert tables.peer_table({"tasks": {}}).empty
+
+
+def test_a_peer_that_calls_a_threaded_library_keeps_it_to_one_thread():
+    """With two threads sums are of another order, and figures depend on how many domains run."""
+    threaded = re.compile(r"^from (sklearn|scipy import linalg|implicit|myfm)", re.MULTILINE)
+    for file in (find_root() / "src" / "mtrec" / "peers").glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        if threaded.search(text):
+            assert "with threadpool_limits(1)" in text, file.name

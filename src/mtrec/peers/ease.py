@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, sparse
+from threadpoolctl import threadpool_limits
 
 from mtrec.peers import past
 from mtrec.peers.base import Array, PeerTask, Question, Specialist
@@ -63,7 +64,8 @@ def weights(matrix: sparse.csr_matrix, penalty: float) -> Array:
     """The regression's weights, ``(candidates, candidates)`` float32."""
     gram = (matrix.T @ matrix).toarray()
     gram[np.diag_indices_from(gram)] += penalty
-    inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
+    with threadpool_limits(1):  # the same sums whatever the number of cores
+        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
     found = -inverse / np.diag(inverse)
     np.fill_diagonal(found, 0.0)
     return found.astype("float32")
