@@ -42,6 +42,13 @@ def test_a_gain_is_positive_where_the_answer_is_better_and_blank_without_a_speci
     assert found["best specialist"].tolist() == ["linear 1.000 [0.900, 1.100]", ""]
 
 
+def test_the_specialist_itself_gains_nothing_without_a_minus():
+    same = {"shop": {**OPENED["shop"], "tasks": {"spend": {
+        **OPENED["shop"]["tasks"]["spend"], "peer_difference": {"rmse": interval(0.0, 0.0, 0.0)},
+    }}}}  # fmt: skip
+    assert held_out.table(same)["gain over the specialist"].tolist() == ["+0.000 [+0.000, +0.000]"]
+
+
 def test_it_says_how_rows_were_held_out():
     assert held_out.how(OPENED) == (
         "Seed 43: `shop` (until 2020-01-01), `lot`. The code is that of commit 0123456."

@@ -89,7 +89,7 @@ def test_the_held_out_split_is_named_and_test_rows_stand_beside_it():
     assert "on a split that was held out.**" in said
     assert "looked at often, it is ahead in 1 of 2, behind in 1." in said
     figure = headline.figure(found, {"shop": ["spend", "like"]}, held_out=True)
-    assert [axes.get_xlabel().partition(", ")[2] for axes in figure.axes] == [
+    assert [axes.get_xlabel().partition("\n")[2] for axes in figure.axes] == [
         "test rows", "held-out split",
     ]  # fmt: skip
     assert "best specialist on the held-out split: better in 1" in headline.caption(found, True)

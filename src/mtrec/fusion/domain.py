@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mtrec import progress
 from mtrec.evaluation.domain import plain
@@ -60,7 +61,10 @@ class Fused:
 
 def fuse_all(bench: Bench, resamples: int) -> dict[str, Fused]:
     """Fuse every task of a domain."""
-    with progress.task("fusion", len(bench.tasks), unit="task") as bar:
+    with (
+        threadpool_limits(1),  # the same sums whatever the number of cores
+        progress.task("fusion", len(bench.tasks), unit="task") as bar,
+    ):
         found = {}
         for name in bench.tasks:
             found[name] = fuse(bench, name, resamples)

@@ -144,8 +144,8 @@ def figure(
         axes.set_title(TITLES[panel].format(all=len(part), **told), fontsize=10)
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(names) + 0.4, 0.6))
         axes.set_xticks((-10, 0, 10))
-        rows = ", held-out split" if held_out and panel == "answer" else ", test rows"
-        axes.set_xlabel(f"gain over {OVER[panel]} [%]{rows}", fontsize=9)
+        rows = "held-out split" if held_out and panel == "answer" else "test rows"
+        axes.set_xlabel(f"gain over {OVER[panel]} [%]\n{rows}", fontsize=10)
     for domain, own in tasks.items():
         last = at[domain, own[-1]]
         if last > -len(names) + 1:

@@ -49,10 +49,15 @@ def table(opened: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                  "served answer": show_interval(task["answer"][metric]) if served else UNSERVED,
                  "by": task["served"],
                  "gain over the specialist": (
-                     show_interval(gains[name], signed=True) if peer and served else ""
+                     show_interval(_positive(gains[name]), signed=True) if peer and served else ""
                  )}
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _positive(found: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers without a minus before a zero, as of an error that is none."""
+    return {name: found[name] + 0.0 for name in ("value", "low", "high")}
 
 
 def how(opened: Mapping[str, Mapping[str, Any]]) -> str:
