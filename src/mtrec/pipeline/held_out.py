@@ -37,7 +37,7 @@ HALF = ".half"
 
 
 def held_out(wanted: Sequence[str], why: str, root: Path | None = None) -> int:
-    """Open the held-out parts of domains and write :data:`FOLDER`; return the exit status.
+    """Open the held-out parts of domains, write what was found, and return the exit status.
 
     What was interrupted goes on where it stopped, as long as the commit is the same; domains that
     are done are kept whatever becomes of the others.

@@ -18,7 +18,7 @@ def beside(
 
     Args:
         held: the test rows.
-        by_hand: what the model says of each task's rows, see :meth:`HeldOut.answers`.
+        by_hand: what the model says of each task's rows, see ``HeldOut.answers``.
         committed: the pipeline's figures, see :func:`mtrec.evaluation.reference.read`.
 
     Raises:

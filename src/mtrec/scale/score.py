@@ -98,7 +98,7 @@ def score(
     Args:
         domain: name of the domain.
         out: the Parquet file: ``user_id``, ``rank`` from 1, ``item_id``, ``score`` by which items
-            are ordered, and a column per task as of :meth:`mtrec.Recommender.score`.
+            are ordered, and a column per task as of ``Recommender.score``.
         k: items per user; fewer where a user has met the others.
         workers: processes; as many as there are cores if None.
         ray: address of a Ray cluster, if it should do the work.

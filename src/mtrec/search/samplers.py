@@ -22,7 +22,7 @@ def make_sampler(name: str, space: Space, seed: int, before: int) -> BaseSampler
     ``tpe`` is the multivariate tree-structured Parzen estimator (Bergstra et al. 2011, *Algorithms
     for Hyper-Parameter Optimization*; Falkner et al. 2018, *BOHB*, section 3.2), which counts a
     trial that another process has begun as a bad one, so that processes keep apart. ``random`` is
-    Bergstra and Bengio 2012. ``grid`` takes every combination of :meth:`Space.points`.
+    Bergstra and Bengio 2012. ``grid`` takes every combination of ``Space.points``.
 
     Args:
         name: of the sampler.

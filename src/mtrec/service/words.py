@@ -115,7 +115,7 @@ def describe(
     """What a page must know to ask and to show: the questions of tasks, and what events hold.
 
     Returns:
-        ``questions``: by task, ``text``, ``form``, ``view`` and what :func:`_number` says;
+        ``questions``: by task, ``text``, ``form``, ``view`` and what ``_number`` says;
         ``values``: by event column, and ``labels``: by label that follows from no value, the same
         and ``choices`` of a class.
     """
