@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.harness.frozen import sha256_of
 from benchmarks.harness.results import Row
 from mtrec.config import experiment
-from mtrec.report.cold_start import PEERS, is_difference, pooled
+from mtrec.report.cold_start import OTHERS, is_difference, pooled
 from mtrec.studies.cold_split import hold_out
 from mtrec.studies.cold_start_plan import PLAN, SIDES
 from mtrec.tables import schema
@@ -69,7 +69,7 @@ def domain_rows(split: str, run: Any, sha256: str) -> list[Row]:
     found = pooled(found[found["split"] == split])
     whole = "both" if "both" in set(found["system"]) else "tables"  # without texts, tables are all
     names = NAMES | {whole: NAMES["both"]}
-    names |= {f"{whole} - {peer}": f"{names[whole]} - {peer}" for peer in PEERS}
+    names |= {f"{whole} - {peer}": f"{names[whole]} - {peer}" for peer in OTHERS}
     found = found[~is_difference(found) | found["system"].isin(names)]
     return [
         Row(split, sha256, names.get(row.system, row.system), _version(row.system),

@@ -109,3 +109,8 @@ def test_where_there_is_no_text_the_model_with_tables_is_the_whole_one(cold_stud
     rows = cold.domain_rows("cold_items", cold_study("ids", "tables", "means"), "")
     names = [row.system for row in rows]
     assert names == ["mtrec joint, ids alone", "mtrec joint", "means"]
+
+
+def test_means_are_a_peer_too(cold_study):
+    rows = cold.domain_rows("cold_users", cold_study("both", "means", "both - means"), "")
+    assert [row.system for row in rows] == ["mtrec joint", "means", "mtrec joint - means"]
