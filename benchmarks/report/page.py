@@ -125,7 +125,10 @@ def _ours(line: Any) -> str:
     if pd.isna(line.value):
         return ""
     bounds = interval(line.low, line.high) if line.bound == 0 else ""
-    return f"{number(line.value)}{bounds} ({line.system})"
+    value = number(line.value)
+    if value == number(line.bound) and line.value != line.bound:  # else a miss would read as a hit
+        value = f"{line.value:.6g}"
+    return f"{value}{bounds} ({line.system})"
 
 
 def _needed(line: Any) -> str:

@@ -1,6 +1,7 @@
 """The committed page and the sentences that it is made of."""
 
 import fnmatch
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +9,7 @@ from benchmarks.__main__ import protocols
 from benchmarks.harness import results
 from benchmarks.report import words
 from benchmarks.report.figures import figures
-from benchmarks.report.page import page
+from benchmarks.report.page import _ours, page
 from benchmarks.report.targets import judge
 from tests.conftest import ROOT
 
@@ -69,3 +70,10 @@ def test_a_heading_that_stands_twice_or_over_nothing_is_refused(text, problem, t
 
 def test_the_question_of_joint_training_names_its_domain():
     assert "`social_trust`" in words.question("joint_social_trust")
+
+
+def test_a_miss_by_less_than_is_shown_has_more_digits():
+    line = SimpleNamespace(value=0.87603, bound=0.876, low=0.8, high=0.9, system="mtrec fused")
+    assert _ours(line) == "0.87603 (mtrec fused)"
+    line.value = 0.8712
+    assert _ours(line) == "0.8712 (mtrec fused)"
