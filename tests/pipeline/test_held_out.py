@@ -111,6 +111,12 @@ def test_a_run_that_failed_keeps_what_is_done_and_goes_on_in_its_copy(
     assert kept.is_file()
 
 
+def test_a_domain_whose_stage_was_stopped_does_not_lose_the_others(clone, parts, monkeypatch):
+    play(monkeypatch, status=1, done=["social_trust"])
+    assert held_out.held_out(["all"], "a release", clone) == 1
+    assert report.read(clone).keys() == {"social_trust"}
+
+
 def test_the_same_opening_is_noted_once():
     once = held_out.noted(LEDGER, ["video"], "a release", "0" * 40)
     assert once != LEDGER

@@ -182,7 +182,10 @@ def _set(file: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _keep(work: Path, root: Path, name: str, commit: str, data: Mapping[str, Any]) -> bool:
     """Write what the copy found, unless it has found nothing yet."""
-    found = json.loads((work / "reports" / name / "fusion.json").read_text(encoding="utf-8"))
+    answers = work / "reports" / name / "fusion.json"
+    if not answers.is_file():  # its stage was stopped
+        return False
+    found = json.loads(answers.read_text(encoding="utf-8"))
     if found["seed"] != SEED:  # of the commit itself
         return False
     file = root / FOLDER / f"{name}.json"
