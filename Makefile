@@ -75,12 +75,12 @@ $(VENV)/bench/%/.installed: benchmarks/environments/%.lock | setup
 	$(@D)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $< && \
 	touch $@ || { rm -rf $(@D); echo "$< is pinned for Python 3.11 and was not installed: what needs it is left out"; }
 
-# Notebooks beside types and unit tests, each TensorFlow on its share of the cores. A part that
-# fails stops no other, and the whole then fails.
+# Notebooks beside types and unit tests, each on its share of the cores. A part that fails stops no
+# other, and the whole then fails.
 SHARE = $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) / 2)); echo $$((n > 0 ? n : 1)))
 
 test: lint
-	@TF_NUM_INTRAOP_THREADS=$(SHARE) MTREC_WORKERS=$(SHARE) \
+	@MTREC_WORKERS=$(SHARE) \
 	  $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line nbval types fast \
 	  && echo "make test: all passed"
 

@@ -252,7 +252,7 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
                 if status := subprocess.run([sys.executable, *command], check=False).returncode:
                     return status
             continue
-        setup(side_by_side=only == "controls")
+        setup()
         from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
 
         runner.main(only, domain, minutes)

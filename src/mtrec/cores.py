@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 def available() -> int:
@@ -45,31 +51,46 @@ def at_a_time() -> int:
     return granted() + 1 if granted() > 1 and device() == "CPU" else 1
 
 
-def halve_cores() -> None:
-    """Let one operation take half the cores at most, as trainings side by side want them all.
+def side_by_side(make: Callable[[P], R], pieces: Sequence[P]) -> Iterator[R]:
+    """What is made of each piece, in order: a piece per core at a time, in threads.
+
+    After an error, or an interrupt, pieces under way end by themselves and no other begins.
+
+    Args:
+        make: computes outside Python's lock, and depends on nothing but its piece.
+        pieces: any number.
+    """
+    pool = ThreadPoolExecutor(granted() if device() == "CPU" else 1)
+    try:
+        yield from pool.map(make, pieces)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def one_thread_per_operation() -> None:
+    """Let TensorFlow compute an operation in one thread, and give the same on every machine.
+
+    Sums follow the number of threads in their last bits, and a training carries that to the third
+    digit. Cores are kept busy by several trainings or texts at a time instead.
 
     Raises:
-        RuntimeError: TensorFlow has computed something already.
+        RuntimeError: TensorFlow has computed something already, in more than one thread.
     """
     import keras
 
-    if keras.backend.backend() == "tensorflow" and at_a_time() > 1:
-        import tensorflow
-
-        tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, granted() // 2))
-
-
-def keep_to_one_core() -> None:
-    """Let one operation take one core: a request's are too small for threads to pay.
-
-    Raises:
-        RuntimeError: TensorFlow has computed something already.
-    """
-    import keras
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def keep_to_one_core() -> None:
+    """Let TensorFlow and linear algebra take one core: a request is too small for threads to pay.
+
+    Raises:
+        RuntimeError: as :func:`one_thread_per_operation`.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    one_thread_per_operation()

@@ -19,7 +19,7 @@ number = {"preprocessing": "01", "training": "04"}[stage]
 report = pathlib.Path(f"reports/{domain}/{number}_{stage}.ipynb")
 report.parent.mkdir(parents=True, exist_ok=True)
 with open("ran.txt", "a") as file:
-    file.write(f"{name} {os.environ['MTREC_WORKERS']} {os.environ['TF_NUM_INTRAOP_THREADS']}\\n")
+    file.write(f"{name} {os.environ['MTREC_WORKERS']} {os.environ['OMP_NUM_THREADS']}\\n")
 wish = pathlib.Path("wish") / name
 wish = wish.read_text() if wish.exists() else ""
 if wish == "hang":  # as papermill does: what computes is a process in a session of its own

@@ -67,9 +67,9 @@ def test_a_failure_says_how_to_mend_it(say, last, expected):
 
 def test_the_environment_of_a_stage_is_the_users_where_the_user_set_it(monkeypatch, tmp_path):
     monkeypatch.setenv("MTREC_WORKERS", "7")
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     found = environment(2, tmp_path)
-    assert (found["MTREC_WORKERS"], found["TF_NUM_INTRAOP_THREADS"]) == ("7", "2")
+    assert (found["MTREC_WORKERS"], found["OMP_NUM_THREADS"]) == ("7", "2")
 
 
 def test_a_stage_runs_the_code_of_its_own_clone_before_what_is_installed(monkeypatch, tmp_path):

@@ -32,7 +32,7 @@ def repro(project, monkeypatch):
     monkeypatch.setattr(run.cores, "available", lambda: 2)
     monkeypatch.setattr(run, "_call", lambda command, root: written.append(command[-1]) or "")
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("MTREC_WORKERS", raising=False)
 
     def call(*wanted, **options):

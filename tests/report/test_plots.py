@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.neighbors import NearestNeighbors
 
 from mtrec.config import experiment
 from mtrec.domains.own.settings import EventColumns
@@ -115,6 +116,26 @@ def test_one_outlier_does_not_press_a_map_together():
     vectors[0] = 1000
     figure = data_plots.embedding_map(vectors, pd.Series(["a", "b"] * 250, name="kind"), "t")
     assert figure.axes[0].get_xlim()[1] < 5
+
+
+def test_neighbours_of_a_group_are_those_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    groups = rng.choice(["a", "b", "c"], size=300, p=[0.6, 0.3, 0.1])
+    vectors = rng.normal(size=(300, 5)) + 2 * (groups == "b")[:, None]
+    nearest = NearestNeighbors(n_neighbors=11, metric="cosine").fit(vectors)
+    own = nearest.kneighbors(vectors, return_distance=False)[:, 1:]
+    same = (groups[own] == groups[:, None]).mean(axis=1)
+    twice = np.concatenate([vectors, vectors])  # equal texts count once
+    found = data_plots.alike(twice, np.concatenate([groups, groups])).set_index("group")
+    assert list(found.index) == ["a", "b", "c"]
+    for group, row in found.iterrows():
+        assert row["neighbours"] == pytest.approx(same[groups == group].mean())
+        assert row["share"] == pytest.approx((groups == group).mean())
+
+
+@pytest.mark.parametrize("vectors", [np.ones((4, 3)), np.zeros((1, 2))])
+def test_a_map_of_one_distinct_text_is_drawn(vectors):
+    data_plots.embedding_map(vectors, pd.Series(["a"] * len(vectors), name="kind"), "t")
 
 
 def test_a_tasks_value_with_itself_does_not_stretch_the_colours_of_a_matrix():

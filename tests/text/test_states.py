@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mtrec.settings import EmbedSettings, Reader
+from mtrec.text import embed as embed_module
 from mtrec.text import states
 from mtrec.text.backbone import load_tokenizer
 from mtrec.text.embed import embed
@@ -104,3 +105,18 @@ def test_a_reader_cuts_texts_where_its_own_settings_say(world, tiny_raw, tmp_pat
     asked = Reader(max_tokens=4)
     (texts,) = read_sides(world, asked, SETTINGS, tiny_raw, tmp_path).values()
     assert texts.states.lengths.max() == 4
+
+
+@pytest.mark.parametrize("reading", [embed, read_states])
+def test_texts_read_side_by_side_are_those_read_one_after_the_other(
+    tiny_raw, tmp_path, monkeypatch, reading
+):
+    monkeypatch.setattr(embed_module, "SHARD", 2)
+    monkeypatch.setattr(states, "SHARD", 2)
+    many = [f"{text} {number}" for number in range(4) for text in TEXTS]
+    found = []
+    for workers in ("1", "4"):
+        monkeypatch.setenv("MTREC_WORKERS", workers)
+        found.append(reading(many, SETTINGS, tiny_raw, tmp_path / workers))
+    one, several = found if reading is embed else map(everything, found)
+    np.testing.assert_array_equal(one, several)

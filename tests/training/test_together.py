@@ -2,7 +2,6 @@ import time
 from types import SimpleNamespace
 
 import pytest
-import tensorflow
 
 from mtrec import cores
 from mtrec.training import together
@@ -45,13 +44,3 @@ def test_models_at_a_time_follow_the_cores_that_the_pipeline_gives(monkeypatch, 
 def test_a_gpu_has_one_training_at_a_time(monkeypatch):
     monkeypatch.setattr(cores, "device", lambda: "NVIDIA H200")
     assert cores.at_a_time() == 1
-
-
-@pytest.mark.parametrize(("given", "expected"), [("1", []), ("2", [1]), ("8", [4])])
-def test_trainings_side_by_side_give_an_operation_half_the_cores(monkeypatch, given, expected):
-    asked = []
-    threading = tensorflow.config.threading
-    monkeypatch.setattr(threading, "set_intra_op_parallelism_threads", asked.append)
-    monkeypatch.setenv("MTREC_WORKERS", given)
-    cores.halve_cores()
-    assert asked == expected

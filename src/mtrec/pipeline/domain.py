@@ -217,7 +217,6 @@ def environment(share: int, root: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "DVC_NO_ANALYTICS": "1",
-        "TF_NUM_INTRAOP_THREADS": str(share),
         "OMP_NUM_THREADS": str(share),
         "OPENBLAS_NUM_THREADS": str(share),
         "MTREC_WORKERS": str(share),  # processes for trainings that do not depend on each other

@@ -18,6 +18,9 @@ from mtrec.report.plots import (
 WIDTHS = {"week": 7.0, "day": 1.0, "hour": 1 / 24, "minute": 1 / 1440}  # of bars over time, in days
 FEWEST_BARS = 4  # over the whole time; a shorter width is taken otherwise
 FEW = 12  # so many different values have a bar each
+PANELS = 6  # of a map, a group each
+MANY = 3000  # texts: more are drawn smaller, and so many are asked for their neighbours
+BLOCK = 1024  # texts that are compared with all others at a time
 
 
 def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figure | NotDrawn:
@@ -40,11 +43,22 @@ def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figur
         timed, x="timestamp", hue="split", hue_order=list(SPLIT_COLOURS), palette=SPLIT_COLOURS,
         binwidth=WIDTHS[unit], multiple="stack", alpha=1, ax=axes, linewidth=0.3,
     )  # fmt: skip
-    axes.set(title=title, xlabel=unit, ylabel=f"examples per {unit}")
+    figure.suptitle(title)
+    axes.set(title=_ends(timed), xlabel=unit, ylabel=f"examples per {unit}")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     sns.move_legend(axes, "upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.autofmt_xdate()
     return figure
+
+
+def _ends(timed: pd.DataFrame) -> str:
+    """Until when the rows of each split are."""
+    ends = timed.groupby("split")["timestamp"].max()
+    return ", ".join(
+        f"{split} until {ends[split].day} {ends[split]:%b %Y}"
+        for split in SPLIT_COLOURS
+        if split in ends
+    )
 
 
 def histogram(counts: pd.Series, title: str, label: str) -> Figure | NotDrawn:
@@ -70,28 +84,73 @@ def histogram(counts: pd.Series, title: str, label: str) -> Figure | NotDrawn:
 
 
 def embedding_map(vectors: np.ndarray, groups: pd.Series, title: str) -> Figure | NotDrawn:
-    """First two principal components of text vectors, coloured by the six largest groups.
+    """First two principal components of text vectors, a panel for each of the six largest groups.
 
-    The axes end where 98 % of the items lie, or a few outliers would press the rest together.
+    Grey is every item. A panel's title says how many of a text's nearest other texts, by all
+    components, are of its group, and how many texts are. The axes end where 98 % of the items lie,
+    or a few outliers would press the rest together.
     """
-    if vectors.shape[1] < 2 or not np.isfinite(vectors).all(axis=1).any():
+    known = np.isfinite(vectors).all(axis=1) & groups.notna().to_numpy()
+    if vectors.shape[1] < 2 or not known.any():
         return NotDrawn("the items have no texts, so there is nothing to map.")
-    largest = list(groups.value_counts().index[:6])
-    known = np.isfinite(vectors).all(axis=1) & groups.isin(largest).to_numpy()
-    figure, axes = plt.subplots(figsize=(7, 4.5))
-    sns.scatterplot(
-        x=vectors[known, 0], y=vectors[known, 1], hue=groups[known].to_numpy(), hue_order=largest,
-        style=groups[known].to_numpy(), style_order=largest, s=18, alpha=0.7, linewidth=0, ax=axes,
-    )  # fmt: skip
-    axes.set(title=title, xlabel="principal component 1", ylabel="principal component 2",
-             xlim=_middle(vectors[known, 0]), ylim=_middle(vectors[known, 1]))  # fmt: skip
-    axes.legend(title=groups.name, bbox_to_anchor=(1, 1), loc="upper left", frameon=False,
-                fontsize=9, markerscale=1.5)  # fmt: skip
+    vectors, names = vectors[known], groups[known].to_numpy()
+    found = alike(vectors, names)
+    found = found.head(PANELS) if len(found) > PANELS else found.sort_values("group")
+    columns = min(3, len(found))
+    rows = -(-len(found) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(7, 0.8 + 2.1 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    limits = {"xlim": _middle(vectors[:, 0]), "ylim": _middle(vectors[:, 1])}
+    size = 4 if len(vectors) > MANY else 9
+    for axes, row in zip(panels.flat, found.to_dict("records"), strict=False):
+        own = names == row["group"]
+        axes.scatter(*vectors[~own, :2].T, s=size, color="0.85", linewidth=0)
+        axes.scatter(*vectors[own, :2].T, s=size, color=COLOURS[0], linewidth=0)
+        axes.set_title(
+            f"{row['group']}: {row['neighbours']:.0%} of\nneighbours, {row['share']:.0%} of texts",
+            fontsize=10,
+        )
+        axes.set(**limits)
+    for axes in panels.flat[len(found) :]:
+        axes.remove()
+    figure.suptitle(title)
+    figure.supxlabel("principal component 1", fontsize=10)
+    figure.supylabel("principal component 2", fontsize=10)
     return figure
+
+
+def alike(vectors: np.ndarray, groups: np.ndarray, k: int = 10) -> pd.DataFrame:
+    """Whether texts of a group lie together: who is nearest to them, by cosine similarity.
+
+    Args:
+        vectors: ``(n, components)``, finite; equal ones count once.
+        groups: ``(n,)``, no value missing.
+        k: neighbours of each text; where texts are many, some thousand of them are asked.
+
+    Returns:
+        ``group``, ``share`` of the texts that are in it, and ``neighbours``: of the nearest ``k``
+        other texts of a text in it, the share that is in it, too. The largest group is first.
+    """
+    unique, first = np.unique(vectors, axis=0, return_index=True)
+    own = groups[first]
+    unit = unique / np.maximum(np.linalg.norm(unique, axis=1, keepdims=True), 1e-12)
+    same = np.full(len(own), np.nan)
+    k = min(k, len(own) - 1)
+    asked = np.arange(0, len(own) if k else 0, max(1, len(own) // MANY))
+    for rows in np.split(asked, range(BLOCK, len(asked), BLOCK)):
+        similar = unit[rows] @ unit.T
+        similar[np.arange(len(rows)), rows] = -np.inf
+        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k else rows[:, None]
+        same[rows] = (own[nearest] == own[rows, None]).mean(axis=1)
+    by_group = pd.DataFrame({"group": own, "neighbours": same}).groupby("group")["neighbours"]
+    found = pd.DataFrame({"share": by_group.size() / len(own), "neighbours": by_group.mean()})
+    found = found.reset_index()
+    return found.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 
 def _middle(values: np.ndarray) -> tuple[float, float]:
     """Where the middle 98 % lie, with a margin."""
     low, high = np.quantile(values, [0.01, 0.99])
-    margin = 0.05 * (high - low) + np.finfo(float).tiny
+    margin = 0.05 * (high - low) + 1e-6
     return float(low - margin), float(high + margin)

@@ -18,14 +18,15 @@ from mtrec import cores
 from mtrec.files import write_text
 
 
-def setup(tensorflow: bool = True, side_by_side: bool = False) -> None:
+def setup(tensorflow: bool = True) -> None:
     """Show figures in the notebook, in one style; every notebook's first call.
 
     Args:
-        tensorflow: import it, too, without its banner; False saves seconds where no model is
-            needed.
-        side_by_side: several trainings will run at once, and none may take more than half the
-            cores for one operation.
+        tensorflow: import it, too, without its banner, and let it compute the same on any number
+            of cores; False saves seconds where no model is needed.
+
+    Raises:
+        RuntimeError: TensorFlow has computed something already; restart the kernel.
     """
     warnings.filterwarnings("ignore", category=TqdmWarning)  # bars are off in notebooks
     warnings.filterwarnings("ignore", ".*answered as new")  # notebook 04 asks for such on purpose
@@ -34,8 +35,7 @@ def setup(tensorflow: bool = True, side_by_side: bool = False) -> None:
         shell.enable_matplotlib("inline")  # whatever MPLBACKEND says
     if tensorflow:
         _import_tensorflow()
-    if side_by_side:
-        cores.halve_cores()
+        cores.one_thread_per_operation()
     from mtrec.report import plots
 
     plots.style()
@@ -69,7 +69,7 @@ def show(frame: pd.DataFrame, decimals: int = 3) -> HTML:
 
 def heading(text: str) -> HTML:
     """A small heading between outputs."""
-    return HTML(f"<h4>{text}</h4>")
+    return HTML(f"<h3>{text}</h3>")
 
 
 def tidy(path: Path) -> None:

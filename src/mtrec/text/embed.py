@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtrec import progress
+from mtrec import cores, progress
 from mtrec.backend import compile_function
 from mtrec.settings import EmbedSettings
 from mtrec.text.backbone import weights_identity
@@ -57,18 +57,21 @@ def embed(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache: Path)
     chosen = settings.model_dump(exclude={"components"})
     identity = [METHOD, chosen, weights_identity(settings.preset, raw)]
     files = [cache / f"{key(shard, identity)}.npy" for shard in shards]
-    run: Callable | None = None
-    parts = []
-    with progress.task("embedding", len(unique), unit="text") as bar:
-        for shard, file in zip(shards, files, strict=True):
-            part = _read(file, len(shard))
-            if part is None:
-                run = run or runner(settings, raw)
-                part = run(shard)
-                _write(file, part)
-            parts.append(part)
-            bar.advance(len(shard))
-    vectors = np.concatenate(parts)
+    parts = [_read(file, len(shard)) for file, shard in zip(files, shards, strict=True)]
+    todo = [number for number, part in enumerate(parts) if part is None]
+    if todo:
+        run = runner(settings, raw)
+
+        def make(number: int) -> Array:
+            _write(files[number], part := run(shards[number]))
+            return part
+
+        known = len(unique) - sum(len(shards[number]) for number in todo)
+        with progress.task("embedding", len(unique), unit="text", done=known) as bar:
+            for number, part in zip(todo, cores.side_by_side(make, todo), strict=True):
+                parts[number] = part
+                bar.advance(len(part))
+    vectors = np.concatenate([part for part in parts if part is not None])
     position = {text: number for number, text in enumerate(unique)}
     return vectors[[position[text] for text in texts]]
 

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from mtrec import progress
+from mtrec import cores, progress
 from mtrec.files import save_arrays
 from mtrec.settings import EmbedSettings, Reader
 from mtrec.tables.schema import Tables
@@ -148,20 +148,26 @@ def read_states(texts: Sequence[str], settings: EmbedSettings, raw: Path, cache:
     order = sorted(range(len(texts)), key=texts.__getitem__)
     chosen = settings.model_dump(exclude={"components", "pooling"})
     identity = ["states", METHOD, chosen, weights_identity(settings.preset, raw)]
-    run: Callable[[Sequence[str]], Shard] | None = None
-    shards = []
-    with progress.task("reading", len(texts), unit="text") as bar:
-        for at in range(0, len(order), SHARD):
-            shard = [texts[number] for number in order[at : at + SHARD]]
-            file = cache / f"{key(shard, identity)}.npy"
-            if (found := _cached(file)) is None:
-                run = run or _runner(settings, raw)
-                _write(file, run(shard))
-                found = _cached(file)
-                assert found is not None  # it was written a moment ago
-            shards.append(found)
-            bar.advance(len(shard))
-    return States(shards, np.array(order))
+    ordered = [texts[number] for number in order]
+    pieces = [ordered[at : at + SHARD] for at in range(0, len(order), SHARD)]
+    files = [cache / f"{key(piece, identity)}.npy" for piece in pieces]
+    shards = [_cached(file) for file in files]
+    todo = [number for number, shard in enumerate(shards) if shard is None]
+    if todo:
+        run = _runner(settings, raw)
+
+        def make(number: int) -> Shard | None:
+            _write(files[number], run(pieces[number]))
+            return _cached(files[number])  # which is mapped, not held
+
+        known = len(texts) - sum(len(pieces[number]) for number in todo)
+        with progress.task("reading", len(texts), unit="text", done=known) as bar:
+            for number, shard in zip(todo, cores.side_by_side(make, todo), strict=True):
+                shards[number] = shard
+                bar.advance(len(pieces[number]))
+    found = [shard for shard in shards if shard is not None]
+    assert len(found) == len(pieces)  # each was cached or written a moment ago
+    return States(found, np.array(order))
 
 
 def _runner(settings: EmbedSettings, raw: Path) -> Callable[[Sequence[str]], Shard]:
