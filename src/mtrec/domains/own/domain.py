@@ -159,6 +159,8 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
         events[label] = _is_one_of(cells[named.type], types)
     chosen = True if named.chosen is None else values.yes_or_no(cells[named.chosen]) == 1
     events[CHOSEN] = pd.Series(chosen, index=events.index)
+    if named.split is not None:
+        events["split"] = _given(cells[named.split])
     events = _without_broken(events, settings, account)
     if events.empty:
         raise ValueError(
@@ -166,6 +168,22 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
             "under data.events in params.yaml with `mtrec check`."
         )
     return events
+
+
+def _given(cells: pd.Series) -> pd.Series:
+    """The split of each event as the file says it, missing where it says nothing.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    split = values.split_of(cells)
+    strange = cells[split.isna() & cells.notna()]
+    if len(strange):
+        raise ValueError(
+            f"events: {len(strange):,} cells of column '{cells.name}', such as "
+            f"'{strange.iloc[0]}', name no split. Write train, validation or test."
+        )
+    return split
 
 
 def _is_one_of(cells: pd.Series, types: tuple[str, ...]) -> pd.Series:
@@ -195,6 +213,9 @@ def _without_broken(events: pd.DataFrame, settings: Settings, account: Account) 
             events, events["timestamp"].isna(), "events", "no time",
             "missing, not readable in the unit of params.yaml, or outside 1900 to 2100",
         )  # fmt: skip
+    if "split" in events:
+        events = account.drop(events, events["split"].isna(), "events", "no split",
+                              "neither train nor validation nor test")  # fmt: skip
     same = [name for name in ("user_id", "item_id", "timestamp") if name in events]
     twice = events.duplicated(same)
     if settings.repeats == "collapse":
@@ -207,7 +228,8 @@ def _without_broken(events: pd.DataFrame, settings: Settings, account: Account) 
 def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Account) -> pd.DataFrame:
     """Add ``split``, and ``timestamp`` where there is none; rows in the order of time."""
     shares = (settings.validation_share, settings.test_share)
-    events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
+    if settings.split != "given":
+        events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
     if "timestamp" not in events:
         events["timestamp"] = splits.shuffled_times(events["split"], seed)
         account.add("events", "no times", "derived", len(events), len(events),

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from mtrec.domains.own import kinds, wide
-from mtrec.domains.own.cells import headers
+from mtrec.domains.own import kinds, values, wide
+from mtrec.domains.own.cells import headers, samples
 from mtrec.domains.own.columns import Column, describe, has_points
 from mtrec.domains.own.roles import event_roles, key_column
 from mtrec.domains.own.sides import from_events
+from mtrec.tables.schema import SPLITS
 
 SIDES = (("items", "item_id"), ("users", "user_id"))
 
@@ -77,6 +78,8 @@ def inspect(
     named = {k: v for k, v in (roles or {}).items() if v}
     chosen = event_roles(events, frames, named, time_unit)
     rest = [name for name in events if name not in {column.name for column in chosen}]
+    chosen += [_split(events[name]) for name in rest if _is_split(events[name])][:1]
+    rest = [name for name in rest if name not in {column.name for column in chosen}]
     found: dict[str, tuple[Column, ...]] = {}
     of_events = []
     for table, role in SIDES:
@@ -101,6 +104,18 @@ def inspect(
 def _described(frame: pd.DataFrame, columns: list[str], event: bool) -> list[Column]:
     pointed = [name for name in frame if has_points(frame[name])]
     return [describe(frame[c], event, bool(set(pointed) - {c})) for c in columns]
+
+
+def _is_split(cells: pd.Series) -> bool:
+    """Whether a column says of each event that it is for training, validation or test."""
+    return values.split_of(cells).nunique() == len(SPLITS) and set(
+        cells.dropna().str.strip().str.lower()
+    ) <= set(values.SPLITS)
+
+
+def _split(cells: pd.Series) -> Column:
+    return Column(str(cells.name), "split", "says what is for training, validation and test",
+                  samples=samples(cells))  # fmt: skip
 
 
 def _kinds(cells: pd.Series) -> bool:

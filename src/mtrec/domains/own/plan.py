@@ -154,7 +154,9 @@ def _next_columns(frames: Mapping[str, pd.DataFrame], found: Inspection) -> tupl
 
 
 def _split(events: pd.DataFrame, found: Inspection) -> str:
-    """``temporal`` if there are times, and enough of them for three splits."""
+    """``given``, or ``temporal`` if there are times, and enough of them for three splits."""
+    if found.named("events", "split"):
+        return "given"
     time = next(iter(found.named("events", "timestamp")), None)
     if time is None:
         return "random"

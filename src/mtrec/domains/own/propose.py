@@ -127,7 +127,7 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
             _line(6, "next_of", names, "item columns; the next item's value is a label"),
             _line(6, "classes", 40, "most frequent values kept of each, the rest is OTHER"),
         ]
-    ways = "temporal | random | leave_last_out" if time else "without times only random"
+    ways = "temporal | random | leave_last_out | given" if time else "without times random | given"
     lines += [
         _line(6, "repeats", repeats, "keep or collapse: same user and item (and time) once"),
         _line(6, "split", plan.split, ways),
@@ -167,6 +167,11 @@ def _events(found: Inspection, plan: Plan) -> list[str]:
         ("binary", plan.binary, "yes or no, each a label"),
         ("chosen", plan.chosen, "yes or no; otherwise the item was only shown"),
         ("type", plan.type, "what happened; types: below makes labels of it"),
+        (
+            "split",
+            next((c.name for c in found.named("events", "split")), None),
+            "says train, validation or test, for split: given",
+        ),
     )
     return lines + [_line(8, key, value, why) for key, value, why in named if value]
 
