@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from mtrec.domains.own.check import check
 from mtrec.domains.own.settings import Settings
-from mtrec.features.encoder import training_events
+from mtrec.features.offsets import held_out_is_known
 
 NOW = pd.Timestamp("2026-01-01")
 
@@ -32,25 +32,42 @@ def test_a_column_of_splits_is_found_and_kept_row_by_row(attempt, divided):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("timed", [True, False])
-def test_what_is_not_for_training_is_in_no_history_and_no_count(attempt, divided, timed):
-    tried = attempt(divided, timestamp="second" if timed else "-")
-    training, _ = training_events(tried.tables.events, tried.tables.examples)
-    assert len(training) == (divided["part"] == "Train").sum()
-    rows = tried.tables.examples
+@pytest.mark.parametrize("order", ["mixed", "in time", "by user", "untimed"])
+def test_what_is_not_for_training_is_in_no_history_no_count_and_no_running_mean(
+    attempt, divided, order
+):
+    if order == "in time":
+        divided["part"] = np.repeat(["train", "val", "test"], [400, 100, 100])
+    if order == "by user":
+        divided["part"] = np.select([divided["user"] < 15, divided["user"] < 30],
+                                    ["test", "val"], "train")  # fmt: skip
+    tried = attempt(divided, timestamp="-" if order == "untimed" else "second")
+    tables, rows = tried.tables, tried.tables.examples
+    assert len(tables.events) == (rows["split"] == "train").sum()
+    assert not held_out_is_known(tables)
     for n in range(0, len(rows), 50):
         row = rows.iloc[n]
         past = rows[(rows["user_id"] == row["user_id"]) & (rows["timestamp"] < row["timestamp"])]
-        count = (past["split"] == "train").sum()
-        assert row["user_count"] == pytest.approx(np.log1p(count))
+        past = past[past["split"] == "train"]
+        assert row["user_count"] == pytest.approx(np.log1p(len(past)))
 
 
-@pytest.mark.parametrize("cells", [["train", "test"], ["train", "val", "test", "none"]])
+@pytest.mark.parametrize("cells", [["train", "val"], ["train", "val", "test", "none"], ["test"]])
 def test_other_columns_are_no_split(attempt, log, cells):
     tried = attempt(log.assign(part=np.random.default_rng(0).choice(cells, len(log))),
                     timestamp="second")  # fmt: skip
     assert tried.role("split") == []
     assert tried.block["data"]["split"] == "temporal"
+
+
+def test_without_a_word_for_validation_some_training_rows_validate(attempt, log):
+    parts = np.random.default_rng(0).choice(["train", "test"], len(log), p=[0.8, 0.2])
+    tried = attempt(log.assign(part=parts, again=parts))
+    found = tried.tables.examples["split"].value_counts()
+    assert found["test"] == (parts == "test").sum()
+    assert found["validation"] == round(0.1 * (parts == "train").sum())
+    assert "test_share" not in tried.block["data"]
+    assert "again" in tried.role("unused")
 
 
 def test_a_word_that_names_no_split_is_said_with_what_to_write(attempt, divided, tmp_path):
@@ -68,7 +85,7 @@ def test_a_word_that_names_no_split_is_said_with_what_to_write(attempt, divided,
 
 
 def test_an_event_without_a_split_is_left_out_and_counted(attempt, divided):
-    divided.loc[:4, "part"] = None
+    divided.loc[:4, "part"] = [None, None, "", " ", None]
     tried = attempt(divided)
     assert len(tried.tables.examples) == len(divided) - 5
     account = tried.tables.account.set_index("step")
@@ -77,7 +94,13 @@ def test_an_event_without_a_split_is_left_out_and_counted(attempt, divided):
 
 @pytest.mark.parametrize(
     ("events", "split", "said"),
-    [({}, "given", "needs events.split"), ({"split": "part"}, "random", "set split: given")],
+    [
+        ({}, "given", "needs events.split"),
+        ({"split": "part"}, "random", "set split: given"),
+        ({"split": "u"}, "given", "another role"),
+        ({"split": "gift", "binary": ["gift"]}, "given", "another role"),
+        ({"split": ""}, "given", "at least 1"),
+    ],
 )
 def test_settings_that_contradict_each_other_are_refused(events, split, said):
     with pytest.raises(ValidationError, match=said):

@@ -89,6 +89,7 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns and the amounts by their
     name, types of events, and ``next_<column>``; context columns count and average what came
     strictly before. What was only shown is an example, but no event of a history, and no next item.
+    Where the split is given, no history holds what is not for training, whatever its time.
 
     Raises:
         SchemaError: a column that the settings name is missing.
@@ -120,7 +121,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     labels = {settings.called(name) for name in (*settings.events.binary, *settings.types)}
     unread = {settings.called(name) for name in settings.events.amounts} - set(numeric)
     columns = [name for name in events if name not in {"split", CHOSEN, *labels, *unread}]
-    past = events[events[CHOSEN]].sort_values(
+    known = events["split"].eq("train") if settings.split == "given" else True
+    past = events[events[CHOSEN] & known].sort_values(
         ["user_id", "timestamp"], kind="stable", ignore_index=True
     )
     return Tables(
@@ -160,7 +162,7 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
     chosen = True if named.chosen is None else values.yes_or_no(cells[named.chosen]) == 1
     events[CHOSEN] = pd.Series(chosen, index=events.index)
     if named.split is not None:
-        events["split"] = _given(cells[named.split])
+        events["split"] = values.split_of(cells[named.split])
     events = _without_broken(events, settings, account)
     if events.empty:
         raise ValueError(
@@ -168,22 +170,6 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
             "under data.events in params.yaml with `mtrec check`."
         )
     return events
-
-
-def _given(cells: pd.Series) -> pd.Series:
-    """The split of each event as the file says it, missing where it says nothing.
-
-    Raises:
-        ValueError: it says something else.
-    """
-    split = values.split_of(cells)
-    strange = cells[split.isna() & cells.notna()]
-    if len(strange):
-        raise ValueError(
-            f"events: {len(strange):,} cells of column '{cells.name}', such as "
-            f"'{strange.iloc[0]}', name no split. Write train, validation or test."
-        )
-    return split
 
 
 def _is_one_of(cells: pd.Series, types: tuple[str, ...]) -> pd.Series:
@@ -230,6 +216,12 @@ def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Accou
     shares = (settings.validation_share, settings.test_share)
     if settings.split != "given":
         events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
+    elif not (events["split"] == "validation").any():
+        training = events[events["split"] == "train"]
+        drawn = splits.random(training, (shares[0], 0.0), seed)
+        events["split"] = drawn.reindex(events.index).fillna(events["split"])
+        account.add("events", "validation", "derived", (drawn == "validation").sum(), len(events),
+                    "no event is named for it: drawn from those for training")  # fmt: skip
     if "timestamp" not in events:
         events["timestamp"] = splits.shuffled_times(events["split"], seed)
         account.add("events", "no times", "derived", len(events), len(events),

@@ -13,9 +13,9 @@ from mtrec.domains.own.cells import headers, samples
 from mtrec.domains.own.columns import Column, describe, has_points
 from mtrec.domains.own.roles import event_roles, key_column
 from mtrec.domains.own.sides import from_events
-from mtrec.tables.schema import SPLITS
 
 SIDES = (("items", "item_id"), ("users", "user_id"))
+SPLIT = "says what is for training and what for test"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def inspect(
     named = {k: v for k, v in (roles or {}).items() if v}
     chosen = event_roles(events, frames, named, time_unit)
     rest = [name for name in events if name not in {column.name for column in chosen}]
-    chosen += [_split(events[name]) for name in rest if _is_split(events[name])][:1]
+    chosen += _splits(events, rest)
     rest = [name for name in rest if name not in {column.name for column in chosen}]
     found: dict[str, tuple[Column, ...]] = {}
     of_events = []
@@ -106,16 +106,15 @@ def _described(frame: pd.DataFrame, columns: list[str], event: bool) -> list[Col
     return [describe(frame[c], event, bool(set(pointed) - {c})) for c in columns]
 
 
-def _is_split(cells: pd.Series) -> bool:
-    """Whether a column says of each event that it is for training, validation or test."""
-    return values.split_of(cells).nunique() == len(SPLITS) and set(
-        cells.dropna().str.strip().str.lower()
-    ) <= set(values.SPLITS)
-
-
-def _split(cells: pd.Series) -> Column:
-    return Column(str(cells.name), "split", "says what is for training, validation and test",
-                  samples=samples(cells))  # fmt: skip
+def _splits(events: pd.DataFrame, columns: list[str]) -> list[Column]:
+    """Columns that say of each event whether it is for training or test; the first is taken."""
+    found: list[Column] = []
+    for name in columns:
+        words = set(events[name].dropna().str.strip().str.lower()) - {""}
+        if words <= set(values.SPLITS) and {"train", "test"} <= {values.SPLITS[w] for w in words}:
+            kind, reason = ("unused", "another split") if found else ("split", SPLIT)
+            found.append(Column(name, kind, reason, samples=samples(events[name])))
+    return found
 
 
 def _kinds(cells: pd.Series) -> bool:

@@ -131,8 +131,7 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
     lines += [
         _line(6, "repeats", repeats, "keep or collapse: same user and item (and time) once"),
         _line(6, "split", plan.split, ways),
-        _line(6, "validation_share", SHARES[0], "of the events"),
-        _line(6, "test_share", SHARES[1]),
+        *_shares(plan),
         *_features(found, plan),
         _line(4, "model_building", {}, "what differs here from model_building: above"),
         _line(4, "training", {}, "what differs here from training: above"),
@@ -146,6 +145,16 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
             f"        {text({**settings, 'text': task.question})}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(plan: Plan) -> list[str]:
+    if plan.split == "given":
+        why = "of the events for training, where none is named for validation"
+        return [_line(6, "validation_share", SHARES[0], why)]
+    return [
+        _line(6, "validation_share", SHARES[0], "of the events"),
+        _line(6, "test_share", SHARES[1]),
+    ]
 
 
 def _events(found: Inspection, plan: Plan) -> list[str]:

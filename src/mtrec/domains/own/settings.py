@@ -49,7 +49,7 @@ class EventColumns(Strict):
     binary: tuple[str, ...] = Field((), description="yes or no of an event, each a label")
     chosen: str | None = Field(None, description="yes or no: otherwise the item was only shown")
     type: str | None = Field(None, description="text that says what happened: view, purchase")
-    split: str | None = Field(None, description="train, validation or test, for split: given")
+    split: str | None = Field(None, min_length=1, description="train, validation, test")
 
     @field_validator("time_unit")
     @classmethod
@@ -62,13 +62,18 @@ class EventColumns(Strict):
         return unit
 
     @property
-    def named(self) -> dict[str, str]:
-        """Columns that are used, with the setting that names each."""
-        roles = ("user_id", "item_id", "timestamp", "rating", "chosen", "type", "split")
+    def others(self) -> dict[str, str]:
+        """Columns that are used but for ``split``, with the setting that names each."""
+        roles = ("user_id", "item_id", "timestamp", "rating", "chosen", "type")
         found = {column: role for role in roles if (column := getattr(self, role)) is not None}
         for kind in ("numeric", "amounts", "binary"):
             found |= {column: kind for column in getattr(self, kind)}
         return found
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Columns that are used, with the setting that names each."""
+        return self.others | ({} if self.split is None else {self.split: "split"})
 
 
 class SideColumns(Strict):
@@ -113,6 +118,9 @@ class Settings(Strict):
             raise ValueError("split given needs events.split: a column of train, validation, test")
         if self.split != "given" and self.events.split is not None:
             raise ValueError(f"events.split is not read by split {self.split}; set split: given")
+        told = [c for side in (self.items, self.users) if side for c in side.of_events]
+        if self.events.split in (*self.events.others, *told):
+            raise ValueError(f"events.split: column '{self.events.split}' has another role, too")
         if self.like_from is not None and self.events.rating is None:
             raise ValueError("like_from needs events.rating")
         if self.types and self.events.type is None:

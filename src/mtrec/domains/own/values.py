@@ -117,8 +117,20 @@ def yes_or_no(column: pd.Series) -> pd.Series:
 
 
 def split_of(column: pd.Series) -> pd.Series:
-    """``train``, ``validation`` or ``test`` by the usual words for them; missing otherwise."""
-    return column.str.strip().str.lower().map(SPLITS)
+    """``train``, ``validation`` or ``test`` by the usual words; missing where nothing is said.
+
+    Raises:
+        ValueError: a cell says something else.
+    """
+    cells = column.str.strip().str.lower()
+    split = cells.map(SPLITS)
+    strange = column[split.isna() & cells.notna() & (cells != "")]
+    if len(strange):
+        raise ValueError(
+            f"events: {len(strange):,} cells of column '{column.name}', such as "
+            f"'{strange.iloc[0]}', name no split. Write train, validation or test."
+        )
+    return split
 
 
 def fill(template: str, frame: pd.DataFrame) -> pd.Series:
