@@ -140,6 +140,7 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
     for task in tasks:
         settings = {"type": task.type, "view": task.view, "label": task.label}
         settings |= {"when": task.when} if task.when else {}
+        settings |= {"offset": task.offset} if task.offset else {}
         lines += [
             _line(6, task.name, None),
             f"        {text({**settings, 'text': task.question})}",
