@@ -17,7 +17,7 @@ from benchmarks.report import page
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
     "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
-    "scaling", "own_data", "profile", "prompts",
+    "scaling", "own_data", "profile", "prompts", "served",
 )  # fmt: skip
 
 

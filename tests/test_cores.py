@@ -17,7 +17,7 @@ print(tensorflow.config.threading.get_intra_op_parallelism_threads())
 """
 
 
-@pytest.mark.parametrize("given", ["1", "3"])
+@pytest.mark.parametrize("given", ["0", "1", "3"])
 def test_pieces_come_back_in_their_order(monkeypatch, given):
     monkeypatch.setenv("MTREC_WORKERS", given)
 
@@ -34,13 +34,13 @@ def test_after_an_error_no_other_piece_begins(monkeypatch):
 
     def make(number):
         begun.append(number)
-        time.sleep(0.02)
         if number == 1:
             raise ValueError("no memory")
+        time.sleep(0.2)
 
     with pytest.raises(ValueError, match="no memory"):
         list(cores.side_by_side(make, range(100)))
-    assert len(begun) < 10
+    assert len(begun) <= 3
 
 
 @pytest.mark.parametrize("threads", ["", "1", "4"])

@@ -16,6 +16,7 @@ from mtrec.files import write_text
 # Names of systems: how ours begin, what stands between the two of a difference, and how those end
 # that read a rating's minute and second.
 OURS, DIFFERENCE, FINE = "mtrec", " - ", ", to the second"
+SERVED = "mtrec served"  # how those of ours begin that a user has, measured apart from the others
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,17 @@ def stamped(rows: Sequence[Row], root: Path) -> list[Row]:
 
 
 def add(file: Path, rows: Sequence[Row]) -> None:
-    """Add rows; earlier ones of the same protocol go. The file is whole at any time."""
+    """Add rows; earlier ones of the same protocol go. The file is whole at any time.
+
+    What is :data:`SERVED` and what is not go apart, as each is measured by a command of its own.
+    """
     if not rows:
         return
-    fresh = {row.protocol for row in rows}
-    kept = [row for row in read(file).to_dict("records") if row["protocol"] not in fresh]
+    fresh = {(row.protocol, row.system.startswith(SERVED)) for row in rows}
+    kept = [
+        row for row in read(file).to_dict("records")
+        if (row["protocol"], row["system"].startswith(SERVED)) not in fresh
+    ]  # fmt: skip
     found = sorted(
         [*kept, *map(asdict, rows)], key=lambda row: (row["protocol"], row["metric"], row["system"])
     )

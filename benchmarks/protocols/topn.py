@@ -139,17 +139,22 @@ def seen_by(events: pd.DataFrame, rows: Array) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def protocol(name: str, root: Path) -> list[Row]:
-    """Rows of a protocol: each peer, then ours."""
+def split(root: Path, name: str) -> Split:
+    """``topn_811`` or ``leave_last_out``."""
     events = interactions(root)
     user, time = events["user"].to_numpy(), events["time"].to_numpy()
     make: Callable[[], Mapping[str, Array]] = (
         (lambda: random_811(user)) if name == "topn_811" else (lambda: last_out(user, time))
     )
-    split = frozen(root / "benchmarks" / "splits", name, make)
-    chosen = choose(root, events, split)
-    found = [run_peer(root, events, split, peer, settings) for peer, settings in chosen.items()]
-    return ranked_rows.rows(name, split.sha256, [*found, ours(name, root, events, split)])
+    return frozen(root / "benchmarks" / "splits", name, make)
+
+
+def protocol(name: str, root: Path) -> list[Row]:
+    """Rows of a protocol: each peer, then ours."""
+    events, parts = interactions(root), split(root, name)
+    chosen = choose(root, events, parts)
+    found = [run_peer(root, events, parts, peer, settings) for peer, settings in chosen.items()]
+    return ranked_rows.rows(name, parts.sha256, [*found, ours(name, root, events, parts)])
 
 
 def choose(root: Path, events: pd.DataFrame, split: Split) -> dict[str, Settings]:

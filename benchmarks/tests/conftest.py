@@ -1,5 +1,5 @@
-"""The tiny world of the package's tests."""
+"""The tiny world of the package's tests, and the raw data."""
 
-from tests.conftest import eagerly, few_run, pair_run, run, vectors, world
+from tests.conftest import eagerly, few_run, pair_run, raw_data, run, vectors, world
 
-__all__ = ["eagerly", "few_run", "pair_run", "run", "vectors", "world"]  # fixtures
+__all__ = ["eagerly", "few_run", "pair_run", "raw_data", "run", "vectors", "world"]  # fixtures

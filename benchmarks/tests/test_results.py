@@ -64,3 +64,16 @@ def test_a_damaged_file_is_named_with_the_mend(tmp_path, text):
     file.write_text(text)
     with pytest.raises(ValueError, match="results.json: damaged .*git checkout"):
         results.read(file)
+
+
+def test_what_a_user_gets_is_replaced_apart_from_the_other_systems_of_a_contest(tmp_path):
+    file = tmp_path / "results.json"
+    served = replace(ROW, system=f"{results.SERVED}, joint alone", value=0.89)
+    results.add(file, [ROW, replace(ROW, system="bias")])
+    results.add(file, [served])
+    results.add(file, [replace(served, value=0.88)])
+    results.add(file, [replace(ROW, value=0.87)])
+    found = results.read(file)
+    assert dict(zip(found["system"], found["value"], strict=True)) == {
+        "mtrec": 0.87, served.system: 0.88
+    }  # fmt: skip

@@ -246,7 +246,7 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
         if ray:
             there += [command for command in commands if only in (None, command[3])]
             continue
-        if not only:  # TensorFlow is told once per process how many cores an operation may take
+        if not only:  # a process each, whose memory is free before the next begins
             for some in commands:
                 command = ["-m", "mtrec.cli", *some]
                 if status := subprocess.run([sys.executable, *command], check=False).returncode:

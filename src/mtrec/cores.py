@@ -24,7 +24,7 @@ def granted() -> int:
     ``make repro`` sets the variable where several domains share the machine.
     """
     given = os.environ.get("MTREC_WORKERS", "")
-    return int(given) if given.isdigit() else available()
+    return max(1, int(given)) if given.isdigit() else available()
 
 
 def device() -> str:
@@ -54,15 +54,24 @@ def at_a_time() -> int:
 def side_by_side(make: Callable[[P], R], pieces: Sequence[P]) -> Iterator[R]:
     """What is made of each piece, in order: a piece per core at a time, in threads.
 
-    After an error, or an interrupt, pieces under way end by themselves and no other begins.
+    After an error of one, or an interrupt, pieces under way end by themselves and no other begins.
 
     Args:
         make: computes outside Python's lock, and depends on nothing but its piece.
         pieces: any number.
     """
     pool = ThreadPoolExecutor(granted() if device() == "CPU" else 1)
+
+    def one(piece: P) -> R:
+        try:
+            return make(piece)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
     try:
-        yield from pool.map(make, pieces)
+        for future in [pool.submit(one, piece) for piece in pieces]:
+            yield future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

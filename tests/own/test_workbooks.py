@@ -134,6 +134,7 @@ BOOK = made({"S": [HEADER, *sold(5)]})
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(BOOK) - 1), st.binary(min_size=1, max_size=3), st.booleans())
+@example(len(BOOK) - 4, b"\x01", False)  # the directory begins before the file does
 def test_a_damaged_workbook_is_read_or_refused_and_nothing_else(at, other, cut):
     content = BOOK[:at] if cut else BOOK[:at] + other + BOOK[at + len(other) :]
     try:

@@ -135,7 +135,27 @@ def test_neighbours_of_a_group_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("vectors", [np.ones((4, 3)), np.zeros((1, 2))])
 def test_a_map_of_one_distinct_text_is_drawn(vectors):
-    data_plots.embedding_map(vectors, pd.Series(["a"] * len(vectors), name="kind"), "t")
+    figure = data_plots.embedding_map(vectors, pd.Series(["a"] * len(vectors), name="kind"), "t")
+    assert figure.axes[0].get_title() == "a: 100% of texts"
+
+
+def test_every_group_of_a_large_map_is_asked_and_equal_texts_of_two_groups_count_in_both():
+    vectors = np.random.default_rng(0).normal(size=(2 * data_plots.MANY, 3))
+    groups = np.array(["a"] * (len(vectors) - 2) + ["b"] * 2)
+    vectors[-1] = vectors[-2] + 1e-9
+    assert data_plots.alike(vectors, groups, 1).set_index("group")["neighbours"]["b"] == 1
+    twice = np.concatenate([vectors[:50], vectors[:50]])
+    found = data_plots.alike(twice, np.repeat(["x", "y"], 50), 1)
+    assert list(found["share"]) == [0.5, 0.5]
+    assert list(found["neighbours"]) == [0, 0]
+
+
+def test_every_column_of_a_map_has_its_numbers():
+    vectors = np.random.default_rng(0).normal(size=(40, 3))
+    figure = data_plots.embedding_map(vectors, pd.Series(list("abcd") * 10, name="kind"), "t")
+    figure.canvas.draw()
+    shown = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in figure.axes]
+    assert shown == [False, True, True, True]
 
 
 def test_a_tasks_value_with_itself_does_not_stretch_the_colours_of_a_matrix():

@@ -193,8 +193,9 @@ def label_rows(
 def held_out_is_known(tables: Tables) -> bool:
     """Whether earlier held-out rows are known at the moment of prediction, as to histories."""
     _, in_time = training_events(tables.events, tables.examples)
-    held = tables.examples.loc[tables.examples["split"] != "train", "timestamp"]
-    return in_time and bool(tables.events["timestamp"].max() >= held.min())
+    held = tables.examples[tables.examples["split"] != "train"]
+    later = tables.events[tables.events["timestamp"] >= held["timestamp"].min()]
+    return in_time and bool(later["user_id"].isin(held["user_id"].unique()).any())
 
 
 def add_inputs(

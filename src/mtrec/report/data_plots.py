@@ -20,7 +20,7 @@ FEWEST_BARS = 4  # over the whole time; a shorter width is taken otherwise
 FEW = 12  # so many different values have a bar each
 PANELS = 6  # of a map, a group each
 MANY = 3000  # texts: more are drawn smaller, and so many are asked for their neighbours
-BLOCK = 1024  # texts that are compared with all others at a time
+CELLS = 2**24  # of a block of texts that are compared with all others
 
 
 def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figure | NotDrawn:
@@ -107,13 +107,15 @@ def embedding_map(vectors: np.ndarray, groups: pd.Series, title: str) -> Figure 
         own = names == row["group"]
         axes.scatter(*vectors[~own, :2].T, s=size, color="0.85", linewidth=0)
         axes.scatter(*vectors[own, :2].T, s=size, color=COLOURS[0], linewidth=0)
-        axes.set_title(
-            f"{row['group']}: {row['neighbours']:.0%} of\nneighbours, {row['share']:.0%} of texts",
-            fontsize=10,
-        )
+        said = f"{row['share']:.0%} of texts"
+        if np.isfinite(row["neighbours"]):  # a single text has none
+            said = f"{row['neighbours']:.0%} of\nneighbours, {said}"
+        axes.set_title(f"{row['group']}: {said}", fontsize=10)
         axes.set(**limits)
     for axes in panels.flat[len(found) :]:
         axes.remove()
+    for axes in panels.flat[max(0, len(found) - columns) : len(found)]:
+        axes.tick_params(labelbottom=True)
     figure.suptitle(title)
     figure.supxlabel("principal component 1", fontsize=10)
     figure.supylabel("principal component 2", fontsize=10)
@@ -124,7 +126,7 @@ def alike(vectors: np.ndarray, groups: np.ndarray, k: int = 10) -> pd.DataFrame:
     """Whether texts of a group lie together: who is nearest to them, by cosine similarity.
 
     Args:
-        vectors: ``(n, components)``, finite; equal ones count once.
+        vectors: ``(n, components)``, finite; equal ones of a group count once.
         groups: ``(n,)``, no value missing.
         k: neighbours of each text; where texts are many, some thousand of them are asked.
 
@@ -132,16 +134,19 @@ def alike(vectors: np.ndarray, groups: np.ndarray, k: int = 10) -> pd.DataFrame:
         ``group``, ``share`` of the texts that are in it, and ``neighbours``: of the nearest ``k``
         other texts of a text in it, the share that is in it, too. The largest group is first.
     """
-    unique, first = np.unique(vectors, axis=0, return_index=True)
-    own = groups[first]
-    unit = unique / np.maximum(np.linalg.norm(unique, axis=1, keepdims=True), 1e-12)
+    codes = pd.factorize(groups)[0]
+    first = np.unique(np.column_stack([codes, vectors]), axis=0, return_index=True)[1]
+    own, unit = groups[first], vectors[first]  # group by group
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     same = np.full(len(own), np.nan)
     k = min(k, len(own) - 1)
-    asked = np.arange(0, len(own) if k else 0, max(1, len(own) // MANY))
-    for rows in np.split(asked, range(BLOCK, len(asked), BLOCK)):
+    begins = np.flatnonzero(np.diff(codes[first], prepend=-1))
+    asked = np.union1d(np.arange(0, len(own), max(1, len(own) // MANY)), begins)
+    size = max(1, CELLS // len(own))
+    for rows in np.split(asked, range(size, len(asked), size)) if k else []:
         similar = unit[rows] @ unit.T
         similar[np.arange(len(rows)), rows] = -np.inf
-        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k else rows[:, None]
+        nearest = np.argpartition(similar, -k, axis=1)[:, -k:]
         same[rows] = (own[nearest] == own[rows, None]).mean(axis=1)
     by_group = pd.DataFrame({"group": own, "neighbours": same}).groupby("group")["neighbours"]
     found = pd.DataFrame({"share": by_group.size() / len(own), "neighbours": by_group.mean()})

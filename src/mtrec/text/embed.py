@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 Batches = Callable[[Sequence[int], int], Iterator[tuple[Array, int]]]
-METHOD = 2  # raise it with every change of how a vector comes about: cached ones are then unused
+METHOD = 3  # raise it with every change of how a vector comes about: cached ones are then unused
 SHARD = 512  # texts per cache file: what an interruption can lose
 LENGTH_STEP = 4  # lengths are rounded up to a multiple, so that batches are full
 

@@ -28,7 +28,8 @@ class Column:
 
     Attributes:
         kind: ``user_id``, ``item_id``, ``timestamp``, ``rating``, ``numeric``, ``binary``,
-            ``categorical``, ``multi``, ``text``, ``title``, ``kinds`` (of events) or ``unused``.
+            ``categorical``, ``multi``, ``text``, ``title``, ``kinds`` or ``split`` (of events), or
+            ``unused``.
         detail: the unit of a timestamp or the separator of a list.
         samples: a few of its cells.
     """

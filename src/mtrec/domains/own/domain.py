@@ -89,6 +89,7 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns and the amounts by their
     name, types of events, and ``next_<column>``; context columns count and average what came
     strictly before. What was only shown is an example, but no event of a history, and no next item.
+    Where the split is given, no history holds what is not for training, whatever its time.
 
     Raises:
         SchemaError: a column that the settings name is missing.
@@ -120,7 +121,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     labels = {settings.called(name) for name in (*settings.events.binary, *settings.types)}
     unread = {settings.called(name) for name in settings.events.amounts} - set(numeric)
     columns = [name for name in events if name not in {"split", CHOSEN, *labels, *unread}]
-    past = events[events[CHOSEN]].sort_values(
+    known = events["split"].eq("train") if settings.split == "given" else True
+    past = events[events[CHOSEN] & known].sort_values(
         ["user_id", "timestamp"], kind="stable", ignore_index=True
     )
     return Tables(
@@ -159,6 +161,8 @@ def _events(raw: Raw, settings: Settings, account: Account) -> pd.DataFrame:
         events[label] = _is_one_of(cells[named.type], types)
     chosen = True if named.chosen is None else values.yes_or_no(cells[named.chosen]) == 1
     events[CHOSEN] = pd.Series(chosen, index=events.index)
+    if named.split is not None:
+        events["split"] = values.split_of(cells[named.split])
     events = _without_broken(events, settings, account)
     if events.empty:
         raise ValueError(
@@ -195,6 +199,9 @@ def _without_broken(events: pd.DataFrame, settings: Settings, account: Account) 
             events, events["timestamp"].isna(), "events", "no time",
             "missing, not readable in the unit of params.yaml, or outside 1900 to 2100",
         )  # fmt: skip
+    if "split" in events:
+        events = account.drop(events, events["split"].isna(), "events", "no split",
+                              "neither train nor validation nor test")  # fmt: skip
     same = [name for name in ("user_id", "item_id", "timestamp") if name in events]
     twice = events.duplicated(same)
     if settings.repeats == "collapse":
@@ -207,7 +214,14 @@ def _without_broken(events: pd.DataFrame, settings: Settings, account: Account) 
 def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Account) -> pd.DataFrame:
     """Add ``split``, and ``timestamp`` where there is none; rows in the order of time."""
     shares = (settings.validation_share, settings.test_share)
-    events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
+    if settings.split != "given":
+        events = events.assign(split=splits.SPLIT_METHODS[settings.split](events, shares, seed))
+    elif not (events["split"] == "validation").any():
+        training = events[events["split"] == "train"]
+        drawn = splits.random(training, (shares[0], 0.0), seed)
+        events["split"] = drawn.reindex(events.index).fillna(events["split"])
+        account.add("events", "validation", "derived", (drawn == "validation").sum(), len(events),
+                    "no event is named for it: drawn from those for training")  # fmt: skip
     if "timestamp" not in events:
         events["timestamp"] = splits.shuffled_times(events["split"], seed)
         account.add("events", "no times", "derived", len(events), len(events),

@@ -20,7 +20,15 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".npy", ".npz")
 PACKED = (".gz", ".xz", ".bz2", ".zip", ".zst")
 GZIP, PARQUET, ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
 PICKLE_PROTOCOLS = tuple(b"\x80" + bytes([n]) for n in range(2, 6))
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    ValueError,
+)  # of an archive
 OTHER_FORMATS = {
     ZIP: "a zip archive",
     b"PK\x05\x06": "an empty zip archive",
@@ -175,6 +183,8 @@ def from_zip(name: str, content: bytes, limits: Limits = LIMITS) -> tuple[bytes,
             with archive.open(found[0]) as member:
                 inner = member.read(found[0].file_size + 1)  # more than it says is an error
             return inner, [f"the only file in a zip archive: {found[0].filename}"]
+    except FileError:
+        raise
     except BROKEN as error:
         raise FileError(
             f"{name}: a damaged or locked zip archive ({type(error).__name__}); unpack it."

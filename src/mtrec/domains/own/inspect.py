@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from mtrec.domains.own import kinds, wide
-from mtrec.domains.own.cells import headers
+from mtrec.domains.own import kinds, values, wide
+from mtrec.domains.own.cells import headers, samples
 from mtrec.domains.own.columns import Column, describe, has_points
 from mtrec.domains.own.roles import event_roles, key_column
 from mtrec.domains.own.sides import from_events
 
 SIDES = (("items", "item_id"), ("users", "user_id"))
+SPLIT = "says what is for training and what for test"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def inspect(
     named = {k: v for k, v in (roles or {}).items() if v}
     chosen = event_roles(events, frames, named, time_unit)
     rest = [name for name in events if name not in {column.name for column in chosen}]
+    chosen += _splits(events, rest)
+    rest = [name for name in rest if name not in {column.name for column in chosen}]
     found: dict[str, tuple[Column, ...]] = {}
     of_events = []
     for table, role in SIDES:
@@ -101,6 +104,17 @@ def inspect(
 def _described(frame: pd.DataFrame, columns: list[str], event: bool) -> list[Column]:
     pointed = [name for name in frame if has_points(frame[name])]
     return [describe(frame[c], event, bool(set(pointed) - {c})) for c in columns]
+
+
+def _splits(events: pd.DataFrame, columns: list[str]) -> list[Column]:
+    """Columns that say of each event whether it is for training or test; the first is taken."""
+    found: list[Column] = []
+    for name in columns:
+        words = set(events[name].dropna().str.strip().str.lower()) - {""}
+        if words <= set(values.SPLITS) and {"train", "test"} <= {values.SPLITS[w] for w in words}:
+            kind, reason = ("unused", "another split") if found else ("split", SPLIT)
+            found.append(Column(name, kind, reason, samples=samples(events[name])))
+    return found
 
 
 def _kinds(cells: pd.Series) -> bool:

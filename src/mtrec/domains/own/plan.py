@@ -16,6 +16,7 @@ from mtrec.tables import split as splits
 
 CLASSES = 50  # distinct values of a column that becomes a multi-class task, at most
 NEXT = 3  # such tasks, at most
+MEANS = "running_mean"  # who rates high and what is rated high says most of a rating
 SHARES = (0.1, 0.1)  # of validation and test rows
 CLICKED = {"click", "clicked", "clicks"}
 SHOWN = 0.05  # share of rows without a click, from which rows are what was shown
@@ -31,6 +32,7 @@ class Task:
     label: str
     question: str
     when: str | None = None
+    offset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ class Plan:
         tasks = [Task("next_item", "ranking", "user", "next_item", ask)]
         if self.rating and not self.two:
             ask = "What rating will the user give this item?"
-            tasks.append(Task("rating", "regression", "joint", "rating", ask))
+            tasks.append(Task("rating", "regression", "joint", "rating", ask, offset=MEANS))
         if self.like is not None:
-            tasks.append(Task("like", "binary", "joint", "like", "Will the user like this item?"))
+            ask = "Will the user like this item?"
+            tasks.append(Task("like", "binary", "joint", "like", ask, offset=MEANS))
         for name in self.binary:
             label, ask = self.called(name), f"{words(name).capitalize()}: yes or no?"
             tasks.append(Task(label, "binary", "joint", label, ask))
@@ -154,7 +157,9 @@ def _next_columns(frames: Mapping[str, pd.DataFrame], found: Inspection) -> tupl
 
 
 def _split(events: pd.DataFrame, found: Inspection) -> str:
-    """``temporal`` if there are times, and enough of them for three splits."""
+    """``given``, or ``temporal`` if there are times, and enough of them for three splits."""
+    if found.named("events", "split"):
+        return "given"
     time = next(iter(found.named("events", "timestamp")), None)
     if time is None:
         return "random"

@@ -127,12 +127,11 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
             _line(6, "next_of", names, "item columns; the next item's value is a label"),
             _line(6, "classes", 40, "most frequent values kept of each, the rest is OTHER"),
         ]
-    ways = "temporal | random | leave_last_out" if time else "without times only random"
+    ways = "temporal | random | leave_last_out | given" if time else "without times random | given"
     lines += [
         _line(6, "repeats", repeats, "keep or collapse: same user and item (and time) once"),
         _line(6, "split", plan.split, ways),
-        _line(6, "validation_share", SHARES[0], "of the events"),
-        _line(6, "test_share", SHARES[1]),
+        *_shares(plan),
         *_features(found, plan),
         _line(4, "model_building", {}, "what differs here from model_building: above"),
         _line(4, "training", {}, "what differs here from training: above"),
@@ -141,11 +140,22 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
     for task in tasks:
         settings = {"type": task.type, "view": task.view, "label": task.label}
         settings |= {"when": task.when} if task.when else {}
+        settings |= {"offset": task.offset} if task.offset else {}
         lines += [
             _line(6, task.name, None),
             f"        {text({**settings, 'text': task.question})}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(plan: Plan) -> list[str]:
+    if plan.split == "given":
+        why = "of the events for training, where none is named for validation"
+        return [_line(6, "validation_share", SHARES[0], why)]
+    return [
+        _line(6, "validation_share", SHARES[0], "of the events"),
+        _line(6, "test_share", SHARES[1]),
+    ]
 
 
 def _events(found: Inspection, plan: Plan) -> list[str]:
@@ -167,6 +177,11 @@ def _events(found: Inspection, plan: Plan) -> list[str]:
         ("binary", plan.binary, "yes or no, each a label"),
         ("chosen", plan.chosen, "yes or no; otherwise the item was only shown"),
         ("type", plan.type, "what happened; types: below makes labels of it"),
+        (
+            "split",
+            next((c.name for c in found.named("events", "split")), None),
+            "says train, validation or test, for split: given",
+        ),
     )
     return lines + [_line(8, key, value, why) for key, value, why in named if value]
 

@@ -49,6 +49,7 @@ class EventColumns(Strict):
     binary: tuple[str, ...] = Field((), description="yes or no of an event, each a label")
     chosen: str | None = Field(None, description="yes or no: otherwise the item was only shown")
     type: str | None = Field(None, description="text that says what happened: view, purchase")
+    split: str | None = Field(None, min_length=1, description="train, validation, test")
 
     @field_validator("time_unit")
     @classmethod
@@ -61,13 +62,18 @@ class EventColumns(Strict):
         return unit
 
     @property
-    def named(self) -> dict[str, str]:
-        """Columns that are used, with the setting that names each."""
+    def others(self) -> dict[str, str]:
+        """Columns that are used but for ``split``, with the setting that names each."""
         roles = ("user_id", "item_id", "timestamp", "rating", "chosen", "type")
         found = {column: role for role in roles if (column := getattr(self, role)) is not None}
         for kind in ("numeric", "amounts", "binary"):
             found |= {column: kind for column in getattr(self, kind)}
         return found
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Columns that are used, with the setting that names each."""
+        return self.others | ({} if self.split is None else {self.split: "split"})
 
 
 class SideColumns(Strict):
@@ -91,7 +97,7 @@ class Settings(Strict):
     like_from: float | None = Field(None, description="ratings from here on are a like")
     next_of: tuple[str, ...] = Field((), description="item columns; the next item's is a label")
     classes: int = Field(40, ge=2, le=1000, description="most frequent values kept per next_of")
-    split: Literal["temporal", "random", "leave_last_out"] = "temporal"
+    split: Literal["temporal", "random", "leave_last_out", "given"] = "temporal"
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
 
@@ -106,8 +112,15 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Settings:
-        if self.events.timestamp is None and self.split != "random":
+        if self.events.timestamp is None and self.split not in ("random", "given"):
             raise ValueError(f"split {self.split} needs events.timestamp; set split: random")
+        if self.split == "given" and self.events.split is None:
+            raise ValueError("split given needs events.split: a column of train, validation, test")
+        if self.split != "given" and self.events.split is not None:
+            raise ValueError(f"events.split is not read by split {self.split}; set split: given")
+        told = [c for side in (self.items, self.users) if side for c in side.of_events]
+        if self.events.split in (*self.events.others, *told):
+            raise ValueError(f"events.split: column '{self.events.split}' has another role, too")
         if self.like_from is not None and self.events.rating is None:
             raise ValueError("like_from needs events.rating")
         if self.types and self.events.type is None:

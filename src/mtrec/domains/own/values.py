@@ -14,6 +14,8 @@ LIKED = {"up": 1.0, "down": -1.0, "thumbs up": 1.0, "thumbs down": -1.0, "like":
          "dislike": -1.0, "+": 1.0, "-": -1.0, "👍": 1.0, "👎": -1.0, "positive": 1.0,
          "negative": -1.0, "neutral": 0.0}  # fmt: skip
 STARS = r"^[★⭐*]+️?[☆✩]*$|^☆+$"  # as many as are filled
+SPLITS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
+          "val": "validation", "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 MARKUP = r"</?(?:p|br|b|i|u|em|strong|div|span|ul|ol|li|h[1-6]|a|img|table|t[rdh]|font)\b[^<>]*>"
 SIGNS = r"^[€$£¥₹]\s*|\s*[€$£¥₹%]$"
 THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?"
@@ -112,6 +114,23 @@ def yes_or_no(column: pd.Series) -> pd.Series:
     return pd.Series(
         np.select([cells.isin(YES), cells.isin(NO)], [1.0, 0.0], np.nan), index=column.index
     )
+
+
+def split_of(column: pd.Series) -> pd.Series:
+    """``train``, ``validation`` or ``test`` by the usual words; missing where nothing is said.
+
+    Raises:
+        ValueError: a cell says something else.
+    """
+    cells = column.str.strip().str.lower()
+    split = cells.map(SPLITS)
+    strange = column[split.isna() & cells.notna() & (cells != "")]
+    if len(strange):
+        raise ValueError(
+            f"events: {len(strange):,} cells of column '{column.name}', such as "
+            f"'{strange.iloc[0]}', name no split. Write train, validation or test."
+        )
+    return split
 
 
 def fill(template: str, frame: pd.DataFrame) -> pd.Series:

@@ -130,6 +130,8 @@ def _examined(name: str, content: bytes, limits: Limits) -> list[str]:
                         "LibreOffice and save it again."
                     )
                 errors += found.count(b' t="e"')
+    except FileError:
+        raise
     except BROKEN as error:
         raise _damaged(name, error) from None
     return [f"{errors:,} cells hold errors such as #N/A: taken as missing"] if errors else []
