@@ -45,11 +45,20 @@ def test_what_is_not_for_training_is_in_no_history_no_count_and_no_running_mean(
     tables, rows = tried.tables, tried.tables.examples
     assert len(tables.events) == (rows["split"] == "train").sum()
     assert not held_out_is_known(tables)
+    held = rows["split"] != "train"
+    assert rows.loc[held, "timestamp"].min() > rows.loc[~held, "timestamp"].max()
     for n in range(0, len(rows), 50):
         row = rows.iloc[n]
         past = rows[(rows["user_id"] == row["user_id"]) & (rows["timestamp"] < row["timestamp"])]
         past = past[past["split"] == "train"]
         assert row["user_count"] == pytest.approx(np.log1p(len(past)))
+
+
+def test_times_that_follow_the_split_stay(attempt, divided):
+    divided["part"] = np.repeat(["train", "val", "test"], [400, 100, 100])
+    divided["second"] = 1_600_000_000 + np.arange(len(divided))
+    given = attempt(divided, timestamp="second").tables.examples["timestamp"]
+    assert given.diff().dropna().eq(pd.Timedelta(seconds=1)).all()
 
 
 @pytest.mark.parametrize("cells", [["train", "val"], ["train", "val", "test", "none"], ["test"]])

@@ -89,7 +89,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     Labels are ``next_item``, ``rating``, ``like``, the yes-or-no columns and the amounts by their
     name, types of events, and ``next_<column>``; context columns count and average what came
     strictly before. What was only shown is an example, but no event of a history, and no next item.
-    Where the split is given, no history holds what is not for training, whatever its time.
+    Where the split is given, no history holds what is not for training, which is asked for after
+    all that is.
 
     Raises:
         SchemaError: a column that the settings name is missing.
@@ -222,11 +223,24 @@ def _in_time(events: pd.DataFrame, settings: Settings, seed: int, account: Accou
         events["split"] = drawn.reindex(events.index).fillna(events["split"])
         account.add("events", "validation", "derived", (drawn == "validation").sum(), len(events),
                     "no event is named for it: drawn from those for training")  # fmt: skip
+    if settings.split == "given" and "timestamp" in events:
+        events["timestamp"] = _asked_after(events)
     if "timestamp" not in events:
         events["timestamp"] = splits.shuffled_times(events["split"], seed)
         account.add("events", "no times", "derived", len(events), len(events),
                     "a seeded shuffle plays the part of time: training comes first")  # fmt: skip
     return events.sort_values("timestamp", kind="stable", ignore_index=True)
+
+
+def _asked_after(events: pd.DataFrame) -> pd.Series:
+    """Times of events, of those that are not for training none before these have ended.
+
+    A published split seldom follows the clock. Its test rows are asked for when all of training is
+    known, as requests are; an earlier moment would hide what the user did after it.
+    """
+    train, time = events["split"] == "train", events["timestamp"]
+    last = time[train].max()
+    return time.mask(~train & (time <= last), last + pd.Timedelta(milliseconds=1))
 
 
 def _context(events: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
