@@ -272,6 +272,10 @@ def test_what_pandas_reads_is_read_alike(tmp_path, cells, mark, encoding, end, q
     strange = {cell for row in expected for cell in row} & {*MISSING, *EMPTY[1:]}
     if strange or any(row[0].lstrip().lower().startswith(("total", "sum")) for row in expected):
         return
+    lines = content.decode(encoding).splitlines()
+    inside = any(end in cell for row in expected for cell in row for end in "\r\n")
+    if inside and {len(line.split(mark)) for line in lines} == {len(names)}:
+        return  # as even where quotes are part of cells: nobody can say which is meant
     if not expected:
         return
     found = read(tmp_path, content)
