@@ -43,6 +43,17 @@ def test_after_an_error_no_other_piece_begins(monkeypatch):
     assert len(begun) <= 3
 
 
+def test_an_error_while_pieces_are_still_handed_out_is_the_one_that_is_raised(monkeypatch):
+    monkeypatch.setenv("MTREC_WORKERS", "4")
+
+    def make(number):
+        raise ValueError("no memory")
+
+    for _ in range(20):
+        with pytest.raises(ValueError, match="no memory"):
+            list(cores.side_by_side(make, range(1000)))
+
+
 @pytest.mark.parametrize("threads", ["", "1", "4"])
 def test_a_notebook_computes_an_operation_in_one_thread_whatever_the_machine(threads):
     """The last bits of a text's vector follow the threads, and after a training the third digit."""

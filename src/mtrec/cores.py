@@ -61,12 +61,15 @@ def side_by_side(make: Callable[[P], R], pieces: Sequence[P]) -> Iterator[R]:
         pieces: any number.
     """
     pool = ThreadPoolExecutor(granted() if device() == "CPU" else 1)
+    errors: list[BaseException] = []
 
     def one(piece: P) -> R:
+        if errors:
+            raise errors[0]
         try:
             return make(piece)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException as error:
+            errors.append(error)
             raise
 
     try:
