@@ -1,5 +1,7 @@
 """Items that lists may show, in the order of the catalogue, and those that follow."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,3 +37,17 @@ def test_a_later_item_has_a_place_of_its_own_and_keeps_it(shown):
     assert found.name(3) == "later"
     assert found.rows(np.array([3])).tolist() == [row]
     assert found.popularity.tolist() == [2, 1, 1, 0]
+
+
+def test_scores_are_the_product_and_the_bias_also_of_what_came_later():
+    draw, ids = np.random.default_rng(3), Ids(("a", "b", "c"))
+    items, bias = draw.normal(size=(3, 4)).astype("float32"), np.array([1, 2, 5], "float32")
+    catalogue = SimpleNamespace(items=np.asfortranarray(items), bias=bias)
+    found = Shown(ids, pd.DataFrame({"item_id": ["a"]}), catalogue)
+    query = draw.normal(size=4).astype("float32")
+    np.testing.assert_allclose(found.scores(query), items @ query + bias, rtol=1e-5)
+    state = draw.normal(size=4).astype("float32")
+    for name in "defgh":  # the table grows twice
+        found.add(ids.add(name), state)
+    expected = np.append(items @ query + bias, [state @ query / 2 + 2] * 5)  # the median bias
+    np.testing.assert_allclose(found.scores(query), expected, rtol=1e-5)

@@ -43,12 +43,23 @@ def test_items_of_the_same_score_are_in_the_order_of_the_catalogue(recommender):
         assert found.tolist() == catalogue.ids[first[:k]].tolist()
 
 
-def test_a_row_compiled_by_itself_is_answered_as_any_other(recommender):
-    one, other = (open_catalogue(recommender, fused) for fused in (False, True))
+def test_a_row_compiled_for_speed_is_answered_as_any_other(recommender):
+    one, other = (open_catalogue(recommender, rows) for rows in (None, 3))
     for user in (*recommender.assembly.encoder.user.ids[:3], "a stranger"):
         (ids, scores), (same, close) = one.recommend(user, 20), other.recommend(user, 20)
         assert ids.tolist() == same.tolist()
         np.testing.assert_allclose(close, scores, atol=1e-5)
+
+
+def test_what_a_user_wants_does_not_depend_on_who_asks_with_him(recommender):
+    query = open_catalogue(recommender, 3).query
+    rows = [recommender.catalogue._inputs(row, "") for row in (1, 2, 3)]
+    together = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    found = np.asarray(query(together))
+    assert len(found) == 3
+    for place, row in enumerate(rows):
+        alone = np.asarray(query(row))
+        assert alone.tolist() == found[place : place + 1].tolist()
 
 
 @given(

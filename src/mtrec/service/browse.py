@@ -180,7 +180,7 @@ def predict(
 def _add_shares(bundle: Bundle, user: int, of_rows: list[dict[str, Any]], rows: Array) -> None:
     """What the task that ranks items says of some: a share, or a score where it learnt pairs."""
     answers, name = bundle.answers, bundle.answers.ranking
-    scores = answers._rank(user).astype("float64")
+    scores = answers.rank(user).astype("float64")
     what = "value"
     if getattr(answers.types[name], "loss_name", "") != "pairwise":
         scores[answers._shown.places(bundle.state.met(user))] = -np.inf

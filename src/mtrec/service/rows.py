@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -52,6 +53,7 @@ def grown(table: Array, rows: int, fill: float = 0) -> Array:
     """The table with ``rows`` rows or more; a longer one has room for as many again."""
     if len(table) >= rows:
         return table
-    longer = np.full((max(rows, 2 * len(table)), *table.shape[1:]), fill, table.dtype)
+    order: Literal["C", "F"] = "F" if np.isfortran(table) else "C"
+    longer = np.full((max(rows, 2 * len(table)), *table.shape[1:]), fill, table.dtype, order)
     longer[: len(table)] = table
     return longer

@@ -31,11 +31,12 @@ class Shown:
         self._place: dict[int, int] = {}  # of items that came after training, by row
         counts = events["item_id"].value_counts().reindex(ids.names[1 : ids.modelled]).fillna(0)
         self._popularity = np.array(counts, dtype="float64")  # one that may be written to
-        self._vectors = catalogue.items if catalogue else np.zeros((self._size, 0), "float32")
-        self._bias = catalogue.bias if catalogue else np.zeros(self._size, "float32")
+        bias = catalogue.bias if catalogue else np.zeros(self._size, "float32")
+        vectors = catalogue.items if catalogue else np.zeros((self._size, 0), "float32")
+        self._vectors = np.asfortranarray(np.column_stack([vectors, bias]))  # one pass for both
         self._scores = np.zeros(self._size, "float32")
         self.all = np.arange(self._size)
-        self._usual = float(np.median(self._bias)) if self._size else 0.0
+        self._usual = float(np.median(bias)) if self._size else 0.0
 
     def __len__(self) -> int:
         return self._size
@@ -52,9 +53,8 @@ class Shown:
         the pages that the system clears for it.
         """
         self._scores = grown(self._scores, self._size)
-        found = np.dot(self._vectors[: self._size], query, out=self._scores[: self._size])
-        found += self._bias[: self._size]
-        return found
+        with_bias = np.append(query, np.ones(1, query.dtype))
+        return np.dot(self._vectors[: self._size], with_bias, out=self._scores[: self._size])
 
     def rows(self, places: Array) -> Array:
         """Rows of items by their places."""
@@ -89,10 +89,9 @@ class Shown:
             self._rows = grown(self._rows, self._size)
             self._popularity = grown(self._popularity, self._size)
             self._vectors = grown(self._vectors, self._size)
-            self._bias = grown(self._bias, self._size)
-            self._rows[place], self._bias[place] = row, self._usual
-        if self._vectors.shape[1]:
-            self._vectors[place] = state / len(state) ** 0.5
+            self._rows[place], self._vectors[place, -1] = row, self._usual
+        if self._vectors.shape[1] > 1:
+            self._vectors[place, :-1] = state / len(state) ** 0.5
 
     def count(self, row: int) -> None:
         """Note that an item was met once more."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.backend import compile_function, compile_row
+from mtrec.backend import compile_function, compile_rows
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -28,9 +28,9 @@ class Catalogue:
     vector, and a partial sort.
 
     Attributes:
-        query: compiled function from the model's inputs of one row, as arrays, to the query
-            ``(width,)``.
-        items: states of all items ``(items, width)``, already divided by ``sqrt(width)``.
+        query: compiled function from the model's inputs, as arrays, to queries ``(rows, width)``.
+        items: states of all items ``(items, width)``, already divided by ``sqrt(width)``; a column
+            lies together, since a product with so few columns then takes a third of the time.
         bias: of the items ``(items,)``.
         ids: of the items, in the order of ``items``.
         users: row of each user id.
@@ -50,7 +50,7 @@ class Catalogue:
         Items of the same score are in the order of the catalogue, also where ``k`` cuts them.
         """
         user = self.users.get(user_id, 0)
-        query = ops.convert_to_numpy(self.query(self._inputs(user, user_id)))
+        query = ops.convert_to_numpy(self.query(self._inputs(user, user_id)))[0]
         scores = self.items @ query + self.bias
         seen = self.recommender.met_by(user)
         scores[seen - 1] = -np.inf
@@ -91,22 +91,23 @@ def best(scores: Array, k: int) -> Array:
     """
     if k <= 0:
         return np.zeros(0, dtype="int64")
-    some = np.arange(len(scores))
     if len(scores) > PART * k:
         part = scores[::PART]
         some = np.flatnonzero(scores >= np.partition(part, -k)[-k])
+    else:
+        some = np.arange(len(scores))
     among = scores[some]
     some = some[among >= np.partition(among, -k)[-k]]
     return some[np.argsort(-scores[some], kind="stable")][:k]
 
 
-def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
+def open_catalogue(recommender: Recommender, rows: int | None = None) -> Catalogue:
     """Encode the catalogue of the first task that ranks items, and compile the query.
 
     Args:
         recommender: a loaded model.
-        fused: compile for speed: some seconds more before the first request, and a tenth of the
-            time for each, which a service repays.
+        rows: compile for at most so many users at a time: some seconds more before the first
+            request, and a tenth of the time for each, which a service repays.
 
     Raises:
         ValueError: the model has no such task.
@@ -124,17 +125,16 @@ def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
     weights = ops.convert_to_tensor(own.head.query)
 
     def query(inputs: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
-        state = part(inputs, training=False)[0]
-        return ops.matmul(ops.transpose(weights), state[:, None])[:, 0]
+        return ops.matmul(part(inputs, training=False), weights)
 
-    compiled = compile_row(query, part) if fused else compile_function(query, part)
+    compiled = compile_rows(query, part, rows) if rows else compile_function(query, part)
     blank = {
         key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
     }
     items = np.asarray(keras.Model(model.input, own.tables[0])(blank, training=False))
     return Catalogue(
         query=compiled,
-        items=np.ascontiguousarray(items / items.shape[1] ** 0.5),
+        items=np.asfortranarray(items / items.shape[1] ** 0.5),
         bias=np.asarray(own.head.bias),
         ids=np.asarray(encoder.item.ids),
         users={user_id: row + 1 for row, user_id in enumerate(encoder.user.ids)},
