@@ -99,13 +99,29 @@ def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
         _panel(axes, own)
         values = own.loc[own["system"].isin([*SYSTEMS]), "value"]
         margin = 0.1 * (values.max() - values.min())
-        axes.set(ylabel=f"{task}: {arrow(own['metric'].iloc[0])}",
+        metric = own["metric"].iloc[0]
+        unit = " [units of the label]" if metric in ("rmse", "mae") else ""
+        axes.set(ylabel=f"{task}: {arrow(metric)}{unit}",
                  ylim=(values.min() - margin, values.max() + margin))  # fmt: skip
+        axes.set_title(_finding(own))
     panels[-1, 0].set_xlabel("labels of the new task\n95 % intervals; wide ones leave the frame")
     drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=2,
                  fontsize=9, frameon=False)  # fmt: skip
     drawn.suptitle(title)
     return drawn
+
+
+def _finding(found: pd.DataFrame) -> str:
+    """What tuning gives beside a single-task model with the fewest labels and with the most."""
+    by = {name: own.set_index("labels")["value"] for name, own in found.groupby("system")}
+    if "tuned" not in by or "alone" not in by:
+        return ""
+    both = sorted({*by["tuned"].index} & {*by["alone"].index})
+    said = [
+        f"{count:,} labels: tuned {by['tuned'][count]:.3g}, single-task {by['alone'][count]:.3g}"
+        for count in both
+    ]
+    return "\n".join([*said[:1], *said[1:][-1:]])
 
 
 def _panel(axes: Axes, found: pd.DataFrame) -> None:
