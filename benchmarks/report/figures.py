@@ -68,7 +68,7 @@ def _title(protocol: str, rows: pd.DataFrame) -> str:
     asked = (question(protocol) or protocol).split(". ")[0].rstrip(".")
     told = finding(protocol, rows)
     if not told and rows["system"].str.contains(FINE, regex=False).any():
-        told = "No system of ours that a target counts was measured"
+        told = "No system of ours that counts for a target was measured yet"
     return "\n".join(textwrap.fill(line, WIDTH) for line in (told, asked) if line)
 
 

@@ -46,8 +46,8 @@ def standing(rows: pd.DataFrame) -> str:
 
 
 PLAIN = {
-    "ahead": "We lead", "ahead, undecided": "Ours is ahead, undecided", "level": "Level",
-    "undecided": "Undecided", "behind, undecided": "Ours is behind, undecided",
+    "ahead": "We lead", "ahead, undecided": "Undecided, ours ahead by the value", "level": "Level",
+    "undecided": "Undecided", "behind, undecided": "Undecided, ours behind by the value",
     "behind": "Ours is behind",
 }  # fmt: skip
 

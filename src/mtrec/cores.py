@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
 P = TypeVar("P")
@@ -65,7 +65,7 @@ def side_by_side(make: Callable[[P], R], pieces: Sequence[P]) -> Iterator[R]:
 
     def one(piece: P) -> R:
         if errors:
-            raise errors[0]
+            raise CancelledError
         try:
             return make(piece)
         except BaseException as error:
@@ -75,6 +75,8 @@ def side_by_side(make: Callable[[P], R], pieces: Sequence[P]) -> Iterator[R]:
     try:
         for future in [pool.submit(one, piece) for piece in pieces]:
             yield future.result()
+    except CancelledError:  # a piece before the one that failed had not begun
+        raise errors[0] from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -61,6 +61,17 @@ def test_filled_values_are_scikit_learns_and_flags_stay(method, reference):
     np.testing.assert_array_equal(found[known], held[known])
 
 
+@pytest.mark.parametrize("method", ["iterative", "knn", "mean"])
+def test_what_is_filled_in_does_not_depend_on_the_rows_beside_it(method):
+    training, _ = scaled()
+    fill = Imputer.fit(method, training)
+    rows, _ = scaled(seed=1)
+    rows[:2, :, 0], rows[:2, :, 1] = 0.0, 1.0  # nothing is known of these
+    together = fill(rows)
+    for at in range(8):
+        np.testing.assert_allclose(fill(rows[at : at + 1]), together[at : at + 1], atol=1e-6)
+
+
 def test_mean_is_that_of_the_known_training_values():
     training, _ = scaled()
     found = Imputer.fit("mean", training)(training)

@@ -74,7 +74,7 @@ def test_sentences_count_and_name_the_losses():
     said = headline.sentences(headline.gains(METRICS, FUSED, known), FUSED, known)
     assert "helps 1 of 2 tasks and hurts 0; 1 is undecided" in said[0]
     assert "joint model alone is behind the best specialist in 1 of 2 tasks" in said[1]
-    assert "ahead of the best specialist in 1 of 2 tasks, behind in 1" in said[2]
+    assert "beats the best specialist in 1 of 2 tasks and loses in 1" in said[2]
     assert "behind in `shop · like`" in said[2]
     assert "several together in 2 and the joint model in 1." in said[2]
     assert "Not counted" not in said[2]
@@ -86,14 +86,16 @@ def test_the_held_out_split_is_named_and_test_rows_stand_beside_it():
     found = headline.gains(METRICS, FUSED, trained())
     _, behind, said, _ = headline.sentences(found, FUSED, trained(), seen=found)
     assert "by the value on the [held-out split](docs/results.md#on-a-split" in behind
-    assert "on a split that was held out.**" in said
+    assert "on a split that was held out." in said
     assert "looked at often, it is ahead in 1 of 2, behind in 1." in said
     figure = headline.figure(found, {"shop": ["spend", "like"]}, held_out=True)
     assert [axes.get_xlabel().partition("\n")[2] for axes in figure.axes] == [
-        "test rows", "held-out split",
+        "test rows, several seeds", "held-out split, one training",
     ]  # fmt: skip
     assert "best specialist on the held-out split: better in 1" in headline.caption(found, True)
     plt.close(figure)
+    ahead = found[found["low"] > 0]
+    assert "and loses in none; 0 are undecided" in headline.sentences(ahead, FUSED, trained())[2]
 
 
 def test_an_answer_that_is_not_served_is_named_and_neither_counted_nor_drawn():
@@ -102,7 +104,7 @@ def test_an_answer_that_is_not_served_is_named_and_neither_counted_nor_drawn():
     found = headline.gains(METRICS, fused, {})
     assert found["task"].tolist() == ["like"]
     _, said = headline.sentences(found, fused, {})
-    assert "ahead of the best specialist in 0 of 1 tasks" in said
+    assert "beats the best specialist in 0 of 1 tasks and loses in 1;" in said
     assert "a model of this task alone in 1" in said
     assert "Not counted: `shop · spend`. A fusion led there, ahead of the best" in said
     assert "in 1 of 1" in said

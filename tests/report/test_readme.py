@@ -111,9 +111,9 @@ def test_the_answer_says_who_made_it(tmp_path):
     file = tmp_path / "fusion.json"
     task = {"type": "ranking", "served": "fused", "weights": {"joint": 0.5, "als": 0.0, "ease": 1}}
     file.write_text(json.dumps({"tasks": {"next": task}}))
-    assert "This list is by `joint` and `ease`; " in readme._answering(file)
+    assert "This list combines `joint` and `ease`; " in readme._answering(file)
     file.write_text(json.dumps({"tasks": {"next": {**task, "served": "ease"}}}))
-    assert "This list is by `ease`; " in readme._answering(file)
+    assert "`ease` makes this list; " in readme._answering(file)
     assert readme._answering(tmp_path / "none.json") == ""
 
 

@@ -1,5 +1,6 @@
 """Items that lists may show, in the order of the catalogue, and those that follow."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,3 +52,15 @@ def test_scores_are_the_product_and_the_bias_also_of_what_came_later():
         found.add(ids.add(name), state)
     expected = np.append(items @ query + bias, [state @ query / 2 + 2] * 5)  # the median bias
     np.testing.assert_allclose(found.scores(query), expected, rtol=1e-5)
+
+
+def test_a_table_that_has_grown_is_not_copied_for_each_list():
+    items, ids = np.zeros((20_000, 16), "float32"), Ids(tuple(map(str, range(20_000))))
+    catalogue = SimpleNamespace(items=np.asfortranarray(items), bias=items[:, 0])
+    found = Shown(ids, pd.DataFrame({"item_id": ["1"]}), catalogue)
+    found.add(ids.add("later"), items[0])
+    found.scores(items[0])
+    tracemalloc.start()
+    found.scores(items[0])
+    assert tracemalloc.get_traced_memory()[1] < items.nbytes / 10
+    tracemalloc.stop()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.models import synthetic
+from mtrec import backend
 from mtrec.serving.catalogue import best, open_catalogue
 
 
@@ -44,22 +45,21 @@ def test_items_of_the_same_score_are_in_the_order_of_the_catalogue(recommender):
 
 
 def test_a_row_compiled_for_speed_is_answered_as_any_other(recommender):
-    one, other = (open_catalogue(recommender, rows) for rows in (None, 3))
+    one, other = (open_catalogue(recommender, fused) for fused in (False, True))
     for user in (*recommender.assembly.encoder.user.ids[:3], "a stranger"):
         (ids, scores), (same, close) = one.recommend(user, 20), other.recommend(user, 20)
         assert ids.tolist() == same.tolist()
         np.testing.assert_allclose(close, scores, atol=1e-5)
 
 
-def test_what_a_user_wants_does_not_depend_on_who_asks_with_him(recommender):
-    query = open_catalogue(recommender, 3).query
-    rows = [recommender.catalogue._inputs(row, "") for row in (1, 2, 3)]
-    together = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    found = np.asarray(query(together))
-    assert len(found) == 3
-    for place, row in enumerate(rows):
-        alone = np.asarray(query(row))
-        assert alone.tolist() == found[place : place + 1].tolist()
+def test_a_model_too_large_to_be_copied_is_read_in_place(recommender, monkeypatch):
+    copied = open_catalogue(recommender, fused=True)
+    monkeypatch.setattr(backend, "FROZEN_BYTES", 0)
+    in_place = open_catalogue(recommender, fused=True)
+    for user in (*recommender.assembly.encoder.user.ids[:3], "a stranger"):
+        (ids, scores), (same, close) = copied.recommend(user, 20), in_place.recommend(user, 20)
+        assert ids.tolist() == same.tolist()
+        np.testing.assert_allclose(close, scores, atol=1e-5)
 
 
 @given(

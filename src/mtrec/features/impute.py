@@ -70,7 +70,11 @@ class Imputer:
         filled = scaled.copy()
         gaps = scaled[..., 1].any(axis=1)
         if gaps.any() and len(self.reference):
-            found = self._model.transform(_with_gaps(scaled[gaps]))
+            # IterativeImputer fills rows of which all are empty another way than one empty row
+            # among others, so that a full row comes with them and what is filled depends on no
+            # other row.
+            full = np.zeros((1, scaled.shape[1]))
+            found = self._model.transform(np.vstack([_with_gaps(scaled[gaps]), full]))[:-1]
             filled[gaps, :, 0] = np.where(scaled[gaps, :, 1] > 0, found, scaled[gaps, :, 0])
         return filled
 

@@ -2,9 +2,9 @@
 
 Test rows that were looked at often flatter whoever looked. So each domain is split once more: by
 another seed where lots are drawn, and where there is a clock, as the data stood at an earlier date,
-so that rows test that trained before in the pipeline's own split. Lots overlap: of ten rows that
-test here, about one tested and one validated before. The commit's own pipeline runs on that split
-from raw files to served answers, in a copy of the repository, and nothing may be chosen by what it
+so that rows test which trained in the pipeline's own split. Lots overlap: of ten rows that test
+here, about one tested and one validated before. The commit's own pipeline runs on that split from
+raw files to served answers, in a copy of the repository, and nothing may be chosen by what it
 says. Every opening is a line in ``docs/test_rows.md``.
 """
 

@@ -24,6 +24,7 @@ PANELS = {
     "answer": "the served answer minus the best specialist",
 }
 OVER = {"joint": "a model of each task", "answer": "the best specialist"}
+SEEDS = {"joint": "several seeds", "answer": "one training"}
 TITLES = {
     "joint": "Joint training helps\n{better} of {all} tasks, hurts {worse}",
     "answer": (
@@ -145,7 +146,7 @@ def figure(
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-len(names) + 0.4, 0.6))
         axes.set_xticks((-10, 0, 10))
         rows = "held-out split" if held_out and panel == "answer" else "test rows"
-        axes.set_xlabel(f"gain over {OVER[panel]} [%]\n{rows}", fontsize=10)
+        axes.set_xlabel(f"gain over {OVER[panel]} [%]\n{rows}, {SEEDS[panel]}", fontsize=10)
     for domain, own in tasks.items():
         last = at[domain, own[-1]]
         if last > -len(names) + 1:
@@ -203,12 +204,11 @@ def sentences(
     if len(answer):
         told = counted(answer)
         said.append(
-            f"**What `mtrec.load` answers is ahead of the best specialist in "
-            f"{len(told['better'])} of {len(answer)} tasks, behind in {len(told['worse'])}; "
-            f"{_undecided(told)}, by one training of each member, on "
-            f"{'test rows' if seen is None else 'a split that was held out'}.** "
-            f"Whoever led on validation "
-            f"rows answers: {_answering(known)}."
+            f"**What `mtrec.load` answers beats the best specialist in {len(told['better'])} of "
+            f"{len(answer)} tasks and loses in {len(told['worse']) or 'none'}; "
+            f"{_undecided(told)}.** That is by one training of each member, on "
+            f"{'test rows' if seen is None else 'a split that was held out'}. "
+            f"Whoever led on validation rows answers: {_answering(known)}."
             f"{_named(' It is behind in ', told['worse'])}{_not_counted(fused)}{_before(seen)}"
         )
     said += _ablated(trained)

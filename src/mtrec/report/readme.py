@@ -133,7 +133,8 @@ def _answering(file: Path) -> str:
     weights = ranked[0]["weights"] if served == "fused" else {served: 1.0}
     names = [f"`{name}`" for name, weight in weights.items() if weight]
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    return f"\n\nThis list is by {listed}; `recommender.systems` says who answers each task."
+    who = f"This list combines {listed}" if len(names) > 1 else f"{listed} makes this list"
+    return f"\n\n{who}; `recommender.systems` says who answers each task."
 
 
 def _trained(run: Experiment) -> pd.DataFrame | None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 WEIGHED = 2000  # items that tasks are asked about; more are narrowed down first
-AT_ONCE = 4  # lists that are made together at most
 GRADED = (Form.BIT, Form.NUMBER, Form.LEVEL)  # whose predictions can be put in order
 
 
@@ -61,7 +60,7 @@ class Answers:
         self.types = recommender.assembly.types
         self._forward = compile_forward(_of_pairs(recommender))
         self.ranking = next((n for n, kind in self.types.items() if kind.candidates == "items"), "")
-        self._catalogue = open_catalogue(recommender, AT_ONCE) if self.ranking else None
+        self._catalogue = open_catalogue(recommender, fused=True) if self.ranking else None
         names = state.items.names[1 : state.items.modelled]
         self._filters = Filters(tables.items.set_index("item_id").reindex(names).reset_index())
         self._shown = Shown(state.items, tables.events, self._catalogue)
@@ -92,31 +91,12 @@ class Answers:
         Raises:
             ValueError: the request names a task or column that there is not.
         """
-        (found,) = self.recommend_each([asked])
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def recommend_each(self, asked: Sequence[Recommend]) -> list[dict[str, Any] | Exception]:
-        """As :meth:`recommend` for up to :data:`AT_ONCE` users; errors in place of answers."""
-        row = self.state.users.row
-        users = [row.get(one.user_id, 0) if one.user_id else 0 for one in asked]
-        ranks = self.ranking and users
-        queries = [*self._queries(np.array(users))] if ranks else [None] * len(users)
-        found: list[dict[str, Any] | Exception] = []
-        for one, user, query in zip(asked, users, queries, strict=True):
-            try:
-                found.append(self._recommend(one, user, query))
-            except ValueError as error:
-                found.append(error)
-        return found
-
-    def _recommend(self, asked: Recommend, user: int, query: Array | None) -> dict[str, Any]:
+        user = self.state.users.row.get(asked.user_id, 0) if asked.user_id else 0
         fallback = self._fallback(asked.user_id, user)
         notes: list[str] = []
         free = self._allowed(asked, notes)
         met = self._shown.places(self.state.met(0 if asked.keep_met else user))
-        ranked = self._shown.popularity.copy() if query is None else self._shown.scores(query)
+        ranked = self.rank(user) if self.ranking else self._shown.popularity.copy()
         weights = asked.tasks or {}
         for name in weights:
             if name not in self.gradable and name != self.ranking:
@@ -208,13 +188,9 @@ class Answers:
 
     def rank(self, user: int) -> Array:
         """Scores of all items ``(items,)`` by the task that ranks them."""
-        return self._shown.scores(self._queries(np.array([user]))[0])
-
-    def _queries(self, users: Array) -> Array:
-        """What users want, ``(users, width)``."""
         assert self._catalogue is not None
-        inputs = self.state.inputs(users, np.zeros(len(users), dtype="int64"))
-        return ops.convert_to_numpy(self._catalogue.query(inputs))
+        inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
+        return self._shown.scores(ops.convert_to_numpy(self._catalogue.query(inputs))[0])
 
     def _weigh(
         self,

@@ -14,13 +14,11 @@ from starlette.exceptions import HTTPException
 
 import mtrec
 from mtrec.service import browse
-from mtrec.service.answer import AT_ONCE
 from mtrec.service.keys import is_allowed
 from mtrec.service.live import Conflict, Live
 from mtrec.service.log import NotStored
 from mtrec.service.schemas import MOST_BYTES, Events, Explain, Recommend, Score, as_json, sentence
 from mtrec.service.static import add_page, is_static
-from mtrec.service.together import Together
 
 if TYPE_CHECKING:
     from mtrec.service.bundle import Bundle
@@ -68,16 +66,10 @@ def make_app(
         description="A trained multi-task recommender that learns what happens while it answers.",
     )  # fmt: skip
     _add_guard(app, live, key, hosts)
-    lists = Together[Recommend, dict[str, Any]](
-        lambda asked: live.bundle.answers.recommend_each(asked), AT_ONCE
-    )
 
     @app.post("/recommend", openapi_extra=_body(Recommend), summary="The best items for a user")
     async def recommend(request: Request) -> Response:
-        try:
-            answer = await lists.ask(await _read(request, Recommend))
-        except ValueError as error:
-            raise Refused(422, f"{error}.") from None
+        answer = _of(live.bundle.answers.recommend, await _read(request, Recommend))
         used = answer["fallback"]["used"] if answer["fallback"] else "none"
         live.metrics.fallbacks.labels(used).inc()
         return Response(as_json(answer), media_type=JSON)

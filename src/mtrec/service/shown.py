@@ -54,7 +54,8 @@ class Shown:
         """
         self._scores = grown(self._scores, self._size)
         with_bias = np.append(query, np.ones(1, query.dtype))
-        return np.dot(self._vectors[: self._size], with_bias, out=self._scores[: self._size])
+        # Unlike np.dot, which copies a table by columns that has room at the end of each.
+        return np.matmul(self._vectors[: self._size], with_bias, out=self._scores[: self._size])
 
     def rows(self, places: Array) -> Array:
         """Rows of items by their places."""
@@ -66,8 +67,11 @@ class Shown:
 
     def places(self, rows: Iterable[int]) -> Array:
         """Places of those of the items that are shown, ``(found,)`` int64, ascending."""
-        found = (self.place(int(row)) for row in rows)
-        return np.array(sorted({one for one in found if one is not None}), dtype="int64")
+        wanted = np.fromiter(rows, "int64")
+        known = wanted[(wanted > 0) & (wanted < self._ids.modelled)] - 1
+        came = wanted[wanted >= self._ids.modelled].tolist()
+        later = [self._place[row] for row in came if row in self._place]
+        return np.unique(np.append(known, np.array(later, "int64")))
 
     def place(self, row: int) -> int | None:
         """Place of an item, None if it is not shown."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from mtrec.backend import compile_function, compile_rows
+from mtrec.backend import compile_function, compile_row
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -28,7 +28,8 @@ class Catalogue:
     vector, and a partial sort.
 
     Attributes:
-        query: compiled function from the model's inputs, as arrays, to queries ``(rows, width)``.
+        query: compiled function from the model's inputs of one row, as arrays, to the query
+            ``(1, width)``.
         items: states of all items ``(items, width)``, already divided by ``sqrt(width)``; a column
             lies together, since a product with so few columns then takes a third of the time.
         bias: of the items ``(items,)``.
@@ -101,13 +102,13 @@ def best(scores: Array, k: int) -> Array:
     return some[np.argsort(-scores[some], kind="stable")][:k]
 
 
-def open_catalogue(recommender: Recommender, rows: int | None = None) -> Catalogue:
+def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
     """Encode the catalogue of the first task that ranks items, and compile the query.
 
     Args:
         recommender: a loaded model.
-        rows: compile for at most so many users at a time: some seconds more before the first
-            request, and a tenth of the time for each, which a service repays.
+        fused: compile for speed: some seconds more before the first request, and a hundredth of the
+            time for each, which a service repays.
 
     Raises:
         ValueError: the model has no such task.
@@ -127,7 +128,7 @@ def open_catalogue(recommender: Recommender, rows: int | None = None) -> Catalog
     def query(inputs: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
         return ops.matmul(part(inputs, training=False), weights)
 
-    compiled = compile_rows(query, part, rows) if rows else compile_function(query, part)
+    compiled = compile_row(query, part) if fused else compile_function(query, part)
     blank = {
         key: np.zeros((1, *value.shape[1:]), value.dtype) for key, value in model.input.items()
     }
