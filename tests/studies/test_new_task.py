@@ -211,7 +211,7 @@ def test_one_training_allows_no_verdict():
 def test_the_figure_has_a_panel_per_new_task_and_a_place_per_number_of_labels():
     both = pd.concat([results(), results().assign(task="b")])
     drawn = report.figure(report.combined(both), "title")
-    unit = "rmse ↓ [units of the label]"
+    unit = "rmse ↓\n[units of the label]"
     assert [axes.get_ylabel() for axes in drawn.axes] == [f"a: {unit}", f"b: {unit}"]
     assert all("10 labels: tuned" in axes.get_title() for axes in drawn.axes)
     assert [label.get_text() for label in drawn.axes[1].get_xticklabels()] == ["0", "10"]

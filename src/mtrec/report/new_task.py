@@ -24,8 +24,8 @@ SYSTEMS = {
     "start": "joint, with the task from the start",
     "baseline": "baseline",
 }
-LINES = {"rescaled": "^", "tuned": "o", "alone": "s"}  # marker of each
-LEVELS = {"baseline": 7, "donor": 4, "start": 3}  # colour of each
+LINES = {"rescaled": ("^", 5), "tuned": ("o", 2), "alone": ("s", 1)}  # marker, colour
+LEVELS = {"baseline": 7, "donor": 4, "start": 0}  # colour of each
 QUESTIONS = {  # difference -> what is judged, against what
     "baseline_difference": ("the text alone", "the baseline"),
     "donor_difference": ("the text alone", "the donor's answers"),
@@ -100,11 +100,11 @@ def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
         values = own.loc[own["system"].isin([*SYSTEMS]), "value"]
         margin = 0.1 * (values.max() - values.min())
         metric = own["metric"].iloc[0]
-        unit = " [units of the label]" if metric in ("rmse", "mae") else ""
+        unit = "\n[units of the label]" if metric in ("rmse", "mae") else ""
         axes.set(ylabel=f"{task}: {arrow(metric)}{unit}",
                  ylim=(values.min() - margin, values.max() + margin))  # fmt: skip
         axes.set_title(_finding(own))
-    panels[-1, 0].set_xlabel("labels of the new task\n95 % intervals; wide ones leave the frame")
+    panels[-1, 0].set_xlabel("labels of the new task; bars are 95 % intervals")
     drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=2,
                  fontsize=9, frameon=False)  # fmt: skip
     drawn.suptitle(title)
@@ -133,9 +133,9 @@ def _panel(axes: Axes, found: pd.DataFrame) -> None:
         axes.axhline(level["value"], color=COLOURS[colour], linestyle="--", label=_known(level))
         axes.axhspan(level["low"], level["high"], color=COLOURS[colour], alpha=0.2, linewidth=0)
     _points(axes, rows["zero_shot"], counts, 0.0, {"color": "black", "marker": "D"})
-    for place, (name, marker) in enumerate(LINES.items()):
+    for place, (name, (marker, colour)) in enumerate(LINES.items()):
         if name in rows:
-            look = {"color": COLOURS[place], "marker": marker}
+            look = {"color": COLOURS[colour], "marker": marker}
             _points(axes, rows[name], counts, 0.08 * (place - 1), look)
     axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
 
