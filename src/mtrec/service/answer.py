@@ -60,10 +60,11 @@ class Answers:
         self.types = recommender.assembly.types
         self._forward = compile_forward(_of_pairs(recommender))
         self.ranking = next((n for n, kind in self.types.items() if kind.candidates == "items"), "")
-        self._catalogue = open_catalogue(recommender, fused=True) if self.ranking else None
+        catalogue = open_catalogue(recommender, fused=True) if self.ranking else None
+        self._query = catalogue.query if catalogue else None
         names = state.items.names[1 : state.items.modelled]
         self._filters = Filters(tables.items.set_index("item_id").reindex(names).reset_index())
-        self._shown = Shown(state.items, tables.events, self._catalogue)
+        self._shown = Shown(state.items, tables.events, catalogue)
         self.reasons = Reasons(self, tables.items)
         self.gradable = {
             name: self._worth(name)
@@ -188,9 +189,9 @@ class Answers:
 
     def rank(self, user: int) -> Array:
         """Scores of all items ``(items,)`` by the task that ranks them."""
-        assert self._catalogue is not None
+        assert self._query is not None
         inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
-        return self._shown.scores(ops.convert_to_numpy(self._catalogue.query(inputs))[0])
+        return self._shown.scores(ops.convert_to_numpy(self._query(inputs))[0])
 
     def _weigh(
         self,
