@@ -68,3 +68,23 @@ def test_a_split_without_results_yet_says_so_instead_of_a_figure(results):
     assert "no result is known yet" in repr(
         cold_start.differences_figure(nothing, cold_start.questions(only), "t")
     )
+
+
+def test_a_ranking_that_told_no_candidates_apart_before_lots_says_nothing():
+    zero, some = (0.0, 0.0, 0.0), (0.2, 0.1, 0.3)
+    rows = [
+        row(system, *values, "next", "ndcg@10", seed)
+        for seed in (0, 1)
+        for system, values in {"ids": zero, "both": some, "means": some, "tables": some}.items()
+    ]
+    rows += [row(name, *some, "next", "ndcg@10") for name in ("both - means", "tables - ids")]
+    rows += [row("ids", *some, "rating", "rmse")]
+    rows += [row("means", *zero, "rating", "rmse")]  # a perfect one, which is not a tie
+    ranked = pd.DataFrame(rows)
+    ranked["type"] = ranked["task"].map({"next": "ranking", "rating": "regression"})
+    found = cold_start.scores(ranked, "cold_items").set_index("task")
+    assert found.loc["next", "ids"] == "–"
+    assert found.loc["rating", "means"].startswith("0.000")
+    assert list(cold_start.differences(ranked, "cold_items")["system"]) == ["both - means"]
+    ranked.loc[ranked["system"].eq("ids") & ranked["seed"].eq(1), "value"] = 0.01
+    assert "tables - ids" in set(cold_start.differences(ranked, "cold_items")["system"])

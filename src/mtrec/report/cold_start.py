@@ -63,10 +63,31 @@ def scores(results: pd.DataFrame, split: str) -> pd.DataFrame:
 def pooled(results: pd.DataFrame) -> pd.DataFrame:
     """One row per split, task and system: mean value, and the widest bounds over the trainings."""
     keys = ["split", "task", "type", "metric", "system"]
-    return results.groupby(keys, sort=False, as_index=False).agg(
+    return measured(results).groupby(keys, sort=False, as_index=False).agg(
         rows=("rows", "mean"), entities=("entities", "mean"), trainings=("seed", "nunique"),
         value=("value", "mean"), low=("low", "min"), high=("high", "max"),
     )  # fmt: skip
+
+
+def measured(results: pd.DataFrame) -> pd.DataFrame:
+    """Results without rankings of systems that could not tell candidates apart, before lots.
+
+    Until ties were drawn by lot such a system had exactly 0 in every training, where a random order
+    has a little more. That says nothing of it, nor does a difference from it.
+    """
+    if results.empty:
+        return results
+    keys = ["split", "task", "system"]
+    own = results[~is_difference(results)]
+    nothing = (own["type"] == "ranking") & (own[["value", "low", "high"]] == 0).all(axis=1)
+    tied = nothing.groupby([own[key] for key in keys]).all()
+    names = {*tied[tied].index}
+    rows = results[keys].itertuples(index=False)
+    kept = [
+        names.isdisjoint((split, task, one) for one in system.split(" - "))
+        for split, task, system in rows
+    ]
+    return results[kept]
 
 
 def differences(results: pd.DataFrame, split: str) -> pd.DataFrame:
