@@ -16,12 +16,15 @@ from matplotlib.ticker import MaxNLocator
 from mtrec.report.findings import verdict
 from mtrec.report.plots import (
     AROUND_ZERO,
+    COLOURS,
     LOW_TO_HIGH,
     VERDICTS,
     NotDrawn,
     turn_labels,
 )
 
+HARDLY = 0.05  # a cosine that is as good as none
+MARKERS = "osD^v"  # of lines that are told apart
 KEY = "95 % intervals: blue is better, orange worse, grey undecided"
 NO_VERDICT = "0.25"  # a colour that says nothing of better or worse
 ONE_TRAINING = "95 % intervals over users; one training of each, so no verdict"
@@ -145,7 +148,8 @@ def matrix(
 def cosines(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Gradient cosine of every pair of tasks by epoch (``epoch``, ``task``, ``other``, ``cosine``).
 
-    Each pair is shown once; pairs whose labels never share a batch are left out.
+    Each pair is shown once; pairs whose labels never share a batch are left out. Those that stay
+    within :data:`HARDLY` of zero are one kind of line, since they would hide each other.
     """
     order = list(dict.fromkeys(frame["task"]))
     place = frame["task"].map(order.index) < frame["other"].map(order.index)
@@ -153,11 +157,21 @@ def cosines(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
     if part.empty:
         return NotDrawn("no two tasks have labels in the same batch.")
     part = part.assign(pair=part["task"] + " · " + part["other"])
+    lines = part.pivot_table("cosine", "epoch", "pair", sort=False)
+    furthest = lines.apply(lambda line: line[line.abs().idxmax()])
+    order = furthest.abs().sort_values(ascending=False, kind="stable").index
+    apart = [pair for pair in order if abs(furthest[pair]) > HARDLY][: len(MARKERS)]
+    others = [pair for pair in order if pair not in apart]
     figure, axes = plt.subplots(figsize=(8, 4.5))
-    sns.lineplot(part, x="epoch", y="cosine", hue="pair", style="pair", markers=True, dashes=False,
-                 errorbar=None, ax=axes)  # fmt: skip
+    if others:
+        label = f"{len(others)} other pairs, within ±{furthest[others].abs().max():.2f}"
+        axes.plot(lines[others], color="0.6", linewidth=1, label=[label] + ["_"] * len(others[1:]))
+    for pair, colour, marker in zip(apart, COLOURS, MARKERS, strict=False):
+        axes.plot(lines[pair], color=colour, marker=marker, label=pair)
     axes.axhline(0, color="black", linewidth=1)
-    axes.set(title=title, xlabel="epoch", ylabel="cosine of gradients on shared weights")
+    most = f"furthest from zero: {order[0]}, {furthest[order[0]]:+.2f}"
+    axes.set(title=f"{title}\n{most}", xlabel="epoch",
+             ylabel="cosine of gradients on shared weights")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(title=None, fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False)
     return figure
@@ -172,5 +186,8 @@ def intervals(
     figure, axes = plt.subplots(figsize=(7.5, 0.33 * len(frame) + 1.6))
     bars(axes, frame, frame["gain"], names)
     axes.tick_params(axis="y", labelsize=9)
-    axes.set(title=title, xlabel=f"{label}\n{KEY}")
+    told = [verdict(row.low, row.high) for row in frame.itertuples()]
+    said = f"of {len(told)}, better: {told.count('better')}, worse: {told.count('worse')}"
+    axes.set(title=f"{title}\n{said}, undecided: {told.count('undecided')}",
+             xlabel=f"{label}\n{KEY}")  # fmt: skip
     return figure

@@ -17,10 +17,11 @@ LOG_LOSS = ["log_loss", "log_loss_low", "log_loss_high"]
 DIFFERENCE = ["difference", "difference_low", "difference_high"]
 
 MARKERS = {"truncation": "o", "layer": "s", "precision": "D", "bucketing": "^"}
-BESIDE: tuple[dict[str, Any], ...] = (  # shorter texts are named left below their mark
-    {"xytext": (4, 5)},
-    {"xytext": (-5, -11), "ha": "right"},
-)
+BESIDE: dict[str, dict[str, Any]] = {  # where a setting's name stands: away from other marks
+    "truncation": {"xytext": (0, -13), "ha": "center"},
+    "precision": {"xytext": (7, -3)},
+}
+ABOVE: dict[str, Any] = {"xytext": (0, 8), "ha": "center"}
 
 
 def shown(results: pd.DataFrame) -> pd.DataFrame:
@@ -90,8 +91,11 @@ def cost_and_loss(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
         axes.plot(own["cpu_minutes"], own["log_loss"], marker, color=colour, label=part)
         for row in own.itertuples():
             axes.vlines(row.cpu_minutes, row.log_loss_low, row.log_loss_high, colour, alpha=0.35)
-            axes.annotate(row.setting, (row.cpu_minutes, row.log_loss), fontsize=8,
-                          textcoords="offset points", **BESIDE[part == "truncation"])  # fmt: skip
+            axes.annotate(
+                row.setting, (row.cpu_minutes, row.log_loss), fontsize=8,
+                textcoords="offset points", **BESIDE.get(part, ABOVE),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )  # fmt: skip
     axes.plot(default["cpu_minutes"], default["log_loss"], "*", color="black", markersize=13,
               label="default of this study")  # fmt: skip
     axes.axhline(frame["constant_log_loss"].iloc[0], color="black", linewidth=1, linestyle=":")
