@@ -447,7 +447,8 @@ def test_task_conditioned_gives_tasks_of_the_same_text_the_same_output():
 
 
 @pytest.mark.parametrize("tasks, width, rows", [(1, 6, 5), (3, 6, 5), (7, 33, 64), (8, 96, 257)])
-def test_a_task_added_by_its_text_leaves_the_others_bit_identical(tasks, width, rows):
+def test_a_task_added_by_its_text_leaves_the_others_as_they_were(tasks, width, rows):
+    """To the last bits, which follow the size of a product on processors without AVX-512."""
     rng = np.random.default_rng(2)
     inputs = rng.normal(size=(rows, 2, width)).astype("float32")
     text = rng.normal(size=(tasks + 1, 13))
@@ -460,7 +461,8 @@ def test_a_task_added_by_its_text_leaves_the_others_bit_identical(tasks, width, 
     for mine, theirs in zip(new.trainable_variables, old.trainable_variables, strict=True):
         mine.assign(theirs)
     new.text.assign(text)
-    np.testing.assert_array_equal(np.array(new(inputs))[:, :tasks], old(inputs))
+    found = np.array(new(inputs))[:, :tasks]
+    np.testing.assert_allclose(found, old(inputs), rtol=1e-5, atol=2e-6)
 
 
 def test_task_conditioned_built_without_text_tells_tasks_apart_by_one_hot_rows():

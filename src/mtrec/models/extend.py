@@ -39,8 +39,8 @@ def add_task(
 ) -> tuple[MultiTaskModel, Assembly]:
     r"""Add an output to a trained model; nothing is trained, and no other output changes.
 
-    Other outputs stay bit-identical; if the new task sees a set of features that no other task
-    sees, the shared layer's input has another shape and they may differ by float32 rounding.
+    Other outputs stay what they were, but for float32 rounding: a product of another size is
+    summed in another order on some processors (AVX2 alone; with AVX-512 bits stayed equal).
 
     The text vector :math:`v` gives the new task its gate and with it a representation
     :math:`f_v(x)`. Its logits are what tower and head :math:`h_d` of its donor give for that
