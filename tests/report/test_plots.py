@@ -208,3 +208,17 @@ def test_bars_over_time_are_as_wide_as_the_time_allows(seconds, unit):
     else:
         assert figure.axes[0].get_xlabel() == unit
         plots.plt.close(figure)
+
+
+def test_cosines_that_stay_near_zero_are_one_line_of_the_legend():
+    rows = [
+        {"epoch": epoch, "task": task, "other": other, "cosine": size * epoch}
+        for one, two, size in (("a", "b", 0.2), ("a", "c", -0.01), ("b", "c", 0.02))
+        for task, other in ((one, two), (two, one))
+        for epoch in (1, 2)
+    ]
+    for part, others in ((3, "2 other pairs, within ±0.04"), (2, "1 other pair, within ±0.02")):
+        drawn = result_plots.cosines(pd.DataFrame(rows[: 4 * part]), "t")
+        names = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+        assert names == [others, "a · b"]
+        assert drawn.axes[0].get_title() == "t\nfurthest from zero: a · b, +0.40"

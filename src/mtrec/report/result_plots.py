@@ -163,9 +163,10 @@ def cosines(frame: pd.DataFrame, title: str) -> Figure | NotDrawn:
     apart = [pair for pair in order if abs(furthest[pair]) > HARDLY][: len(MARKERS)]
     others = [pair for pair in order if pair not in apart]
     figure, axes = plt.subplots(figsize=(8, 4.5))
-    if others:
-        label = f"{len(others)} other pairs, within ±{furthest[others].abs().max():.2f}"
-        axes.plot(lines[others], color="0.6", linewidth=1, label=[label] + ["_"] * len(others[1:]))
+    for place, pair in enumerate(others):
+        count = f"{len(others)} other pair{'s' if len(others) > 1 else ''}"
+        label = f"{count}, within ±{furthest[others].abs().max():.2f}"
+        axes.plot(lines[pair], color="0.6", linewidth=1, label="_" if place else label)
     for pair, colour, marker in zip(apart, COLOURS, MARKERS, strict=False):
         axes.plot(lines[pair], color=colour, marker=marker, label=pair)
     axes.axhline(0, color="black", linewidth=1)
