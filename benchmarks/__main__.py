@@ -13,6 +13,7 @@ from benchmarks.harness import results
 from benchmarks.harness.ask import NotMade
 from benchmarks.harness.results import Row
 from benchmarks.report import page
+from mtrec.scale import commands
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = (
@@ -26,9 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", help="a part, a protocol, or a pattern such as rating_*")
     parser.add_argument("--page", action="store_true", help="write the report alone, run nothing")
+    parser.add_argument("--workers", type=int, help="protocols at a time, each in a process")
+    parser.add_argument("--ray", metavar="ADDRESS", help="divide the protocols on this Ray cluster")
     chosen = parser.parse_args(arguments)
     try:
-        run(ROOT, {} if chosen.page else select(protocols(), chosen.only))
+        wanted = {} if chosen.page else select(protocols(), chosen.only)
+        if (chosen.workers or chosen.ray) and wanted:
+            return beside([*wanted], chosen.workers, chosen.ray)
+        run(ROOT, wanted)
     except (ValueError, OSError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"bench: {message}", file=sys.stderr)
@@ -53,6 +59,17 @@ def run(root: Path, chosen: Mapping[str, Callable[[Path], Sequence[Row]]]) -> No
             continue
         results.add(file, results.stamped(rows, root))
     page.write(root, results.read(file))
+
+
+def beside(names: Sequence[str], workers: int | None, ray: str | None) -> int:
+    """Run protocols side by side, a process and a core each; return the status of one that failed.
+
+    What is timed is timed beside the others: give protocols of speed no company.
+    """
+    asked = [("--only", name.partition("/")[2]) for name in names]
+    status = max(commands.run(asked, ROOT, ray, workers, "benchmarks"), default=0)
+    page.write(ROOT, results.read(ROOT / "benchmarks" / "results.json"))
+    return status
 
 
 def protocols() -> dict[str, Callable[[Path], Sequence[Row]]]:

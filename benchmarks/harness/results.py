@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -89,16 +92,31 @@ def add(file: Path, rows: Sequence[Row]) -> None:
     """Add rows; earlier ones of the same protocol go. The file is whole at any time.
 
     What is :data:`SERVED` and what is not go apart, as each is measured by a command of its own.
+    Several processes may add to one file at a time.
     """
     if not rows:
         return
     fresh = {(row.protocol, row.system.startswith(SERVED)) for row in rows}
-    kept = [
-        row for row in read(file).to_dict("records")
-        if (row["protocol"], row["system"].startswith(SERVED)) not in fresh
-    ]  # fmt: skip
-    found = sorted(
-        [*kept, *map(asdict, rows)], key=lambda row: (row["protocol"], row["metric"], row["system"])
-    )
-    cleaned = [{k: None if v != v else v for k, v in row.items()} for row in found]
-    write_text(file, json.dumps(cleaned, indent=1) + "\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(file.parent):
+        kept = [
+            row for row in read(file).to_dict("records")
+            if (row["protocol"], row["system"].startswith(SERVED)) not in fresh
+        ]  # fmt: skip
+        found = sorted(
+            [*kept, *map(asdict, rows)],
+            key=lambda row: (row["protocol"], row["metric"], row["system"]),
+        )
+        cleaned = [{k: None if v != v else v for k, v in row.items()} for row in found]
+        write_text(file, json.dumps(cleaned, indent=1) + "\n")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process into this block; who comes second waits."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -83,6 +83,23 @@ def test_the_page_can_be_written_without_running_anything(monkeypatch):
     assert asked == [(ROOT, {})]
 
 
+def test_protocols_side_by_side_are_commands_of_one_each_and_then_the_page(monkeypatch):
+    asked = []
+
+    def several(*given):
+        asked.append(given)
+        return [0, 1, 0]
+
+    monkeypatch.setattr(command, "protocols", lambda: KNOWN)
+    monkeypatch.setattr(command.commands, "run", several)
+    monkeypatch.setattr(page, "write", lambda root, rows: asked.append("page"))
+    assert command.main(["--workers", "2"]) == 1
+    each = [("--only", name) for name in ("rating_u1", "rating_mean", "x")]
+    assert asked == [(each, ROOT, None, 2, "benchmarks"), "page"]
+    for only in each:
+        assert len(command.select(KNOWN, only[1])) == 1
+
+
 def test_make_bench_runs_what_only_names():
     told = ["make", "--dry-run", "--silent", "bench", "ONLY=rating_*"]
     lines = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pandas as pd
@@ -77,3 +78,11 @@ def test_what_a_user_gets_is_replaced_apart_from_the_other_systems_of_a_contest(
     assert dict(zip(found["system"], found["value"], strict=True)) == {
         "mtrec": 0.87, served.system: 0.88
     }  # fmt: skip
+
+
+def test_several_that_add_at_once_lose_nothing(tmp_path):
+    file = tmp_path / "results.json"
+    rows = [replace(ROW, protocol=f"p{number}") for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: results.add(file, [row]), rows))
+    assert sorted(results.read(file)["protocol"]) == sorted(row.protocol for row in rows)

@@ -12,6 +12,7 @@ from typing import Any
 from mtrec.registry import STUDIES
 
 ROLES = ("user_id", "item_id", "timestamp", "rating")
+SEARCHING = 4  # processes that share a search on a cluster, if no number is given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     repro.add_argument(
         "--jobs", type=int, help="domains side by side (two, if there are two cores)"
     )
-    repro.add_argument("--ray", metavar="ADDRESS", help="let this Ray cluster read the texts")
+    repro.add_argument(
+        "--ray", metavar="ADDRESS", help="let this Ray cluster read the texts, and run the domains"
+    )
+    some = commands.add_parser("stages")  # of one domain, for a command that holds this clone
+    some.add_argument("domain")
     embed = commands.add_parser("embed", help="let the language model read a domain's texts")
     embed.add_argument("domain", nargs="+", help="all for every one")
     embed.add_argument("--workers", type=int, help="processes (as many as there are cores)")
@@ -52,13 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
-    study.add_argument("--ray", metavar="ADDRESS", help="do them at once on this Ray cluster")
+    _add_several(study, "studies")
     tune = commands.add_parser("tune", help="search for better settings of a domain")
     tune.add_argument("domain")
     tune.add_argument("--trials", type=int, help="in all (default: search.trials of params.yaml)")
     tune.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     tune.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe")
     tune.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
+    _add_several(tune, "trials")
     held = commands.add_parser("held-out", help="open the parts that are held out, for the README")
     held.add_argument("domain", nargs="+", help="all for every one")
     held.add_argument("--why", required=True, help="a few words for docs/test_rows.md")
@@ -93,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     seal.add_argument("domain")
     seal.add_argument("--key", type=Path, help="private Ed25519 key in PEM that signs it")
     return parser
+
+
+def _add_several(command: Any, what: str) -> None:
+    """The options of what can be divided among processes."""
+    command.add_argument("--workers", type=int, help=f"{what} at a time, each in a process")
+    command.add_argument("--ray", metavar="ADDRESS", help=f"divide the {what} on this Ray cluster")
+    # For processes of a command that has looked whether tables and vectors are up to date.
+    command.add_argument("--ready", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_new(commands: Any) -> None:
@@ -130,7 +144,11 @@ def _run(chosen: argparse.Namespace) -> int:
         from mtrec.pipeline.run import repro
 
         unread = _embed(chosen.domain, None, chosen.ray) if chosen.ray else 0
-        return unread or repro(chosen.domain, chosen.jobs)
+        return unread or repro(chosen.domain, chosen.jobs, ray=chosen.ray)
+    elif chosen.command == "stages":
+        from mtrec.pipeline.run import run_stages
+
+        return run_stages(chosen.domain)
     elif chosen.command == "held-out":
         from mtrec.pipeline.held_out import held_out
 
@@ -142,7 +160,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
         report(chosen.domain)
     elif chosen.command == "study":
-        return _studies(chosen.domain, chosen.part, chosen.minutes, chosen.ray)
+        return _studies(chosen)
     elif chosen.command == "tune":
         return _tune(chosen)
     elif chosen.command == "new":
@@ -215,16 +233,24 @@ def _tune(chosen: argparse.Namespace) -> int:
     from mtrec.pipeline.run import repro
     from mtrec.report.notebooks import setup
 
-    if status := repro((chosen.domain,), until="task_embedding"):
+    if not chosen.ready and (status := repro((chosen.domain,), until="task_embedding")):
         return status
+    minutes = chosen.minutes
+    if chosen.ray or chosen.workers:  # who finds all trials in the journal ends
+        one = ["tune", chosen.domain, "--ready", "--sampler", chosen.sampler]
+        for limit, given in (("--trials", chosen.trials), ("--minutes", minutes)):
+            one += [limit, f"{given:g}"] if given is not None else []
+        if status := _divided([one] * (chosen.workers or SEARCHING), chosen):
+            return status
+        minutes = 0.0
     setup()
     from mtrec.studies.tune import tune  # TensorFlow comes with it, and is set up by now
 
-    tune(chosen.domain, chosen.sampler, chosen.trials, chosen.minutes, chosen.apply)
+    tune(chosen.domain, chosen.sampler, chosen.trials, minutes, chosen.apply)
     return 0
 
 
-def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | None = None) -> int:
+def _studies(chosen: argparse.Namespace) -> int:
     """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
     from mtrec.config import read_params
     from mtrec.paths import find_root
@@ -232,19 +258,20 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
     from mtrec.pipeline.stages import ALL
     from mtrec.report.notebooks import setup
 
-    known = tuple(read_params(find_root() / "params.yaml").domains)
-    limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
+    known, only = tuple(read_params(find_root() / "params.yaml").domains), chosen.part
+    limit = ["--minutes", f"{chosen.minutes:g}"] if chosen.minutes is not None else []
+    several = chosen.ray or chosen.workers
     there: list[list[str]] = []
-    for domain in known if wanted == ALL else (wanted,):
+    for domain in known if chosen.domain == ALL else (chosen.domain,):
         parts = [part for part in STUDIES if domain in (STUDIES.domains[part] or known)]
         if only and only not in parts:
             print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
-        if status := repro((domain,), until="task_embedding"):
+        if not chosen.ready and (status := repro((domain,), until="task_embedding")):
             return status
-        commands = [["study", domain, "--part", part, *limit] for part in parts]
-        if ray:
-            there += [command for command in commands if only in (None, command[3])]
+        commands = [["study", domain, "--ready", "--part", part, *limit] for part in parts]
+        if several:
+            there += [one for one in commands if only in (None, one[4])]
             continue
         if not only:  # a process each, whose memory is free before the next begins
             for some in commands:
@@ -255,12 +282,16 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
         setup()
         from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
 
-        runner.main(only, domain, minutes)
-    if ray:
-        from mtrec.scale import commands as cluster
+        runner.main(only, domain, chosen.minutes)
+    return _divided(there, chosen) if several else 0
 
-        return cluster.run(there, find_root(), ray)
-    return 0
+
+def _divided(commands: Sequence[Sequence[str]], chosen: argparse.Namespace) -> int:
+    """Run commands on processes or a cluster, as was asked; the status of one that failed."""
+    from mtrec.paths import find_root
+    from mtrec.scale import commands as scale
+
+    return max(scale.run(commands, find_root(), chosen.ray, chosen.workers), default=0)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from mtrec import cli
 from mtrec.lock import BusyError
 from mtrec.paths import ConfigError
 from mtrec.pipeline import run, stages
+from mtrec.scale import engine
 
 BOTH = ("preprocessing", "training")
 COMMAND = """
@@ -102,6 +103,48 @@ def test_one_domain_then_nothing_then_all_with_a_failure_that_stops_no_other(
     project.grant()
     assert repro("all") == 0
     assert [name for name, *_ in project.ran()] == [f"{stage}@ecommerce" for stage in BOTH]
+
+
+def test_domains_run_on_the_machines_of_a_cluster_and_one_that_fails_stops_no_other(
+    project, repro, monkeypatch, capfd
+):
+    asked = []
+
+    def do(opens, pieces, workers, ray):
+        asked.append((workers, ray))
+        work = opens()
+        return [(number, work(number)) for number in pieces]
+
+    monkeypatch.setattr(engine, "do", do)
+    project.wish("preprocessing@ecommerce", "ValueError: column 'title' is missing")
+    assert repro("all", ray="there:1") == 1
+    assert asked == [(None, "there:1")]
+    ran = [name for name, *_ in project.ran()]
+    assert sorted(ran) == sorted(
+        ["preprocessing@ecommerce", *(f"{s}@{d}" for d in ("video", "bookshop") for s in BOTH)]
+    )
+    said = capfd.readouterr()
+    assert "mtrec stages ecommerce: failed" in said.out and "bookshop: done in" in said.out
+    assert "ValueError: column 'title' is missing" in said.err
+    assert said.err.endswith("failed: ecommerce, see above. Again: make repro DOMAIN=ecommerce\n")
+
+    project.grant()
+    assert repro("all", ray="there:1") == 0
+    assert [name for name, *_ in project.ran()] == [f"{stage}@ecommerce" for stage in BOTH]
+    assert repro("all", ray="there:1") == 0 and len(asked) == 2  # nothing is due
+
+
+def test_a_domain_of_a_cluster_ends_with_the_process_that_began_it(project):
+    project.wish("training@video", "hang")
+    program = (
+        "import sys; from pathlib import Path; from mtrec.scale.commands import open_commands;"
+        "open_commands([('stages', 'video')], Path(sys.argv[1]))(0)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(project.folder)])
+    kernel = psutil.Process(int(wait_for(project.folder / "kernel.pid")))
+    parent.kill()
+    parent.wait()
+    assert not psutil.wait_procs([kernel], timeout=20)[1]
 
 
 def test_an_interrupted_run_leaves_nothing_running_and_goes_on(project, repro):

@@ -90,7 +90,8 @@ def test_lists_of_the_cluster_are_those_of_this_machine(cluster, root, tmp_path,
 
 def test_commands_run_at_once_on_the_cluster_and_one_that_fails_says_why(cluster, root, capfd):
     lines = [["reference", "nowhere"], ["score", DOMAIN, "--out", str(root), "--k", "1"], ["-h"]]
-    assert commands.run(lines, root, cluster.address) == 1
+    statuses = commands.run(lines, root, cluster.address)
+    assert statuses[0] and statuses[1] and not statuses[2]
     said = capfd.readouterr()
     assert "mtrec -h: done" in said.out and "mtrec reference nowhere: failed" in said.out
     assert "no domain 'nowhere'" in said.err and "a folder; name a file in it" in said.err

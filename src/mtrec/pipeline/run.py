@@ -35,6 +35,7 @@ def repro(
     root: Path | None = None,
     fetch: Callable[[Path], str] = settle,
     skip: Collection[str] = (),
+    ray: str | None = None,
 ) -> int:
     """Bring domains up to date and write the README; return the exit status.
 
@@ -45,12 +46,14 @@ def repro(
         root: of the repository; found from the working folder if None.
         fetch: settles the raw data and says what it wrote, nothing if nothing.
         skip: stages that are left out; nothing that runs may read what they write.
+        ray: address of a Ray cluster whose machines run the domains, a core each, in this folder,
+            which they all see; this machine if None.
 
     Raises:
         ConfigError: params.yaml, dvc.yaml or a domain's name is wrong.
         FetchError: the raw data cannot be fetched, or are not what they should be.
         BusyError: another run is under way in this clone.
-        OSError: the disk is full.
+        OSError: the disk is full, or no cluster answers.
     """
     root = root or find_root()
     with _signals():
@@ -58,7 +61,7 @@ def repro(
             with only_run(root / "build" / "repro.lock"):
                 clear_dvc(root)
                 mend_dvc_lock(root)
-                return _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch, skip)
+                return _repro(wanted or (stages.DEFAULT,), jobs, until, root, fetch, skip, ray)
         except KeyboardInterrupt:
             print("interrupted; run the same command to go on", file=sys.stderr)
             return INTERRUPTED
@@ -77,6 +80,7 @@ def _repro(
     root: Path,
     fetch: Callable[[Path], str],
     skip: Collection[str],
+    ray: str | None,
 ) -> int:
     config = read_params(root / "params.yaml")
     stages.require(wanted, config.domains)  # before anything that takes time
@@ -99,21 +103,55 @@ def _repro(
     began = time.monotonic()
     keep_dvc_lock(root)
     readme_due.touch()
-    failed = [run for run in _run_all(due, jobs, root) if run.failed]
+    failed = _run_there(due, jobs, root, ray) if ray else _failed(_run_all(due, jobs, root))
     mend_dvc_lock(root)
     if until is None:
         domains = [plan.domain for plan in plans]
         print(_call([sys.executable, "-m", "mtrec.cli", "readme", *domains], root), flush=True)
         readme_due.unlink()
-        bad = {run.plan.domain for run in failed}
-        _say_where([name for name in domains if name not in bad], time.monotonic() - began)
-    for run in failed:
-        print(
-            f"failed: {run.failed} {run.plan.domain}: {run.why} Again: make repro "
-            f"DOMAIN={run.plan.domain}",
-            file=sys.stderr,
-        )
+        _say_where([name for name in domains if name not in failed], time.monotonic() - began)
+    for domain, why in failed.items():
+        print(f"failed: {why}Again: make repro DOMAIN={domain}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _failed(runs: Sequence[DomainRun]) -> dict[str, str]:
+    """Domains that failed, and why."""
+    return {
+        run.plan.domain: f"{run.failed} {run.plan.domain}: {run.why} "
+        for run in runs if run.failed
+    }  # fmt: skip
+
+
+def _run_there(due: Sequence[Plan], jobs: int | None, root: Path, ray: str) -> dict[str, str]:
+    """Run domains on the machines of a cluster; those that failed, whose why is printed."""
+    from mtrec.scale import commands
+
+    statuses = commands.run([("stages", plan.domain) for plan in due], root, ray, jobs)
+    pairs = zip(due, statuses, strict=True)
+    return {plan.domain: f"{plan.domain}, see above. " for plan, status in pairs if status}
+
+
+def run_stages(domain: str, root: Path | None = None) -> int:
+    """Bring the stages of one domain up to date; return the exit status.
+
+    It is for one of several processes of a command that holds this clone.
+
+    Args:
+        domain: its name.
+        root: of the repository; found from the working folder if None.
+
+    Raises:
+        ConfigError: params.yaml, dvc.yaml or the domain's name is wrong.
+    """
+    root = root or find_root()
+    with _signals():
+        try:
+            config, listing = read_params(root / "params.yaml"), stages.start_listing(root)
+            due = stages.plans(stages.listed(listing), (domain,), config, root, None)
+            return 1 if _failed(_run_all(due, 1, root)) else 0
+        except KeyboardInterrupt:
+            return INTERRUPTED
 
 
 def _run_all(due: Sequence[Plan], jobs: int | None, root: Path) -> list[DomainRun]:

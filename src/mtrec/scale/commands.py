@@ -1,7 +1,8 @@
-"""Commands of ``mtrec`` on the machines of a Ray cluster, as tasks of a core each.
+"""Commands of ``mtrec`` on several processes or the machines of a Ray cluster, of a core each.
 
-They read and write the repository's folder, which all machines share. Each ends with its process of
-Ray: one that is lost is begun again elsewhere, and goes on with what its files of results lack.
+They read and write the repository's folder, which all machines share. Each ends with the process
+that began it: one that is lost is begun again elsewhere, and goes on with what its files of results
+lack.
 """
 
 from __future__ import annotations
@@ -19,46 +20,60 @@ from mtrec import progress
 from mtrec.scale import engine
 
 Command = Sequence[str]
+PROGRAM = "mtrec.cli"
 LINES = 20  # of what a command that failed said last
 
 
-def run(commands: Sequence[Command], root: Path, ray: str) -> int:
+def run(
+    commands: Sequence[Command],
+    root: Path,
+    ray: str | None = None,
+    workers: int | None = None,
+    program: str = PROGRAM,
+) -> list[int]:
     """Run commands side by side, and print of each how it ended.
 
     Args:
         commands: what follows ``mtrec``, such as ``("study", "video", "--part", "controls")``.
         root: root of the repository, the same on every machine.
-        ray: address of the cluster.
+        ray: address of a cluster; this machine's processes if None.
+        workers: commands at a time; one, or what the cluster has, if None.
+        program: module that they are commands of.
 
     Returns:
-        0, or the status of the last that failed.
+        The status of each.
 
     Raises:
         OSError: nobody answers at the address.
-        ValueError: the cluster cannot be used.
+        ValueError: the cluster cannot be used, or there are no workers.
     """
-    status = 0
-    opens = partial(open_commands, [tuple(one) for one in commands], root)
-    with progress.task("cluster", len(commands), unit="command", lines=True) as bar:
-        for number, found in engine.do(opens, range(len(commands)), None, ray):
-            ended, said = json.loads(found)
-            print(
-                f"mtrec {' '.join(commands[number])}: {'failed' if ended else 'done'}", flush=True
-            )
-            if ended:
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers is {workers}; give 1 or more.")
+    statuses = [0] * len(commands)
+    opens = partial(open_commands, [tuple(one) for one in commands], root, program)
+    where = "cluster" if ray else "processes"
+    with progress.task(where, len(commands), unit="command", lines=True) as bar:
+        for number, found in engine.do(opens, range(len(commands)), workers, ray):
+            statuses[number], said = json.loads(found)
+            ended = "failed" if statuses[number] else "done"
+            name = program.partition(".")[0]
+            print(f"{name} {' '.join(commands[number])}: {ended}", flush=True)
+            if statuses[number]:
                 print(said, file=sys.stderr, flush=True)
-                status = ended
             bar.advance()
-    return status
+    return statuses
 
 
-def open_commands(commands: Sequence[Command], root: Path) -> Callable[[int], bytes]:
+def open_commands(
+    commands: Sequence[Command], root: Path, program: str = PROGRAM
+) -> Callable[[int], bytes]:
     """What runs a command by number; see :func:`mtrec.scale.engine.do`."""
+    gently = partial(end_with_parent, signal.SIGTERM)  # it stops what it has started itself
 
     def work(number: int) -> bytes:
         done = subprocess.run(
-            [sys.executable, "-m", "mtrec.cli", *commands[number]], cwd=root, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=end_with_parent,
+            [sys.executable, "-m", program, *commands[number]], cwd=root, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=gently,
             check=False,
         )  # fmt: skip
         return json.dumps([done.returncode, "\n".join(done.stdout.splitlines()[-LINES:])]).encode()
@@ -66,8 +81,8 @@ def open_commands(commands: Sequence[Command], root: Path) -> Callable[[int], by
     return work
 
 
-def end_with_parent() -> None:
-    """Ask Linux to kill this process when the one that started it ends, however that ends."""
+def end_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Ask Linux to end this process when the one that started it ends, however that ends."""
     if sys.platform == "linux":
         set_signal_of_parents_death = 1
-        ctypes.CDLL(None).prctl(set_signal_of_parents_death, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(set_signal_of_parents_death, by)
