@@ -50,6 +50,8 @@ def changed(tmp_path, key, value):
         ("domains.video.features.item.poster", ["a"], "'poster' is neither .*: graph, words"),
         ("domains.video.features.graph", {"a": 1}, "'graph' is neither .*: factors, words"),
         ("domains.video.features.item.words", 3, "features.item.words: Input should be a valid tu"),
+        ("domains.video.features.user.hashed", {"age": 8}, "hashed: 'age' is not a categorical"),
+        ("domains.video.features.user.hashed", {"user_id": 1}, "hashed.user_id: Input should be"),
         ("domains.video.features.words", {"components": 1}, "video.features.words: components"),
         ("domains.video.features.factors", {"method": "x"}, "video.features.factors: method"),
         ("domains.mine", {"data": {}, "features": {}, "tasks": {}}, "domains.mine"),

@@ -177,6 +177,24 @@ class Columns(Settings):
     context: tuple[str, ...] = Field(
         (), description="numeric columns of examples that describe this side at that moment"
     )
+    hashed: dict[str, Annotated[int, Field(ge=2)]] = Field(
+        {},
+        description="categorical columns whose values share so many rows of their table",
+        exclude_if=lambda columns: not columns,  # dumps without it are those of before it came
+    )
+
+    @field_validator("hashed")
+    @classmethod
+    def _categorical(cls, hashed: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        """Check that the columns are categorical ones of this side."""
+        known = info.data.get("categorical", ())
+        if strange := [column for column in hashed if column not in known]:
+            sentence = (
+                f"'{strange[0]}' is not a categorical column of this side (categorical: "
+                f"{', '.join(known) or 'none'})"
+            )
+            raise PydanticCustomError("name", "{sentence}", {"sentence": sentence})
+        return hashed
 
     @model_validator(mode="before")
     @classmethod

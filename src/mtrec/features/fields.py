@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 ROUNDING = 1e-10  # a deviation below this share of the mean is one of float sums
+HASH_KEY = "mtrec id buckets"  # 16 bytes
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Field:
 
     Attributes:
         name: column.
-        kind: ``categorical`` (index of the category, 0 unknown), ``multi`` (0/1 per category),
-            ``numeric`` (standardised value and a flag that is 1 where missing), or a source of
+        kind: ``categorical`` (index of the category, or of the row that a hashed column's category
+            shares with others; 0 unknown), ``multi`` (0/1 per category), ``numeric`` (standardised
+            value and a flag that is 1 where missing), or a source of
             :data:`mtrec.registry.SOURCES` (index into ``vectors``, 0 where there is none).
         table: ``(rows, )`` int32 or ``(rows, width)`` float32.
-        size: number of categories with the unknown one, width of a row, or number of vectors.
+        size: number of categories or rows with the unknown one, width of a row, or number of
+            vectors.
         vectors: fixed vectors ``(size, components)`` float32 of a source, else None.
         fitted: what a source learnt, if it can give vectors of later users or items.
     """
@@ -141,7 +144,8 @@ def make_side(
     Args:
         table: users or items, one row per id.
         key: name of the id column.
-        columns: settings with ``categorical``, ``multi`` and ``numeric`` column names.
+        columns: settings with ``categorical``, ``multi`` and ``numeric`` column names, and
+            ``hashed``, rows by categorical column.
         counts: number of training events by id; ids without one are not training entities and
             teach no vocabulary or statistic.
         min_count: training events below which an id shares the unknown embedding.
@@ -156,7 +160,7 @@ def make_side(
     fields = []
     for name in columns.categorical:
         known = table.loc[(seen >= min_count).to_numpy(), key] if name == key else training[name]
-        fields.append(_categorical(table, name, known))
+        fields.append(_categorical(table, name, known, columns.hashed.get(name)))
     for name in columns.multi:
         classes = tuple(sorted(set(training[name].explode().dropna())))
         fields.append(Field(name, "multi", pad(_multi_hot(table[name], classes)), len(classes)))
@@ -178,11 +182,35 @@ def make_side(
     return Side(tuple(table[key]), tuple(fields))
 
 
-def _categorical(table: pd.DataFrame, name: str, known: pd.Series) -> Field:
+def _categorical(table: pd.DataFrame, name: str, known: pd.Series, rows: int | None) -> Field:
     vocabulary = sorted(known.dropna().astype(str).unique())
     values = table[name].astype("object").where(table[name].notna())
     codes = pd.Index(vocabulary).get_indexer(values.map(str, na_action="ignore")) + 1
-    return Field(name, "categorical", pad(codes.astype("int32")), len(vocabulary) + 1)
+    size = len(vocabulary)
+    if rows is not None and rows < size:  # else each category has a row of its own
+        codes, size = pad(1 + shared_rows(vocabulary, rows))[codes], rows
+    return Field(name, "categorical", pad(codes.astype("int32")), size + 1)
+
+
+def shared_rows(values: Sequence[str], rows: int) -> Array:
+    """Row of each value, ``(n,)`` int64 in ``0 ... rows - 1``: its hash modulo ``rows``.
+
+    The hash is that of pandas for arrays of texts: SipHash-2-4 of the UTF-8 bytes under a fixed
+    key, whose bits are then mixed once more. It is the same in every process and on every machine,
+    unlike Python's ``hash``, and needs no call of Python per value, unlike ``hashlib``; a test
+    holds it to a computation of its own, should pandas ever change it.
+
+    Source: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning",
+    https://doi.org/10.1145/1553374.1553516, without its second hash for signs: each value reads one
+    row, so there is no inner product whose bias a sign would take away.
+
+    Example:
+        >>> shared_rows(["u1", "u2", "u3"], 2).tolist()
+        [0, 1, 0]
+    """
+    texts = np.asarray(values, dtype="object")
+    hashes = pd.util.hash_array(texts, encoding="utf8", hash_key=HASH_KEY, categorize=False)
+    return (hashes % rows).astype("int64")
 
 
 def _multi_hot(lists: pd.Series, classes: tuple[str, ...]) -> Array:
