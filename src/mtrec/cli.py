@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
     study.add_argument("--minutes", type=float, help="begin no training after so many minutes")
+    study.add_argument("--workers", type=int, help="do so many at once, each with a core")
     study.add_argument("--ray", metavar="ADDRESS", help="do them at once on this Ray cluster")
+    study.add_argument(
+        "--as-is", action="store_true", help="take tables and text vectors as they are"
+    )
     tune = commands.add_parser("tune", help="search for better settings of a domain")
     tune.add_argument("domain")
     tune.add_argument("--trials", type=int, help="in all (default: search.trials of params.yaml)")
@@ -142,7 +146,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
         report(chosen.domain)
     elif chosen.command == "study":
-        return _studies(chosen.domain, chosen.part, chosen.minutes, chosen.ray)
+        return _studies(chosen)
     elif chosen.command == "tune":
         return _tune(chosen)
     elif chosen.command == "new":
@@ -224,7 +228,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | None = None) -> int:
+def _studies(chosen: argparse.Namespace) -> int:
     """Bring the tables and text vectors of one domain, or of all, up to date, and study them."""
     from mtrec.config import read_params
     from mtrec.paths import find_root
@@ -232,19 +236,23 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
     from mtrec.pipeline.stages import ALL
     from mtrec.report.notebooks import setup
 
+    only, minutes, workers = chosen.part, chosen.minutes, chosen.workers
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers is {workers}; give 1 or more.")
     known = tuple(read_params(find_root() / "params.yaml").domains)
     limit = ["--minutes", f"{minutes:g}"] if minutes is not None else []
-    there: list[list[str]] = []
-    for domain in known if wanted == ALL else (wanted,):
+    together: list[list[str]] = []
+    for domain in known if chosen.domain == ALL else (chosen.domain,):
         parts = [part for part in STUDIES if domain in (STUDIES.domains[part] or known)]
         if only and only not in parts:
             print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
-        if status := repro((domain,), until="task_embedding"):
+        if not chosen.as_is and (status := repro((domain,), until="task_embedding")):
             return status
-        commands = [["study", domain, "--part", part, *limit] for part in parts]
-        if ray:
-            there += [command for command in commands if only in (None, command[3])]
+        # One that runs beside others would find the clone busy if it looked at the tables, too.
+        commands = [["study", domain, "--part", part, "--as-is", *limit] for part in parts]
+        if chosen.ray or workers:
+            together += [command for command in commands if only in (None, command[3])]
             continue
         if not only:  # a process each, whose memory is free before the next begins
             for some in commands:
@@ -256,10 +264,10 @@ def _studies(wanted: str, only: str | None, minutes: float | None, ray: str | No
         from mtrec.studies import runner  # TensorFlow comes with it, and is set up by now
 
         runner.main(only, domain, minutes)
-    if ray:
-        from mtrec.scale import commands as cluster
+    if together:
+        from mtrec.scale import commands as side_by_side
 
-        return cluster.run(there, find_root(), ray)
+        return side_by_side.run(together, find_root(), chosen.ray, workers)
     return 0
 
 

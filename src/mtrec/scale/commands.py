@@ -1,7 +1,7 @@
-"""Commands of ``mtrec`` on the machines of a Ray cluster, as tasks of a core each.
+"""Commands of ``mtrec`` side by side, each with a core: here, or on the machines of a Ray cluster.
 
-They read and write the repository's folder, which all machines share. Each ends with its process of
-Ray: one that is lost is begun again elsewhere, and goes on with what its files of results lack.
+They read and write the repository's folder, which all machines share. Each ends with the process
+that runs it: one that is lost is begun again, and goes on with what its files of results lack.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ Command = Sequence[str]
 LINES = 20  # of what a command that failed said last
 
 
-def run(commands: Sequence[Command], root: Path, ray: str) -> int:
+def run(
+    commands: Sequence[Command], root: Path, ray: str | None = None, workers: int | None = None
+) -> int:
     """Run commands side by side, and print of each how it ended.
 
     Args:
         commands: what follows ``mtrec``, such as ``("study", "video", "--part", "controls")``.
         root: root of the repository, the same on every machine.
-        ray: address of the cluster.
+        ray: address of a cluster; this machine's processes if None.
+        workers: commands at a time; 1, or as many as the cluster has cores, if None.
 
     Returns:
         0, or the status of the last that failed.
@@ -39,8 +42,8 @@ def run(commands: Sequence[Command], root: Path, ray: str) -> int:
     """
     status = 0
     opens = partial(open_commands, [tuple(one) for one in commands], root)
-    with progress.task("cluster", len(commands), unit="command", lines=True) as bar:
-        for number, found in engine.do(opens, range(len(commands)), None, ray):
+    with progress.task("commands", len(commands), unit="command", lines=True) as bar:
+        for number, found in engine.do(opens, range(len(commands)), workers, ray):
             ended, said = json.loads(found)
             print(
                 f"mtrec {' '.join(commands[number])}: {'failed' if ended else 'done'}", flush=True
