@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an expected error ends as one sentence on standard error and status 1."""
     chosen = _parser().parse_args(arguments)
     try:
+        if (workers := getattr(chosen, "workers", None)) is not None and workers < 1:
+            raise ValueError(f"--workers is {workers}; give 1 or more.")
         return _run(chosen)
     except (ValueError, OSError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
@@ -105,8 +107,9 @@ def _add_several(command: Any, what: str) -> None:
     """The options of what can be divided among processes."""
     command.add_argument("--workers", type=int, help=f"{what} at a time, each in a process")
     command.add_argument("--ray", metavar="ADDRESS", help=f"divide the {what} on this Ray cluster")
-    # For processes of a command that has looked whether tables and vectors are up to date.
-    command.add_argument("--ready", action="store_true", help=argparse.SUPPRESS)
+    command.add_argument(
+        "--as-is", action="store_true", help="take tables and text vectors as they are"
+    )
 
 
 def _add_new(commands: Any) -> None:
@@ -233,11 +236,11 @@ def _tune(chosen: argparse.Namespace) -> int:
     from mtrec.pipeline.run import repro
     from mtrec.report.notebooks import setup
 
-    if not chosen.ready and (status := repro((chosen.domain,), until="task_embedding")):
+    if not chosen.as_is and (status := repro((chosen.domain,), until="task_embedding")):
         return status
     minutes = chosen.minutes
     if chosen.ray or chosen.workers:  # who finds all trials in the journal ends
-        one = ["tune", chosen.domain, "--ready", "--sampler", chosen.sampler]
+        one = ["tune", chosen.domain, "--as-is", "--sampler", chosen.sampler]
         for limit, given in (("--trials", chosen.trials), ("--minutes", minutes)):
             one += [limit, f"{given:g}"] if given is not None else []
         if status := _divided([one] * (chosen.workers or SEARCHING), chosen):
@@ -267,11 +270,12 @@ def _studies(chosen: argparse.Namespace) -> int:
         if only and only not in parts:
             print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
-        if not chosen.ready and (status := repro((domain,), until="task_embedding")):
+        if not chosen.as_is and (status := repro((domain,), until="task_embedding")):
             return status
-        commands = [["study", domain, "--ready", "--part", part, *limit] for part in parts]
+        # One that runs beside others would find the clone busy if it looked at the tables, too.
+        commands = [["study", domain, "--part", part, "--as-is", *limit] for part in parts]
         if several:
-            there += [one for one in commands if only in (None, one[4])]
+            there += [one for one in commands if only in (None, one[3])]
             continue
         if not only:  # a process each, whose memory is free before the next begins
             for some in commands:

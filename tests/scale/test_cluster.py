@@ -10,11 +10,11 @@ from hashlib import sha256
 import psutil
 import pytest
 
-from mtrec.scale import commands, engine
+from mtrec.scale import commands, engine, texts
 from mtrec.scale import score as scoring
 from mtrec.scale.score import score
 from tests.conftest import ROOT
-from tests.scale.conftest import DOMAIN
+from tests.scale.conftest import DOMAIN, files
 from tests.scale.work import open_nothing, open_work
 
 
@@ -86,6 +86,14 @@ def test_lists_of_the_cluster_are_those_of_this_machine(cluster, root, tmp_path,
         score(DOMAIN, out, 3, 1 if ray is None else None, ray, root=root)
     here, there = (sha256(out.read_bytes()).hexdigest() for out in files)
     assert here == there
+
+
+def test_texts_that_the_cluster_reads_have_the_files_of_one_process(cluster, run, tmp_path):
+    for place, ray in {"here": None, "there": cluster.address}.items():
+        run.paths.cache = tmp_path / place
+        assert texts.prepare("tiny", 1 if ray is None else None, ray) > 20
+    assert len(files(tmp_path / "here")) > 4
+    assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
 def test_commands_run_at_once_on_the_cluster_and_one_that_fails_says_why(cluster, root, capfd):

@@ -1,38 +1,12 @@
 """Texts read by one process or several: the same files, which the stages then find."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from mtrec.scale import engine, texts
-from mtrec.settings import EmbedSettings, Reader
 from mtrec.tables import schema
 from mtrec.text import embed, states
 from mtrec.text.weights import WeightsError
-from tests.conftest import DOMAIN
-
-SETTINGS = EmbedSettings(layer=2, precision="float32", batch_tokens=256, max_tokens=16)
-
-
-@pytest.fixture
-def run(world, tiny_raw, monkeypatch, tmp_path):
-    """A domain with tables, a tiny language model, blocks of 16 texts and an empty cache."""
-    monkeypatch.setattr(embed, "SHARD", 16)
-    monkeypatch.setattr(states, "SHARD", 16)
-    domain = tmp_path / "tables"
-    schema.write(world, domain)
-    found = SimpleNamespace(
-        domain=DOMAIN,
-        task_embedding=SETTINGS,
-        model_building=SimpleNamespace(reader=Reader(max_tokens=8)),
-        paths=SimpleNamespace(tables=domain, raw=tiny_raw, cache=tmp_path / "cache"),
-    )
-    monkeypatch.setattr(texts, "experiment", lambda *given: found)
-    return found
-
-
-def files(run):
-    return {one.name: one.read_bytes() for one in run.paths.cache.iterdir()}
+from tests.scale.conftest import files
 
 
 def stages(run, world):
@@ -45,12 +19,12 @@ def stages(run, world):
 
 def test_the_files_are_those_of_the_stages_whoever_made_them(run, world, monkeypatch, tmp_path):
     stages(run, world)
-    expected = files(run)
+    expected = files(run.paths.cache)
     assert len(expected) > 4
     for workers in (1, 2):
         run.paths.cache = tmp_path / str(workers)
         assert texts.prepare("tiny", workers) > 20
-        assert files(run) == expected
+        assert files(run.paths.cache) == expected
     monkeypatch.setattr(embed, "runner", None)  # would fail if called
     monkeypatch.setattr(states, "_runner", None)
     stages(run, world)
@@ -71,12 +45,12 @@ def test_a_command_that_was_stopped_goes_on_with_what_is_missing(run, monkeypatc
     monkeypatch.setattr(engine, "do", here)
     with pytest.raises(KeyboardInterrupt):
         texts.prepare("tiny", 1)
-    kept = files(run)
+    kept = files(run.paths.cache)
     assert kept and not [name for name in kept if "partial" in name]
     texts.prepare("tiny", 1)
     left = len(asked) - 2
     assert left == len(texts.blocks_of(run, schema.read(run.paths.tables))) - 2
-    assert kept.items() <= files(run).items()
+    assert kept.items() <= files(run.paths.cache).items()
 
 
 def test_no_workers_are_one_sentence(run):

@@ -17,7 +17,7 @@ import pytest
 
 import mtrec
 from mtrec import cli
-from mtrec.fusion import store
+from mtrec.fusion import product, store
 from mtrec.fusion.choice import FUSED, Choice
 from mtrec.scale import score as scoring
 from mtrec.scale.lists import Lists
@@ -77,6 +77,16 @@ def test_fused_lists_are_those_of_a_request(root):
     kept = store.Kept({"next_item": Choice(FUSED, weights)}, {}, None, {})
     recommender = replace(mtrec.load(DOMAIN, root), kept=kept)
     same(Lists(recommender, 4, 30).table(0, 30).to_pandas(), recommender, 4)
+
+
+def test_lists_load_no_twin_of_a_task_that_they_do_not_ask(root, monkeypatch):
+    choices = dict.fromkeys(("next_item", "rating"), Choice(FUSED, {"joint": 0.4, "single": 0.6}))
+    recommender = replace(mtrec.load(DOMAIN, root), kept=store.Kept(choices, {}, None, {}))
+    lists, loaded = Lists(recommender, 4, 30), []
+    model = recommender.model
+    monkeypatch.setattr(product, "load_model", lambda path: loaded.append(path.name) or model)
+    assert [*lists._ranking._twins] == ["next_item"] and [*lists._others._twins] == ["rating"]
+    assert loaded == ["next_item.keras", "rating.keras"]
 
 
 def test_without_a_task_that_ranks_pairs_are_asked_about_and_ordered_by_one(root):

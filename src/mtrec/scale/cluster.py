@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from mtrec.scale import lean
 from mtrec.scale.processes import DEATHS, ONE_CORE, Open, Work
 
 PATIENCE = 10  # seconds for a first answer
@@ -136,4 +137,4 @@ def _do(packed: bytes, piece: int) -> tuple[int, bytes]:
 @lru_cache(maxsize=1)
 def _opened(packed: bytes) -> Work:
     """What does the work, loaded when its process does its first piece."""
-    return pickle.loads(packed)()
+    return lean.loaded(pickle.loads(packed))

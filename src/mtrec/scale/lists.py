@@ -11,12 +11,14 @@ import io
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mtrec.fusion.product import FusedRecommender
 from mtrec.registry import Form
 from mtrec.serving.recommender import Recommender
 
@@ -155,7 +157,11 @@ def only(recommender: Recommender, tasks: Collection[str]) -> Recommender:
     """The part of a recommender that answers some of its tasks."""
     types = {name: k for name, k in recommender.assembly.types.items() if name in tasks}
     assembly = replace(recommender.assembly, types=types)
-    part = replace(recommender, model=recommender.model.only(*types), assembly=assembly)
+    parts: dict[str, Any] = {"model": recommender.model.only(*types), "assembly": assembly}
+    if isinstance(recommender, FusedRecommender) and recommender.kept:
+        choices = {name: one for name, one in recommender.kept.choices.items() if name in tasks}
+        parts["kept"] = replace(recommender.kept, choices=choices)  # no twin of another task loads
+    part = replace(recommender, **parts)
     vars(part)["head_inputs"] = recommender.head_inputs  # networks want the inputs of all tasks
     return part
 

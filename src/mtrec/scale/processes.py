@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
+from mtrec.scale import lean
+
 Work = Callable[[int], bytes]
 Open = Callable[[], Work]
 DEATHS = 5  # in a row, with no piece done in between, are no accident
@@ -93,7 +95,7 @@ def _work(connection: Connection, opens: Open) -> None:
     """A worker: do one piece after another until nobody asks for more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # banners; errors go the other way
     try:
-        work = opens()
+        work = lean.loaded(opens)
         while True:
             piece = connection.recv()
             connection.send(work(piece))

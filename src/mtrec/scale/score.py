@@ -25,14 +25,15 @@ from mtrec import cores, progress
 from mtrec.config import experiment
 from mtrec.files import digests, whole, write_text
 from mtrec.lock import only_run
-from mtrec.paths import Paths
-from mtrec.scale import engine
+from mtrec.paths import Paths, find_root
+from mtrec.scale import engine, lean
 from mtrec.scale.processes import Work
 from mtrec.serving import manifest
 
 FORMAT = 1  # raised where the same model and options give another file
 PARTS = 64  # of a domain at least, so that processes end together, and
 LEAST, MOST = 16, 4096  # users of a part
+KNOWN = "encoder.json"  # of a trained model: users and items that it knows
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,22 @@ def plan(domain: str, out: Path, k: int, among: int, root: Path | None = None) -
         ValueError: unknown domain, or a model that was changed.
         OSError: there is no trained model, or the file cannot be one.
     """
-    paths = experiment(domain, root).paths
+    paths = Paths(root or find_root(), domain)
+    if not (paths.trained / KNOWN).is_file():
+        paths = experiment(domain, root).paths  # says what is wrong with the name or the settings
     version = manifest.check(paths).version
     if paths.fusion.is_dir():
         fused = json.dumps(digests(paths.fusion), sort_keys=True)
         version += "-" + hashlib.sha256(fused.encode()).hexdigest()[:12]
     if out.is_dir():
         raise OSError(f"{out}: a folder; name a file in it, such as {out / 'lists.parquet'}.")
-    known = json.loads((paths.trained / "encoder.json").read_text(encoding="utf-8"))
+    known = json.loads((paths.trained / KNOWN).read_text(encoding="utf-8"))
     return Job(domain, paths, out, k, among, len(known["user"]["ids"]), version)
 
 
 def open_lists(domain: str, root: Path, k: int, size: int, among: int) -> Work:
     """Load what makes the lists of a domain; see :class:`mtrec.scale.lists.Lists`."""
+    lean.import_keras()
     from mtrec.fusion import product  # TensorFlow comes with them, to workers alone
     from mtrec.scale.lists import Lists
 

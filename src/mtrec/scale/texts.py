@@ -20,7 +20,7 @@ import pandas as pd
 from mtrec import cores, progress
 from mtrec.config import Experiment, experiment
 from mtrec.files import whole
-from mtrec.scale import engine
+from mtrec.scale import engine, lean
 from mtrec.scale.processes import Work
 from mtrec.settings import EmbedSettings
 from mtrec.tables import schema
@@ -73,16 +73,35 @@ def prepare(
     if workers is not None and workers < 1:
         raise ValueError(f"--workers is {workers}; give 1 or more.")
     run = experiment(domain, root)
-    place = run.paths.cache
-    blocks = [
-        one for one in blocks_of(run, schema.read(run.paths.tables))
-        if not (place / one.last).is_file()
-    ]  # fmt: skip
-    texts = sum(len(one.texts) for one in blocks)
-    opens = partial(open_reading, blocks, run.paths.raw)
+    blocks = blocks_of(run, schema.read(run.paths.tables))
     many = workers if ray or workers else cores.granted()
+    return fill(run.paths.cache, blocks, run.paths.raw, many, ray)
+
+
+def fill(
+    place: Path,
+    blocks: Sequence[Block],
+    raw: Path,
+    workers: int | None = None,
+    ray: str | None = None,
+) -> int:
+    """Have those blocks read that a cache lacks; see :func:`prepare`.
+
+    Args:
+        place: folder of the cache.
+        blocks: of texts.
+        raw: folder of the raw data, where the weights lie.
+        workers: processes; 1, or what the cluster has, if None.
+        ray: address of a Ray cluster, if it should do the work.
+
+    Returns:
+        How many texts were read.
+    """
+    blocks = [one for one in blocks if not (place / one.last).is_file()]
+    texts = sum(len(one.texts) for one in blocks)
+    opens = partial(open_reading, blocks, raw)
     with progress.task("reading", texts, unit="text", lines=True) as bar:
-        for number, found in engine.do(opens, range(len(blocks)), many, ray):
+        for number, found in engine.do(opens, range(len(blocks)), workers, ray):
             for name, content in pickle.loads(found):
                 with whole(place / name, shared=True) as temporary:
                     temporary.write_bytes(content)
@@ -122,6 +141,7 @@ def _cut(texts: Sequence[str], tokens: bool, settings: EmbedSettings, raw: Path)
 
 def open_reading(blocks: Sequence[Block], raw: Path) -> Work:
     """What reads a block by number and gives its files; see :func:`mtrec.scale.engine.do`."""
+    lean.import_keras()
     from mtrec.text import embed, states
 
     readers: dict[bool, Callable] = {False: cache(embed.runner), True: cache(states._runner)}
