@@ -33,6 +33,14 @@ def test_a_second_process_tells_what_starting_costs():
     assert scale.per_user(SCORING) == (10.0, 0.2)
 
 
+def test_another_hash_of_any_way_is_seen():
+    ways = pd.DataFrame(
+        {"way": ["loop", "1 processes", "2 processes"], "seconds": 1.0, "processor_seconds": 1.0,
+         "sha256": ["", "a", "b"]}
+    )  # fmt: skip
+    assert not scale.speedups({"texts": ways})["equal results"].item()
+
+
 def test_the_plan_multiplies():
     rates = scale.rates(EVENTS, SEARCH, SCORING, tokens=10, rows=1000)
     assert rates["written"] == 40 and rates["item_bytes"] == 20_000 and rates["list"] == 0.2
@@ -63,5 +71,8 @@ def test_what_is_committed_is_drawn_and_what_is_not_there_is_named(tmp_path):
         plt.close(figure)
     start, each = scale.per_user(scale.measured(root, "scoring"))
     assert start > 0 and each > 0
+    divided = scale.speedups({what: scale.measured(root, what) for what in scale.DIVIDED})
+    assert divided["equal results"].all()
+    assert (divided["engine beside a loop [%]"] < 15).all()
     with pytest.raises(FileNotFoundError, match="benchmarks.scale.events"):
         scale.measured(tmp_path, "events")

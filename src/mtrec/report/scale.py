@@ -21,7 +21,10 @@ MEASURES = {  # file in benchmarks/scale -> what writes it
     "events": "python -m benchmarks.scale.events",
     "retrieval": "make retrieval",
     "scoring": "python -m benchmarks.scale.scoring",
+    "texts": "python -m benchmarks.scale.texts",
+    "studies": "python -m benchmarks.scale.studies",
 }
+DIVIDED = ("texts", "studies", "scoring")  # what several processes do
 HOUR = 3600.0  # seconds
 MOMENTS = 3  # arrays that Adam keeps of a table: itself and two moments
 NUMBER = 4  # bytes of a float32
@@ -105,7 +108,7 @@ def search_figure(found: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 4))
     known = found[found["index_ms"].notna()]
     axes.loglog(found["items"], found["exact_ms"], "s-", color=COLOURS[1], label="exact")
-    axes.loglog(known["items"], known["index_ms"], "o-", color=COLOURS[0], label="index (HNSW)")
+    axes.loglog(known["items"], known["index_ms"], "o-", color=COLOURS[0], label="index")
     for row in known.itertuples():
         axes.annotate(f"recall@10\n{row.recall:.3f}", (row.items, row.index_ms), fontsize=8,
                       textcoords="offset points", xytext=(6, -22))  # fmt: skip
@@ -131,6 +134,37 @@ def per_user(scoring: pd.DataFrame) -> tuple[float, float]:
     one, two = (known.loc[f"{number} processes", "processor_seconds"] for number in (1, 2))
     start = max(two - one, 0.0)
     return float(start), float((one - start) / known["users"].iloc[0])
+
+
+def speedups(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """What a second process is worth by the clock, and what the engine costs a first one.
+
+    Args:
+        found: measured ways of doing the same work, by what it is.
+
+    Returns:
+        A row per work: seconds of the clock of one process and of two, their ratio, percent by
+        which one process under the engine is slower than a plain loop (in seconds of a core), and
+        whether all results have one hash.
+
+    Example:
+        >>> ways = {"way": ["loop", "1 processes", "2 processes"], "seconds": [9.0, 10.0, 5.0],
+        ...         "processor_seconds": [10.0, 11.0, 12.0], "sha256": ["", "a", "a"]}
+        >>> speedups({"texts": pd.DataFrame(ways)}).iloc[0].tolist()
+        ['texts', 10.0, 5.0, 2.0, 10.0, True]
+    """
+    rows = []
+    for work, ways in found.items():
+        known = ways.set_index("way")
+        loop, one, two = (known.loc[way] for way in ("loop", "1 processes", "2 processes"))
+        rows.append(
+            {"work": work, "one process [s]": one["seconds"], "two processes [s]": two["seconds"],
+             "times as fast": one["seconds"] / two["seconds"],
+             "engine beside a loop [%]":
+                 100 * (one["processor_seconds"] / loop["processor_seconds"] - 1),
+             "equal results": known["sha256"].replace("", np.nan).nunique() == 1}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def rates(
