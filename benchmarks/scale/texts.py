@@ -58,7 +58,7 @@ def measure(domain: str, blocks: Sequence[Block], raw: Path, way: Way) -> dict[s
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write."""
     parser = ways.parser(__doc__, FILE, (1, 2, 4))
-    parser.add_argument("--blocks", type=int, default=12, help="at most, of 512 texts each")
+    parser.add_argument("--blocks", type=int, default=6, help="at most, of 512 texts each")
     chosen = parser.parse_args(arguments)
     run = experiment(chosen.domain)
     blocks = blocks_of(run, schema.read(run.paths.tables))[: chosen.blocks]
