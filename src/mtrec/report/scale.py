@@ -114,6 +114,7 @@ def search_figure(found: pd.DataFrame, title: str) -> Figure:
                       textcoords="offset points", xytext=(6, -22))  # fmt: skip
     axes.set(title=title, xlabel="items", ylabel="one query [ms]")
     axes.set_ylim(bottom=known["index_ms"].min() / 4)
+    axes.set_xlim(right=2.6 * found["items"].max())  # room for the last recall
     axes.legend(fontsize=9, frameon=False)
     _plain(axes)
     return figure
