@@ -47,18 +47,18 @@ repro: setup
 	@"$(BIN)/mtrec" repro $(DOMAIN) $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 # What is divided among processes (WORKERS=2) or on a Ray cluster (RAY=ray://head:10001).
-SEVERAL = $(if $(WORKERS),--workers $(WORKERS)) $(if $(RAY),--ray $(RAY))
+SEVERAL = $(if $(WORKERS), --workers $(WORKERS))$(if $(RAY), --ray $(RAY))
 
 # The studies behind notebooks 06 to 10, 12 and 13. What reports/study/ holds already is not trained again.
 study: setup $(VENV)/.peers
-	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES)) $(SEVERAL)
+	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))$(SEVERAL)
 
 # Peers of the benchmarks, each set in an environment of its own.
 PEERS := $(patsubst benchmarks/environments/%.lock,$(VENV)/bench/%/.installed,\
   $(wildcard benchmarks/environments/*.lock))
 
 bench: fetch $(PEERS)
-	@"$(BIN)/python" -m benchmarks $(if $(ONLY),--only '$(ONLY)') $(SEVERAL)
+	@"$(BIN)/python" -m benchmarks $(if $(ONLY),--only '$(ONLY)')$(SEVERAL)
 
 # The service, whose page answers at the address that it prints; Ctrl-C ends it.
 page: setup

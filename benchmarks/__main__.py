@@ -16,6 +16,7 @@ from benchmarks.report import page
 from mtrec.scale import commands
 
 ROOT = Path(__file__).resolve().parents[1]
+ALONE = ("step_cost", "speed", "scaling", "profile", "own_data")  # what other work would prolong
 PARTS = (
     "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
     "scaling", "own_data", "profile", "prompts", "served",
@@ -29,12 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", action="store_true", help="write the report alone, run nothing")
     parser.add_argument("--workers", type=int, help="protocols at a time, each in a process")
     parser.add_argument("--ray", metavar="ADDRESS", help="divide the protocols on this Ray cluster")
+    parser.add_argument("--no-page", action="store_true", help="write rows, and leave the report")
     chosen = parser.parse_args(arguments)
     try:
         wanted = {} if chosen.page else select(protocols(), chosen.only)
-        if (chosen.workers or chosen.ray) and wanted:
-            return beside([*wanted], chosen.workers, chosen.ray)
-        run(ROOT, wanted)
+        if chosen.workers is None and not chosen.ray:
+            run(ROOT, wanted, not chosen.no_page)
+            return 0
+        apart = {name: one for name, one in wanted.items() if name.partition("/")[0] in ALONE}
+        status = beside([name for name in wanted if name not in apart], chosen.workers, chosen.ray)
+        run(ROOT, apart)
+        return status
     except (ValueError, OSError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"bench: {message}", file=sys.stderr)
@@ -42,12 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(root: Path, chosen: Mapping[str, Callable[[Path], Sequence[Row]]]) -> None:
+def run(
+    root: Path, chosen: Mapping[str, Callable[[Path], Sequence[Row]]], report: bool = True
+) -> None:
     """Run protocols and write ``benchmarks/results.json`` and ``reports/benchmarks``.
 
     Args:
         root: of the repository.
         chosen: see :func:`protocols`.
+        report: whether to write the latter.
     """
     file = root / "benchmarks" / "results.json"
     for name, measure in chosen.items():
@@ -58,18 +67,24 @@ def run(root: Path, chosen: Mapping[str, Callable[[Path], Sequence[Row]]]) -> No
             print(f"bench: {name} is left out, its rows stay as they are. {error}", flush=True)
             continue
         results.add(file, results.stamped(rows, root))
-    page.write(root, results.read(file))
+    if report:
+        page.write(root, results.read(file))
 
 
 def beside(names: Sequence[str], workers: int | None, ray: str | None) -> int:
     """Run protocols side by side, a process and a core each; return the status of one that failed.
 
-    What is timed is timed beside the others: give protocols of speed no company.
+    Args:
+        names: ``part/protocol`` of each.
+        workers: at a time; one, or what the cluster has, if None.
+        ray: address of a cluster; this machine's processes if None.
+
+    Raises:
+        OSError: nobody answers at the address.
+        ValueError: the cluster cannot be used, or there are no workers.
     """
-    asked = [("--only", name.partition("/")[2]) for name in names]
-    status = max(commands.run(asked, ROOT, ray, workers, "benchmarks"), default=0)
-    page.write(ROOT, results.read(ROOT / "benchmarks" / "results.json"))
-    return status
+    asked = [("--only", name.partition("/")[2], "--no-page") for name in names]
+    return max(commands.run(asked, ROOT, ray, workers, "benchmarks"), default=0)
 
 
 def protocols() -> dict[str, Callable[[Path], Sequence[Row]]]:

@@ -15,10 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtrec.scale.processes import end_with_parent
+
 BETWEEN = """
-import json, os, subprocess, sys, time
+import ctypes, json, os, subprocess, sys, time
 started = time.monotonic()
-child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+end_with_parent = (lambda: ctypes.CDLL(None).prctl(1, 9)) if sys.platform == "linux" else None
+child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 _, status, usage = os.wait4(child.pid, 0)
 found = [os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss]
 with open(sys.argv[1], "w") as file:
@@ -45,7 +48,7 @@ class Cost:
 
 
 def launch(words: Sequence[str], folder: Path, **environment: str) -> Cost:
-    """Run a command to its end, without standard input.
+    """Run a command to its end, without standard input; it ends with this process.
 
     Args:
         words: the command.
@@ -58,7 +61,7 @@ def launch(words: Sequence[str], folder: Path, **environment: str) -> Cost:
             subprocess.run(
                 [sys.executable, "-S", "-c", BETWEEN, str(report), *words], cwd=folder,
                 env={**os.environ, **environment}, stdout=handle, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, check=True,
+                stdin=subprocess.DEVNULL, check=True, preexec_fn=end_with_parent,
             )  # fmt: skip
         status, seconds, peak = json.loads(report.read_text(encoding="utf-8"))
         unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtrec.files import write_text
+from mtrec.lock import in_turn
 
 # Names of systems: how ours begin, what stands between the two of a difference, and how those end
 # that read a rating's minute and second.
@@ -97,8 +95,7 @@ def add(file: Path, rows: Sequence[Row]) -> None:
     if not rows:
         return
     fresh = {(row.protocol, row.system.startswith(SERVED)) for row in rows}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file.parent):
+    with in_turn(file.parents[1] / "build" / f"{file.name}.lock"):
         kept = [
             row for row in read(file).to_dict("records")
             if (row["protocol"], row["system"].startswith(SERVED)) not in fresh
@@ -109,14 +106,3 @@ def add(file: Path, rows: Sequence[Row]) -> None:
         )
         cleaned = [{k: None if v != v else v for k, v in row.items()} for row in found]
         write_text(file, json.dumps(cleaned, indent=1) + "\n")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process into this block; who comes second waits."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -82,13 +82,13 @@ def parser(doc: str, out: Path, workers: Sequence[int] = WORKERS) -> argparse.Ar
 
 
 def compare(chosen: argparse.Namespace, measure: Callable[[Way], dict[str, Any]]) -> None:
-    """Measure one way after the other, print each, and write all of them."""
+    """Measure one way after the other, print each, and write those that are known so far."""
     ways = [Way(), *map(Way, chosen.workers), *([Way(0, chosen.ray)] if chosen.ray else [])]
     rows = []
     for way in ways:
         rows.append(measure(way))
         print(rows[-1], flush=True)
-    write_text(chosen.out, json.dumps(rows, indent=1) + "\n")
+        write_text(chosen.out, json.dumps(rows, indent=1) + "\n")
 
 
 def digest(files: Iterable[Path]) -> str:

@@ -78,26 +78,39 @@ def test_an_expected_error_is_one_sentence_and_status_1(capsys):
 def test_the_page_can_be_written_without_running_anything(monkeypatch):
     asked = []
     monkeypatch.setattr(command, "protocols", lambda: pytest.fail("nothing is to be run"))
-    monkeypatch.setattr(command, "run", lambda root, chosen: asked.append((root, chosen)))
+    monkeypatch.setattr(command, "run", lambda root, chosen, report: asked.append((root, chosen)))
     assert command.main(["--page"]) == 0
     assert asked == [(ROOT, {})]
 
 
-def test_protocols_side_by_side_are_commands_of_one_each_and_then_the_page(monkeypatch):
+def test_protocols_side_by_side_are_commands_of_one_each_and_what_is_timed_runs_alone(monkeypatch):
     asked = []
 
     def several(*given):
         asked.append(given)
-        return [0, 1, 0]
+        return [0, 137]
 
     monkeypatch.setattr(command, "protocols", lambda: KNOWN)
     monkeypatch.setattr(command.commands, "run", several)
-    monkeypatch.setattr(page, "write", lambda root, rows: asked.append("page"))
-    assert command.main(["--workers", "2"]) == 1
-    each = [("--only", name) for name in ("rating_u1", "rating_mean", "x")]
-    assert asked == [(each, ROOT, None, 2, "benchmarks"), "page"]
+    monkeypatch.setattr(command, "run", lambda root, chosen: asked.append([*chosen]))
+    assert command.main(["--workers", "2"]) == 137
+    each = [("--only", name, "--no-page") for name in ("rating_u1", "rating_mean")]
+    assert asked == [(each, ROOT, None, 2, "benchmarks"), ["speed/x"]]
     for only in each:
         assert len(command.select(KNOWN, only[1])) == 1
+
+
+def test_one_of_several_leaves_the_page_to_the_command_that_began_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "protocols", lambda: KNOWN)
+    monkeypatch.setattr(page, "write", lambda root, rows: pytest.fail("the page is another's"))
+    assert command.main(["--only", "rating_u1", "--no-page"]) == 0
+
+
+def test_no_workers_are_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(command, "protocols", lambda: KNOWN)
+    assert command.main(["--only", "rating", "--workers", "0"]) == 1
+    assert "bench: --workers is 0; give 1 or more." in capsys.readouterr().err
 
 
 def test_make_bench_runs_what_only_names():

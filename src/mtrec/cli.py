@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     """All commands with their options."""
     parser = argparse.ArgumentParser(prog="mtrec", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("fetch", help="fetch and verify the raw data and the model's weights")
     tidy = commands.add_parser("tidy", help="take times out of an executed notebook")
     tidy.add_argument("notebook", type=Path)
@@ -242,7 +242,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     if chosen.ray or chosen.workers:  # who finds all trials in the journal ends
         one = ["tune", chosen.domain, "--as-is", "--sampler", chosen.sampler]
         for limit, given in (("--trials", chosen.trials), ("--minutes", minutes)):
-            one += [limit, f"{given:g}"] if given is not None else []
+            one += [limit, str(given)] if given is not None else []
         if status := _divided([one] * (chosen.workers or SEARCHING), chosen):
             return status
         minutes = 0.0

@@ -50,6 +50,19 @@ def only_run(file: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block, on this machine or another of a shared disk.
+
+    Args:
+        file: the lock, made if need be.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as handle:  # NFS locks only what is open for writing
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def clear_dvc(root: Path) -> None:
     """Delete the list of files that DVC keeps in use if no DVC process is left that uses them.
 

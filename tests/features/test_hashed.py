@@ -200,3 +200,8 @@ def test_ids_on_one_row_share_its_embedding_and_differ_in_other_features(ready):
     shared, whole = np.array(encoder(rows, visible=["item_id"])), np.array(encoder(rows))
     np.testing.assert_array_equal(shared[0], shared[1])
     assert not np.allclose(whole[0], whole[1])
+
+
+def test_an_id_that_is_no_text_to_be_written_has_a_row_too():
+    (row,) = shared_rows(["user \ud800"], 7)
+    assert 0 <= row < 7

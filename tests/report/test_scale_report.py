@@ -39,6 +39,8 @@ def test_another_hash_of_any_way_is_seen():
          "sha256": ["", "a", "b"]}
     )  # fmt: skip
     assert not scale.speedups({"texts": ways})["equal results"].item()
+    with pytest.raises(ValueError, match="texts: '2 processes' was not measured; .*scale.texts"):
+        scale.speedups({"texts": ways[:2]})
 
 
 def test_the_plan_multiplies():

@@ -208,7 +208,8 @@ def shared_rows(values: Sequence[str], rows: int) -> Array:
         >>> shared_rows(["u1", "u2", "u3"], 2).tolist()
         [0, 1, 0]
     """
-    texts = np.asarray(values, dtype="object")
+    plain = [value.encode(errors="backslashreplace").decode() for value in values]
+    texts = np.asarray(plain, dtype="object")
     hashes = pd.util.hash_array(texts, encoding="utf8", hash_key=HASH_KEY, categorize=False)
     return (hashes % rows).astype("int64")
 

@@ -16,7 +16,7 @@ from types import FrameType
 from mtrec import cores
 from mtrec.config import read_params
 from mtrec.fetch.download import settle
-from mtrec.lock import clear_dvc, keep_dvc_lock, mend_dvc_lock, only_run
+from mtrec.lock import clear_dvc, in_turn, keep_dvc_lock, mend_dvc_lock, only_run
 from mtrec.paths import find_root
 from mtrec.pipeline import stages
 from mtrec.pipeline.domain import DomainRun, environment
@@ -127,7 +127,8 @@ def _run_there(due: Sequence[Plan], jobs: int | None, root: Path, ray: str) -> d
     """Run domains on the machines of a cluster; those that failed, whose why is printed."""
     from mtrec.scale import commands
 
-    statuses = commands.run([("stages", plan.domain) for plan in due], root, ray, jobs)
+    given = max(1, jobs) if jobs else None
+    statuses = commands.run([("stages", plan.domain) for plan in due], root, ray, given)
     pairs = zip(due, statuses, strict=True)
     return {plan.domain: f"{plan.domain}, see above. " for plan, status in pairs if status}
 
@@ -147,9 +148,10 @@ def run_stages(domain: str, root: Path | None = None) -> int:
     root = root or find_root()
     with _signals():
         try:
-            config, listing = read_params(root / "params.yaml"), stages.start_listing(root)
-            due = stages.plans(stages.listed(listing), (domain,), config, root, None)
-            return 1 if _failed(_run_all(due, 1, root)) else 0
+            with in_turn(root / "build" / f"{domain}.lock"):  # one that is lost may still stop
+                config, listing = read_params(root / "params.yaml"), stages.start_listing(root)
+                due = stages.plans(stages.listed(listing), (domain,), config, root, None)
+                return 1 if _failed(_run_all(due, 1, root)) else 0
         except KeyboardInterrupt:
             return INTERRUPTED
 

@@ -24,6 +24,7 @@ MEASURES = {  # file in benchmarks/scale -> what writes it
     "texts": "python -m benchmarks.scale.texts",
     "studies": "python -m benchmarks.scale.studies",
 }
+WAYS = ("loop", "1 processes", "2 processes")
 DIVIDED = ("texts", "studies", "scoring")  # what several processes do
 HOUR = 3600.0  # seconds
 MOMENTS = 3  # arrays that Adam keeps of a table: itself and two moments
@@ -148,6 +149,9 @@ def speedups(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         which one process under the engine is slower than a plain loop (in seconds of a core), and
         whether all results have one hash.
 
+    Raises:
+        ValueError: one of these ways was not measured.
+
     Example:
         >>> ways = {"way": ["loop", "1 processes", "2 processes"], "seconds": [9.0, 10.0, 5.0],
         ...         "processor_seconds": [10.0, 11.0, 12.0], "sha256": ["", "a", "a"]}
@@ -157,7 +161,9 @@ def speedups(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for work, ways in found.items():
         known = ways.set_index("way")
-        loop, one, two = (known.loc[way] for way in ("loop", "1 processes", "2 processes"))
+        if missing := [way for way in WAYS if way not in known.index]:
+            raise ValueError(f"{work}: '{missing[0]}' was not measured; do so: {MEASURES[work]}.")
+        loop, one, two = (known.loc[way] for way in WAYS)
         rows.append(
             {"work": work, "one process [s]": one["seconds"], "two processes [s]": two["seconds"],
              "times as fast": one["seconds"] / two["seconds"],

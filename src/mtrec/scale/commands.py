@@ -7,7 +7,6 @@ lack.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from mtrec import progress
 from mtrec.scale import engine
+from mtrec.scale.processes import end_with_parent
 
 Command = Sequence[str]
 PROGRAM = "mtrec.cli"
@@ -41,25 +41,24 @@ def run(
         program: module that they are commands of.
 
     Returns:
-        The status of each.
+        The status of each; 128 and the signal's number where one was killed, as in a shell.
 
     Raises:
         OSError: nobody answers at the address.
         ValueError: the cluster cannot be used, or there are no workers.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"--workers is {workers}; give 1 or more.")
     statuses = [0] * len(commands)
     opens = partial(open_commands, [tuple(one) for one in commands], root, program)
     where = "cluster" if ray else "processes"
     with progress.task(where, len(commands), unit="command", lines=True) as bar:
         for number, found in engine.do(opens, range(len(commands)), workers, ray):
             statuses[number], said = json.loads(found)
-            ended = "failed" if statuses[number] else "done"
-            name = program.partition(".")[0]
-            print(f"{name} {' '.join(commands[number])}: {ended}", flush=True)
+            name = f"{program.partition('.')[0]} {' '.join(commands[number])}"
             if statuses[number]:
+                print(f"{name}: failed", flush=True)
                 print(said, file=sys.stderr, flush=True)
+            else:
+                print(f"{name}: done. {said.rpartition(chr(10))[2]}".rstrip(), flush=True)
             bar.advance()
     return statuses
 
@@ -72,17 +71,11 @@ def open_commands(
 
     def work(number: int) -> bytes:
         done = subprocess.run(
-            [sys.executable, "-m", program, *commands[number]], cwd=root, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=gently,
-            check=False,
+            [sys.executable, "-m", program, *commands[number]], cwd=root, check=False,
+            text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=gently,
         )  # fmt: skip
-        return json.dumps([done.returncode, "\n".join(done.stdout.splitlines()[-LINES:])]).encode()
+        status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        return json.dumps([status, "\n".join(done.stdout.splitlines()[-LINES:])]).encode()
 
     return work
-
-
-def end_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Ask Linux to end this process when the one that started it ends, however that ends."""
-    if sys.platform == "linux":
-        set_signal_of_parents_death = 1
-        ctypes.CDLL(None).prctl(set_signal_of_parents_death, by)

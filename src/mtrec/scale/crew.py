@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mtrec import cores
-from mtrec.scale.commands import end_with_parent
+from mtrec.scale.processes import end_with_parent
 
 LOOPBACK = "127.0.0.1"
 SAID = "mtrec train: "  # before the sentence that a process ends with

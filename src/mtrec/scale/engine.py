@@ -23,9 +23,11 @@ def do(
 
     Raises:
         OSError: workers die again and again, or nobody answers at the address.
-        ValueError: the cluster cannot be used.
+        ValueError: the cluster cannot be used, or there are no workers.
         Exception: what the work raised.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers is {workers}; give 1 or more.")
     if ray is None:
         return on_processes(opens, pieces, workers or 1)
     from mtrec.scale.cluster import on_ray

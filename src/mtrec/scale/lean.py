@@ -17,16 +17,21 @@ def loaded(opens: Callable[[], T]) -> T:
 
     Looking for garbage among millions of new objects takes a tenth of the time of loading.
     """
+    looked = gc.isenabled()
     gc.disable()
     try:
         return opens()
     finally:
         gc.freeze()
-        gc.enable()
+        if looked:
+            gc.enable()
 
 
 def import_keras() -> None:
-    """Import Keras without packages that it can do without; who asks for them later has them."""
+    """Import Keras without packages that it can do without.
+
+    Who imports these later has them; Keras' own drawings and wrappers of scikit-learn stay without.
+    """
     with _hidden(UNUSED):
         import keras  # noqa: F401  (for those that import it next)
 

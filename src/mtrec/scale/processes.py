@@ -6,8 +6,11 @@ the next.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,7 +67,7 @@ def on_processes(opens: Open, pieces: Sequence[int], workers: int) -> Iterator[t
 def _start(opens: Open) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, opens), daemon=True)
+    process = context.Process(target=_work, args=(theirs, opens, os.getpid()), daemon=True)
     with _environment(ONE_CORE):
         process.start()
     theirs.close()
@@ -91,8 +94,11 @@ def _died(status: int | None) -> str:
     )
 
 
-def _work(connection: Connection, opens: Open) -> None:
+def _work(connection: Connection, opens: Open, parent: int) -> None:
     """A worker: do one piece after another until nobody asks for more."""
+    end_with_parent()
+    if os.getppid() != parent:  # it has ended before that
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # banners; errors go the other way
     try:
         work = lean.loaded(opens)
@@ -103,6 +109,13 @@ def _work(connection: Connection, opens: Open) -> None:
         return  # the command has ended
     except BaseException as error:
         connection.send(error if isinstance(error, (ValueError, OSError)) else _told(error))
+
+
+def end_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Ask Linux to end this process when the one that started it ends, however that ends."""
+    if sys.platform == "linux":
+        set_signal_of_parents_death = 1
+        ctypes.CDLL(None).prctl(set_signal_of_parents_death, by)
 
 
 def _told(error: BaseException) -> RuntimeError:

@@ -70,11 +70,9 @@ def prepare(
         OSError: there are no tables or no weights, nobody answers at the address, or the disk is
             full.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"--workers is {workers}; give 1 or more.")
     run = experiment(domain, root)
     blocks = blocks_of(run, schema.read(run.paths.tables))
-    many = workers if ray or workers else cores.granted()
+    many = workers if ray or workers is not None else cores.granted()
     return fill(run.paths.cache, blocks, run.paths.raw, many, ray)
 
 
