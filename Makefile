@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch repro study bench page retrieval scale test lint types fast nbval book lab lock clean
+.PHONY: help setup fetch repro study bench page retrieval scale test lint types fast nbval several book lab lock clean
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
@@ -26,7 +26,7 @@ help:
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
 	@echo "make page    a trained domain in the browser: choose, tell, see what changes (DOMAIN=video)"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
-	@echo "             or one of them: make lint | types | fast | nbval"
+	@echo "             or one of them: make lint | types | fast | nbval | several"
 	@echo "make scale   Ray, DuckDB and JAX in .venv, for more than one machine (docs/scale.md)"
 	@echo "make book    the site of executed notebooks, guide, cards and reference: build/book/index.html"
 	@echo "make setup   only the environment in .venv (GPU=1: with the CUDA extra)"
@@ -85,7 +85,7 @@ SHARE = $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) / 2)); echo $$((n > 0 ? n : 
 test: lint
 	@MTREC_WORKERS=$(SHARE) \
 	  $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line nbval types fast \
-	  && echo "make test: all passed"
+	  && $(MAKE) --no-print-directory several && echo "make test: all passed"
 
 # Peers of the cold-start study. For Python 3.11 LightFM is compiled from source; without a C
 # compiler it is left out.
@@ -96,12 +96,20 @@ $(VENV)/.peers: requirements-peers.lock requirements-lightfm.lock | setup
 	  || echo "LightFM was not built ($(VENV)/lightfm.log) and is left out of the cold-start study"
 	@touch $@
 
-# For a cluster; nothing else needs it, and make test leaves its tests out without it.
+# For a cluster; nothing else needs it.
 scale: $(VENV)/.scale
 
 $(VENV)/.scale: requirements-scale.lock | setup
+	@echo "adding Ray, DuckDB and JAX"
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
+
+# What needs them, after all else and alone: a cluster that starts on busy cores may not come up.
+CROWDED := $(patsubst %,tests/scale/test_%.py,cluster training events)
+several: fetch
+	@$(MAKE) --no-print-directory scale || echo "$(VENV)/.scale was not made: no tests of a cluster"
+	@echo "several: a Ray cluster, training in several processes, events out of memory"
+	@"$(BIN)/python" -m pytest -rs $(CROWDED) tests/scale/test_cluster_files.py
 
 lint: setup
 	@echo "lint: ruff"
@@ -124,7 +132,7 @@ $(VENV)/jax/.installed: requirements-jax.lock | setup
 fast: fetch $(VENV)/jax/.installed
 	@echo "fast: unit tests and the examples of docstrings"
 	@"$(BIN)/python" -m pytest tests src benchmarks --doctest-modules --doctest-ignore-import-errors -rs \
-	  --numprocesses logical --maxprocesses 4 --dist loadfile
+	  $(addprefix --ignore ,$(CROWDED)) --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Executed notebooks, run again in a copy of the tracked files.
 nbval: fetch
