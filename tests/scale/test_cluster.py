@@ -56,7 +56,7 @@ def cluster():
 
 
 def started():
-    """The cluster; Ray gives its own processes fifteen seconds to begin, which busy cores exceed."""
+    """The cluster; Ray gives its processes fifteen seconds to begin, which busy cores exceed."""
     from ray.cluster_utils import Cluster
 
     for _ in range(3):

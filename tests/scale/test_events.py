@@ -6,7 +6,10 @@ import pytest
 
 from mtrec.config import experiment
 from mtrec.domains import video
+from mtrec.features.events import training_events
+from mtrec.features.fields import Scaler, make_side
 from mtrec.scale.events import Columns, prepare
+from mtrec.settings import Columns as Sides
 from tests.conftest import ROOT
 
 pytest.importorskip("duckdb", reason="DuckDB is not installed; `make scale` adds it")
@@ -38,6 +41,33 @@ def test_tables_split_and_running_counts_are_those_of_the_domain(raw_data, tmp_p
         np.testing.assert_array_equal(examples[f"{side}_mean"], wanted[f"{side}_mean_rating"])
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["events.parquet", "examples.parquet"]
+
+
+def test_an_encoder_s_vocabularies_and_statistics_are_those_of_the_tables(raw_data, tmp_path):
+    run = experiment("video", ROOT)
+    tables = video.make_tables(video.load_raw(run.raw), run.domain.data, run.seed)
+    shares = run.domain.data.validation_share, run.domain.data.test_share
+    source = run.raw / "ml-100k.inter"
+    prepare(source, tmp_path, COLUMNS, shares, once=True, memory="100MB", min_count=5)
+    ids, found = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("ids", "statistics"))
+    training, _ = training_events(tables.events, tables.examples)
+    for side, table in (("user", tables.users), ("item", tables.items)):
+        key = f"{side}_id"
+        counts = training[key].value_counts()
+        own = ids[ids["side"] == side].set_index("id")
+        assert own["events"].to_dict() == counts.to_dict()
+        field = make_side(table, key, Sides(categorical=(key,)), counts, 5).field(key)
+        codes = own["code"].reindex(table[key]).fillna(0)
+        np.testing.assert_array_equal(codes, field.table[1:])
+    rows = tables.examples[
+        (tables.examples["split"] == "train") & tables.examples["user_id"].notna()
+    ]
+    names = {"user_count": "user_count", "user_mean": "user_mean_rating",
+             "item_count": "item_count", "item_mean": "item_mean_rating"}  # fmt: skip
+    wanted = Scaler.fit(rows[[*names.values()]])
+    found = found.set_index("name").loc[[*names]]
+    np.testing.assert_allclose(found["mean"], wanted.mean, rtol=1e-12)
+    np.testing.assert_allclose(found["deviation"], wanted.deviation, rtol=1e-9)
 
 
 def test_bad_input_is_one_sentence(tmp_path):

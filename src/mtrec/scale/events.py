@@ -1,8 +1,9 @@
 """Events that do not fit in memory: sorted, split in time, and with what was known before each.
 
 DuckDB streams them from disk to disk and spills what exceeds the memory that it may use. The result
-is that of :func:`mtrec.tables.split.temporal` and :func:`mtrec.tables.past.running`, row for row.
-It comes with ``make scale``.
+is that of :func:`mtrec.tables.split.temporal` and :func:`mtrec.tables.past.running`, row for row,
+and of the encoder's vocabularies and statistics (:mod:`mtrec.features.fields`). DuckDB comes with
+``make scale``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,25 @@ EVENTS = """
 SELECT user_id, item_id, CAST(make_timestamp(ms * 1000) AS TIMESTAMP_MS) AS timestamp, value
 FROM rated ORDER BY user_id, ms, place
 """
+IDS = """
+SELECT side, id, events, CASE WHEN known THEN row_number() OVER (PARTITION BY side, known
+                                                                 ORDER BY id) ELSE 0 END AS code
+FROM (SELECT *, events >= {least} AS known FROM (
+  SELECT 'user' AS side, user_id AS id, count(*) AS events FROM rated WHERE ms < {validation}
+  GROUP BY user_id
+  UNION ALL
+  SELECT 'item', item_id, count(*) FROM rated WHERE ms < {validation} GROUP BY item_id
+)) ORDER BY side, id
+"""
+STATISTIC = """
+SELECT '{name}' AS name, coalesce(avg({value}), 0) AS mean,
+       coalesce(nullif(stddev_pop({value}), 0), 1) AS deviation
+FROM read_parquet('{examples}') WHERE split = 'train'
+"""
+PAST = {  # as domains have it: numbers of events are logarithms
+    f"{side}_{what}": f"ln(1 + {side}_count)" if what == "count" else f"{side}_{what}"
+    for side in ("user", "item") for what in ("count", "mean")
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,8 +89,12 @@ def prepare(
     ordered: bool = True,
     memory: str = "8GB",
     threads: int | None = None,
+    min_count: int | None = None,
 ) -> int:
-    """Write ``events.parquet`` and ``examples.parquet``.
+    """Write ``events.parquet`` and ``examples.parquet``, and what an encoder learns if asked.
+
+    That is ``ids.parquet``, the training events and the code of each user and item (0: unknown),
+    and ``statistics.parquet``, mean and deviation of the past's columns over training rows.
 
     Args:
         source: Parquet or text file of events with a header, or a pattern of several.
@@ -81,6 +105,7 @@ def prepare(
         ordered: whether examples are to be in the order of ``source``, which costs a sort.
         memory: that may be used, such as ``8GB``.
         threads: as many as there are cores if None.
+        min_count: training events below which an id is unknown; no encoder if None.
 
     Returns:
         Number of events.
@@ -103,7 +128,8 @@ def prepare(
             database.execute(f"SET temp_directory = '{_text(str(work))}'")
             if threads:
                 database.execute(f"SET threads = {int(threads)}")
-            rows = _write(database, str(source), out, columns or Columns(), shares, once, ordered)
+            given = columns or Columns()
+            rows = _write(database, str(source), out, given, shares, once, ordered, min_count)
     except duckdb.IOException as error:
         raise OSError(f"{source}: {_first(error)}") from None
     except duckdb.OutOfMemoryException as error:
@@ -117,7 +143,7 @@ def prepare(
 
 def _write(
     database: Any, source: str, out: Path, columns: Columns, shares: tuple[float, float],
-    once: bool, ordered: bool,
+    once: bool, ordered: bool, min_count: int | None,
 ) -> int:  # fmt: skip
     read = database.read_parquet if source.endswith(".parquet") else database.read_csv
     read(source).create_view("raw")
@@ -132,7 +158,15 @@ def _write(
     )
     order = "ORDER BY place" if ordered else ""
     examples = EXAMPLES.format(validation=validation, test=test, order=order)
-    for name, query in {"events": EVENTS, "examples": examples}.items():
+    queries = {"events": EVENTS, "examples": examples}
+    if min_count is not None:
+        written = _text(str(out / "examples.parquet"))
+        queries["ids"] = IDS.format(least=int(min_count), validation=validation)
+        queries["statistics"] = " UNION ALL ".join(
+            STATISTIC.format(name=name, value=value, examples=written)
+            for name, value in PAST.items()
+        )
+    for name, query in queries.items():
         with whole(out / f"{name}.parquet") as temporary:
             database.execute(f"COPY ({query}) TO '{_text(str(temporary))}' (FORMAT parquet)")
     return rows
