@@ -59,9 +59,9 @@ def measure(root: Path, domain: str, epochs: int, way: Way) -> dict[str, Any]:
 
 
 def _repository(root: Path, place: Path, domain: str, epochs: int) -> None:
-    """A repository whose domains are copies of one, with a short study: one level, two seeds."""
+    """A repository whose domains are copies of one, with a short study: one level, two seeds, few rows."""
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    params[SETTINGS] |= {"levels": [0.2], "seeds": 2, "epochs": epochs}
+    params[SETTINGS] |= {"levels": [0.2], "seeds": 2, "epochs": epochs, "share": 0.1}
     own = {"module": domain} | params["domains"][domain]
     params["domains"] = dict.fromkeys(NAMES, own)
     (place / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
