@@ -59,7 +59,7 @@ def measure(root: Path, domain: str, epochs: int, way: Way) -> dict[str, Any]:
 
 
 def _repository(root: Path, place: Path, domain: str, epochs: int) -> None:
-    """A repository whose domains are copies of one, with a short study: one level, two seeds, few rows."""
+    """A repository whose domains are copies of one, with a short study of few rows."""
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     params[SETTINGS] |= {"levels": [0.2], "seeds": 2, "epochs": epochs, "share": 0.1}
     own = {"module": domain} | params["domains"][domain]
