@@ -1,6 +1,7 @@
 """Lists of all users: the same from any number of processes, and those that a request gets."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import warnings
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ import mtrec
 from mtrec import cli
 from mtrec.fusion import product, store
 from mtrec.fusion.choice import FUSED, Choice
+from mtrec.paths import Paths
 from mtrec.scale import score as scoring
 from mtrec.scale.lists import Lists
 from mtrec.scale.score import score
@@ -181,6 +184,17 @@ def test_the_command_itself_loads_neither_tensorflow_nor_ray():
     code = ("import sys, mtrec.scale.score; "
             "assert not {'tensorflow', 'keras', 'ray'} & {*sys.modules}")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_users_are_counted_without_their_ids(root, tmp_path, monkeypatch):
+    known = Paths(root, DOMAIN).trained
+    users = len(json.loads((known / "encoder.json").read_text())["user"]["ids"])
+    monkeypatch.setattr(Path, "read_text", None)  # would fail if called
+    assert scoring.users_of(known) == users > 1
+    monkeypatch.undo()
+    np.savez(tmp_path / "encoder.npz", **{"item/title": np.zeros(3), "user/a/vectors": np.zeros(9)})
+    (tmp_path / "encoder.json").write_text('{"user": {"ids": ["a", "b"]}}')
+    assert scoring.users_of(tmp_path) == 2  # of users without a table
 
 
 def test_users_that_have_met_everything_get_an_empty_list(root):

@@ -13,12 +13,14 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from mtrec import cores, progress
@@ -33,7 +35,7 @@ from mtrec.serving import manifest
 FORMAT = 1  # raised where the same model and options give another file
 PARTS = 64  # of a domain at least, so that processes end together, and
 LEAST, MOST = 16, 4096  # users of a part
-KNOWN = "encoder.json"  # of a trained model: users and items that it knows
+KNOWN, TABLES = "encoder.json", "encoder.npz"  # of a trained model: users and items, their tables
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,28 @@ def plan(domain: str, out: Path, k: int, among: int, root: Path | None = None) -
         version += "-" + hashlib.sha256(fused.encode()).hexdigest()[:12]
     if out.is_dir():
         raise OSError(f"{out}: a folder; name a file in it, such as {out / 'lists.parquet'}.")
-    known = json.loads((paths.trained / KNOWN).read_text(encoding="utf-8"))
-    return Job(domain, paths, out, k, among, len(known["user"]["ids"]), version)
+    return Job(domain, paths, out, k, among, users_of(paths.trained), version)
+
+
+def users_of(trained: Path) -> int:
+    """How many users a model knows, by the length of a table of theirs.
+
+    Their ids, which may be gigabytes, are the workers' to read; here they are read only if users
+    have no table.
+    """
+    with zipfile.ZipFile(trained / TABLES) as archive:
+        for name in archive.namelist():
+            if name.startswith("user/") and name.count("/") == 1:
+                with archive.open(name) as file:
+                    newer = np.lib.format.read_magic(file) > (1, 0)
+                    header = (
+                        np.lib.format.read_array_header_2_0
+                        if newer
+                        else (np.lib.format.read_array_header_1_0)
+                    )
+                    return header(file)[0][0] - 1  # the first row is of nobody
+    known = json.loads((trained / KNOWN).read_text(encoding="utf-8"))
+    return len(known["user"]["ids"])
 
 
 def open_lists(domain: str, root: Path, k: int, size: int, among: int) -> Work:
