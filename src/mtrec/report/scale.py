@@ -156,8 +156,8 @@ def speedups(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Example:
         >>> ways = {"way": ["loop", "1 processes", "2 processes"], "seconds": [9.0, 10.0, 5.0],
         ...         "processor_seconds": [10.0, 11.0, 12.0], "sha256": ["", "a", "a"]}
-        >>> speedups({"texts": pd.DataFrame(ways)}).iloc[0].tolist()
-        ['texts', 10.0, 5.0, 2.0, 10.0, True]
+        >>> float(speedups({"texts": pd.DataFrame(ways)})["times as fast"].item())
+        2.0
     """
     rows = []
     for work, ways in found.items():
