@@ -45,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"bench: {message}", file=sys.stderr)
         return 1
-    return 0
 
 
 def run(

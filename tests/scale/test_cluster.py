@@ -66,9 +66,11 @@ def cluster():
 
 
 def started():
-    """The cluster, if Ray can start a process here at all, which a path with a space forbids."""
+    """The cluster, if Ray can start a process here at all."""
     from ray.cluster_utils import Cluster
 
+    if " " in sys.executable:
+        pytest.skip("Ray starts no process whose path has a space in it")
     for _ in range(2):  # its own processes have fifteen seconds to begin, which busy cores exceed
         try:
             subprocess.run([sys.executable, "-c", PROBE], timeout=120, check=True,

@@ -21,7 +21,7 @@ def test_the_files_are_those_of_the_stages_whoever_made_them(run, world, monkeyp
     stages(run, world)
     expected = files(run.paths.cache)
     assert len(expected) > 4
-    for workers in (1, 2):
+    for workers in (1, 2, 4):
         run.paths.cache = tmp_path / str(workers)
         assert texts.prepare("tiny", workers) > 20
         assert files(run.paths.cache) == expected
