@@ -270,7 +270,8 @@ def _studies(chosen: argparse.Namespace) -> int:
         if only and only not in parts:
             print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
-        if not chosen.as_is and (status := repro((domain,), until="task_embedding")):
+        after = STUDIES.after[only] if only else "task_embedding"
+        if not chosen.as_is and (status := repro((domain,), until=after)):
             return status
         # One that runs beside others would find the clone busy if it looked at the tables, too.
         commands = [["study", domain, "--part", part, "--as-is", *limit] for part in parts]

@@ -256,12 +256,23 @@ class Peers(Registry):
             ) from None
 
 
-class Studies(Registry):
-    """Studies with the domains that each is meant for; none named for all."""
+class Study(NamedTuple):
+    """Where a study is, what domains it is meant for, and the stage that it comes after."""
 
-    def __init__(self, what: str, studies: Mapping[str, tuple[str, tuple[str, ...]]]):
-        super().__init__(what, {name: place for name, (place, _) in studies.items()})
-        self.domains = {name: domains for name, (_, domains) in studies.items()}
+    place: str
+    domains: tuple[str, ...] = ()
+    after: str = "task_embedding"
+
+
+class Studies(Registry):
+    """Studies with the domains that each is meant for, none named for all, and the last stage of
+    the pipeline that each rests on.
+    """
+
+    def __init__(self, what: str, studies: Mapping[str, Study]):
+        super().__init__(what, {name: study.place for name, study in studies.items()})
+        self.domains = {name: study.domains for name, study in studies.items()}
+        self.after = {name: study.after for name, study in studies.items()}
 
 
 def _choose(key: str, kind: str, name: str | None, known: tuple[str, ...]) -> str:
@@ -426,15 +437,15 @@ PEERS = Peers(
 STUDIES = Studies(
     "study",
     {
-        "controls": ("mtrec.studies.controls:study", ()),
-        "task_analysis": ("mtrec.studies.task_analysis:study", ("video", "ecommerce")),
-        "comparison": ("mtrec.studies.comparison:study", ("video", "ecommerce")),
-        "cold_start": ("mtrec.studies.cold_start:study", ()),
-        "sparse_data": ("mtrec.studies.sparse_data:study", ("video", "education_mastery")),
-        "text_cost": ("mtrec.studies.text_cost:study", ("social_reviews",)),
-        "new_task": ("mtrec.studies.new_task:study", ("education_mastery",)),
-        "tuning": ("mtrec.studies.tuning:study", ("social_reviews",)),
-        "search": ("mtrec.studies.search:study", ("video",)),
-        "augmentation": ("mtrec.studies.augmentation:study", ("video", "social_trust")),
+        "controls": Study("mtrec.studies.controls:study"),
+        "task_analysis": Study("mtrec.studies.task_analysis:study", ("video", "ecommerce")),
+        "comparison": Study("mtrec.studies.comparison:study", ("video", "ecommerce")),
+        "cold_start": Study("mtrec.studies.cold_start:study"),
+        "sparse_data": Study("mtrec.studies.sparse_data:study", ("video", "education_mastery")),
+        "text_cost": Study("mtrec.studies.text_cost:study", ("social_reviews",)),
+        "new_task": Study("mtrec.studies.new_task:study", ("education_mastery",)),
+        "tuning": Study("mtrec.studies.tuning:study", ("social_reviews",), "preprocessing"),
+        "search": Study("mtrec.studies.search:study", ("video",)),
+        "augmentation": Study("mtrec.studies.augmentation:study", ("video", "social_trust")),
     },
 )

@@ -64,7 +64,7 @@ def test_a_reader_sees_no_padding_and_starts_at_the_best_constant(few_bench, mod
 
 
 def make(bench, model, folder, adapted=True, settings=SMALL):
-    texts = tuning.texts_of(bench)[:60]
+    texts = tuning.texts_of(bench.tables)[:60]
     lower, _ = tuning.states_below(model, list(texts), settings, "p", folder)
     adapters = Adapters(model, 1, 2, rank=2)
     upper = tuning_model.raised(adapters, lower, 8)

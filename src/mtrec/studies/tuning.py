@@ -15,14 +15,16 @@ import pandas as pd
 
 from mtrec import progress
 from mtrec.config import Experiment
-from mtrec.features.dataset import Dataset
+from mtrec.features.dataset import Dataset, encode_labels, fit_types
 from mtrec.files import save_arrays
 from mtrec.metrics.intervals import evaluate
 from mtrec.registry import METRICS
-from mtrec.studies import runner, workbench
+from mtrec.studies import runner
 from mtrec.studies.tuning_model import Tuner, raised
 from mtrec.studies.tuning_plan import PLAN, TUNING, Tuning
-from mtrec.studies.workbench import Workbench
+from mtrec.tables import schema
+from mtrec.tables.schema import Tables
+from mtrec.tasks.base import TaskType
 from mtrec.text import backbone
 from mtrec.text.backbone import LanguageModel
 from mtrec.text.lora import Adapters
@@ -56,11 +58,13 @@ def train(
         paired difference), ``task``, ``metric``, ``value``, ``low``, ``high``, and ``minutes`` of
         CPU time, which leave out the states of the blocks below (``state_minutes``, once for all).
     """
-    bench = workbench.whole(run)
-    texts = texts_of(bench)
-    learnt = drawn(bench.training_rows[texts[bench.training_rows] != ""], size, run.seed)
-    judged = drawn(
-        bench.validation_rows[texts[bench.validation_rows] != ""], tuning.validation, run.seed
+    tables, tasks = schema.read(run.paths.tables), run.domain.tasks
+    catalogues = {"items": list(tables.items["item_id"]), "users": list(tables.users["user_id"])}
+    types = fit_types(tables.examples, tasks, catalogues)
+    texts, split = texts_of(tables), tables.examples["split"].to_numpy()
+    learnt, judged = (
+        drawn(np.flatnonzero((split == part) & (texts != "")), count, run.seed)
+        for part, count in (("train", size), ("validation", tuning.validation))
     )
     rows = np.concatenate([learnt, judged])
     work = run.paths.root / "build" / "tuning" / run.name
@@ -69,7 +73,8 @@ def train(
     )
     lower, spent = states_below(model, texts[rows], tuning, run.task_embedding.preset, work)
     training, held = np.arange(len(learnt)), np.arange(len(learnt), len(rows))
-    data = bench.data.take(rows)
+    users = tables.examples["user_id"].factorize()[0]
+    data = Dataset({"user": users}, *encode_labels(tables.examples, tasks, types)).take(rows)
     for seed in seeds:
         found, minutes = {}, {}
         for system in ("frozen", "lora"):
@@ -80,7 +85,7 @@ def train(
             upper = raised(adapters, lower if system == "frozen" else lower[:SHARD], BATCH)
             tuned = system == "lora"
             tuner = Tuner(
-                bench.assembly.types, data.labels, data.masks, lower if tuned else upper,
+                types, data.labels, data.masks, lower if tuned else upper,
                 training, adapters if tuned else None,
                 np.concatenate(upper[:SHARD]).astype("float32"), tuning, seed,
             )  # fmt: skip
@@ -90,7 +95,7 @@ def train(
                 adapters.save(work / f"{name}-adapters.npz")
             found[system] = tuner.predict(held)
             minutes[system] = (time.process_time() - began) / 60
-        table = scores(run, bench, data, held, found)
+        table = scores(run, types, data, held, found)
         table = table.assign(
             rows=size, seed=seed, state_minutes=round(spent / 60, 2),
             minutes=table["system"].map(minutes).round(2),
@@ -99,7 +104,7 @@ def train(
 
 
 def scores(
-    run: Experiment, bench: Workbench, data: Dataset, held: Array,
+    run: Experiment, types: Mapping[str, TaskType], data: Dataset, held: Array,
     found: Mapping[str, Mapping[str, Array]],
 ) -> pd.DataFrame:  # fmt: skip
     """Metrics of both systems and their difference, with intervals over users.
@@ -107,7 +112,7 @@ def scores(
     A task with fewer than two labels is left out, as it has no interval.
     """
     rows = []
-    for name, kind in bench.assembly.types.items():
+    for name, kind in types.items():
         known = data.masks[name][held]
         if known.sum() < 2:
             continue
@@ -115,12 +120,9 @@ def scores(
         answers, family, true = {}, "", labels
         for system, predictions in found.items():
             family, true, answers[system] = kind.in_units(labels, predictions[name][known])
-        users = data.inputs["user"][held][known]
-        if len(np.unique(users)) < 2:  # users without events share one number
-            users = np.arange(len(labels))
         scored = evaluate(
-            family, true, answers, users, run.evaluation.resamples, run.seed,
-            {"lora - frozen": ("lora", "frozen")},
+            family, true, answers, data.inputs["user"][held][known], run.evaluation.resamples,
+            run.seed, {"lora - frozen": ("lora", "frozen")},
         )  # fmt: skip
         metrics = [metric for metric in ("mae",) if metric in scored["lora"]]
         for metric in dict.fromkeys([METRICS[family].main, *metrics]):
@@ -131,19 +133,19 @@ def scores(
     return pd.DataFrame(rows)
 
 
-def texts_of(bench: Workbench) -> Array:
+def texts_of(tables: Tables) -> Array:
     """Text of each example's item, empty where there is none.
 
     Raises:
         ValueError: the domain has no texts.
     """
-    items = bench.tables.items
+    items = tables.items
     if "text" not in items or items["text"].isna().all():
         raise ValueError(
             "items: no text in this domain, and a language model is tuned on texts. Run the study "
             "on social_reviews."
         )
-    text = bench.tables.examples["item_id"].map(items.set_index("item_id")["text"])
+    text = tables.examples["item_id"].map(items.set_index("item_id")["text"])
     return text.fillna("").str.strip().to_numpy(dtype=object)
 
 
