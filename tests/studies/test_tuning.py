@@ -113,7 +113,7 @@ def test_a_study_trains_both_systems_once_and_compares_them(small, monkeypatch, 
 
     assert runner.resume(plan, small, train)
     found = plan.results(small)
-    assert set(found["system"]) == {"frozen", "lora", "lora - frozen"}
+    assert set(found["system"]) == {"frozen", "lora", "difference"}
     assert set(found["task"]) == set(small.domain.tasks)
     assert found["value"].notna().all()
     assert runner.resume(plan, small, lambda *given: pytest.fail("trained again"))

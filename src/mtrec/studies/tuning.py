@@ -122,7 +122,7 @@ def scores(
             family, true, answers[system] = kind.in_units(labels, predictions[name][known])
         scored = evaluate(
             family, true, answers, data.inputs["user"][held][known], run.evaluation.resamples,
-            run.seed, {"lora - frozen": ("lora", "frozen")},
+            run.seed, {"difference": ("lora", "frozen")},
         )  # fmt: skip
         metrics = [metric for metric in ("mae",) if metric in scored["lora"]]
         for metric in dict.fromkeys([METRICS[family].main, *metrics]):
