@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ALONE = ("step_cost", "speed", "scaling", "profile", "own_data")  # what other work would prolong
 PARTS = (
     "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
-    "scaling", "own_data", "profile", "prompts", "served",
+    "scaling", "own_data", "profile", "prompts", "served", "full_pool",
 )  # fmt: skip
 
 
