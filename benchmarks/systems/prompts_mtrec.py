@@ -35,14 +35,14 @@ def logits(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple[np.n
 
 
 def probe(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple[np.ndarray, float]:
-    """Of a logistic regression on the state at the answer, fitted on the shots alone."""
+    """Of a logistic regression on the state at the answer, fitted on the first shots alone."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     known, asked = (read(texts(arrays, name), options)[0] for name in ("shots", "questions"))
     model = make_pipeline(StandardScaler(), LogisticRegression(C=options["strength"]))
-    model.fit(known.final, arrays["labels"])
+    model.fit(known.final[: len(arrays["labels"])], arrays["labels"])
     return model.decision_function(asked.final), known.seconds + asked.seconds
 
 

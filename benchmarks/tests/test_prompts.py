@@ -1,5 +1,7 @@
 import hashlib
 import json
+from runpy import run_path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,3 +128,20 @@ def test_adapters_learn_the_answers_and_repeat_themselves(reader):
     assert losses[0] == losses[1]
     np.testing.assert_array_equal(*margins)
     assert margins[0][1] < min(margins[0][0], margins[0][2])
+
+
+def test_a_probe_learns_the_first_shots_alone(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "systems"))
+    system = run_path(str(ROOT / "benchmarks" / "systems" / "prompts_mtrec.py"))
+    states, labels = np.random.default_rng(0).normal(size=(12, 3)), np.array([0, 1, 1, 0])
+    states[:4, 0] = labels
+    given = {"shots": states, "questions": states[:4]}
+
+    def read(asked, options):
+        return SimpleNamespace(final=np.array(asked), seconds=1.0), None
+
+    monkeypatch.setitem(system["probe"].__globals__, "read", read)
+    found, seconds = system["probe"]({**given, "labels": labels}, {"strength": 10.0})
+    assert seconds == 2.0 and list(found > 0) == [False, True, True, False]
+    same, _ = system["probe"]({**given, "shots": states[:4], "labels": labels}, {"strength": 10.0})
+    np.testing.assert_array_equal(found, same)
