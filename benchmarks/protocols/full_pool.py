@@ -48,15 +48,18 @@ def trained(root: Path, described: bool) -> list[Row]:
         found = json.loads(report.read_text(encoding="utf-8"))["tasks"][TASK]
     seconds = round(sum(cost.seconds for cost in costs.values()), 2)
     peak_mb = max(cost.peak_mb for cost in costs.values())
-    return [
-        Row(PROTOCOL, prompts.split(root).sha256, name + DESCRIBED * described, version("mtrec"),
-            "auc", *(found[system]["auc"][key] for key in ("value", "low", "high")), 1, seconds,
-            peak_mb, f"{who}; files of one's own, nothing chosen by hand")
-        for system, name, who in (
-            ("answer", OURS, f"answered by {found['served']}"),
-            ("joint", f"{OURS}, joint network", "the joint model"),
-        )
-    ]  # fmt: skip
+    rows = []
+    for system, name, who in (
+        ("answer", OURS, f"answered by {found['served']}"),
+        ("joint", f"{OURS}, joint network", "the joint model"),
+    ):
+        auc = found[system]["auc"]
+        rows.append(Row(
+            PROTOCOL, prompts.split(root).sha256, name + DESCRIBED * described, version("mtrec"),
+            "auc", auc["value"], auc["low"], auc["high"], 1, seconds, peak_mb,
+            f"{who}; files of one's own, nothing chosen by hand",
+        ))  # fmt: skip
+    return rows
 
 
 def files(root: Path, described: bool) -> dict[str, pd.DataFrame]:

@@ -35,6 +35,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "text_cost": "reads the study of what a language model costs",
     "scale": "reads what was measured of large data",
     "new_task": "reads the study of a task added by its text",
+    "tuning": "reads the study of tuning the language model",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }
 

@@ -59,7 +59,7 @@ def train(
         CPU time, which leave out the states of the blocks below (``state_minutes``, once for all).
     """
     tables, tasks = schema.read(run.paths.tables), run.domain.tasks
-    catalogues = {"items": list(tables.items["item_id"]), "users": list(tables.users["user_id"])}
+    catalogues = {"items": tuple(tables.items["item_id"]), "users": tuple(tables.users["user_id"])}
     types = fit_types(tables.examples, tasks, catalogues)
     texts, split = texts_of(tables), tables.examples["split"].to_numpy()
     learnt, judged = (
