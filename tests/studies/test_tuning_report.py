@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from mtrec.report import plots
 from mtrec.report import tuning as report
 from tests.report.test_legible import faults
 
@@ -50,10 +51,11 @@ def test_costs_are_means_over_seeds_and_states_stand_apart(results):
 
 
 def test_the_figure_has_a_panel_per_task_and_nothing_lies_on_anything(results):
-    drawn = report.figure(report.combined(results), "title")
+    with plt.rc_context():
+        plots.style()
+        drawn = report.figure(report.combined(results), "title")
+        assert not faults(drawn)
     titles = [axes.get_title() for axes in drawn.axes if axes.axison]
     assert titles == ["stars", "good", "tags"]
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["100", "400"]
-    assert not faults(drawn)
-    plt.close("all")
     assert "Not drawn" in repr(report.figure(report.combined(results).iloc[:0], "title"))
