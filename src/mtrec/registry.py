@@ -445,6 +445,9 @@ STUDIES = Studies(
         "text_cost": Study("mtrec.studies.text_cost:study", ("social_reviews",)),
         "new_task": Study("mtrec.studies.new_task:study", ("education_mastery",)),
         "tuning": Study("mtrec.studies.tuning:study", ("social_reviews",), "preprocessing"),
+        "distillation": Study(
+            "mtrec.studies.distillation:study", ("education_courses",), "training"
+        ),
         "search": Study("mtrec.studies.search:study", ("video",)),
         "augmentation": Study("mtrec.studies.augmentation:study", ("video", "social_trust")),
     },
