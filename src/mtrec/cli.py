@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser(
-        "study", help="train what notebooks 06 to 10, 12 and 13 lack of a domain"
+        "study", help="train what notebooks 06 to 10, 12, 13, 19 and 20 lack of a domain"
     )
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")
@@ -270,7 +270,7 @@ def _studies(chosen: argparse.Namespace) -> int:
         if only and only not in parts:
             print(f"{domain}: study '{only}' is one of {', '.join(STUDIES.domains[only])} alone")
             continue
-        after = STUDIES.after[only] if only else "task_embedding"
+        after = STUDIES.stage([only] if only else parts)
         if not chosen.as_is and (status := repro((domain,), until=after)):
             return status
         # One that runs beside others would find the clone busy if it looked at the tables, too.

@@ -7,7 +7,7 @@ here imports TensorFlow, so that settings can be checked without.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -256,6 +256,9 @@ class Peers(Registry):
             ) from None
 
 
+STAGES = ("preprocessing", "task_embedding", "training")  # that studies rest on, in their order
+
+
 class Study(NamedTuple):
     """Where a study is, what domains it is meant for, and the stage that it comes after."""
 
@@ -273,6 +276,10 @@ class Studies(Registry):
         super().__init__(what, {name: study.place for name, study in studies.items()})
         self.domains = {name: study.domains for name, study in studies.items()}
         self.after = {name: study.after for name, study in studies.items()}
+
+    def stage(self, names: Iterable[str]) -> str:
+        """The last stage that some studies rest on."""
+        return max((self.after[name] for name in names), key=STAGES.index)
 
 
 def _choose(key: str, kind: str, name: str | None, known: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 """The study of distillation: teachers that have not seen the row, pupils, and what is reported."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,17 +15,18 @@ from mtrec.registry import PEERS
 from mtrec.studies import distillation, distillation_plan
 from mtrec.studies.distillation_plan import PLAN
 from mtrec.tasks.lognormal import LogNormal
+from mtrec.tasks.regression import Regression
 from mtrec.training.domain import Budget
 from tests.conftest import FEW, of
 from tests.studies.conftest import moved
 
-ASKED = []  # what peers learnt from, newest last
+ASKED = []  # what peers were given, newest last
 
 
 def by_heart(task):
     """A peer that knows the labels that it learnt, and nothing else."""
+    ASKED.append(task)
     known = task.rows("train")
-    ASKED.append(known)
     found = np.full(len(task.labels), -1.0)
     found[known] = task.labels[known]
     return found
@@ -36,20 +38,38 @@ def bench(few_assembly, few_data, world, tmp_path, monkeypatch):
     return Bench(few_assembly, few_data, world, FEW, tmp_path, 0)
 
 
-def test_a_specialist_teaches_rows_whose_users_it_did_not_learn_from(bench):
+def test_a_specialist_teaches_rows_that_it_did_not_learn_from(bench):
     rows = bench.rows("rating", "train")
     found = distillation.crossfitted(bench, "rating", Choice("by_heart", {}), rows)
     assert (found == -1).all()  # it knows none of the rows that it is asked about
-    users = [set(bench.clusters(learnt)) for learnt in ASKED[-distillation_plan.FOLDS :]]
-    assert not set.intersection(*users) and set.union(*users) == set(bench.clusters(rows))
-    assert (bench.tables.examples["split"] != "taught").all()
+    asked = ASKED[-distillation_plan.FOLDS :]
+    unseen = [set(rows) - set(one.rows("train")) for one in asked]
+    assert not set.intersection(*unseen) and set.union(*unseen) == set(rows)
+    for one in asked:  # nothing but labels is kept from it: users have the histories that they have
+        assert one.tables is bench.tables
+        np.testing.assert_array_equal(one.rows("validation"), bench.rows("rating", "validation"))
 
 
 def test_a_teacher_that_knows_the_labels_would_be_found(bench, monkeypatch):
-    monkeypatch.setattr(distillation, "without", lambda bench, rows: bench)
+    monkeypatch.setattr(distillation, "replace", lambda asked, **_: asked)
     rows = bench.rows("rating", "train")
     found = distillation.crossfitted(bench, "rating", Choice("by_heart", {}), rows)
     np.testing.assert_array_equal(found, bench.data.labels["rating"][rows])
+
+
+def test_a_specialist_that_fails_leaves_its_task_to_the_twin(bench, monkeypatch, capsys):
+    def fused(bench, task, resamples):
+        return SimpleNamespace(served=Choice("linear", {"linear": 1.0}), fitted={})
+
+    def fails(*given):
+        raise RuntimeError("too few rows")
+
+    monkeypatch.setattr(distillation, "fuse", fused)
+    monkeypatch.setattr(distillation, "_said", lambda *given: {"linear": np.zeros(3)})
+    monkeypatch.setattr(distillation, "crossfitted", fails)
+    bench = replace(bench, tasks={"rating": FEW["rating"]})
+    assert distillation.all_teachers(bench, bench.rows("rating", "train"), 10) == {}
+    assert "rating: taught by its twin: too few rows" in capsys.readouterr().out
 
 
 def test_a_stack_is_that_of_its_weights(bench, monkeypatch):
@@ -67,13 +87,20 @@ def test_logits_of_predictions_give_them_back(few_assembly, few_data, task):
     if task in few_assembly.types and kind.candidates:
         pytest.skip("rankings are not taught")
     wanted = np.asarray(kind.predict(logits))
-    found = np.asarray(kind.predict(distillation.logits(kind, wanted).astype("float32")))
+    again = distillation.logits(kind, wanted, wanted.shape[1:])
+    found = np.asarray(kind.predict(again.astype("float32")))
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_where_predictions_are_no_means_the_twin_teaches():
-    kind = LogNormal(0.0, 1.0)
-    assert distillation.logits(kind, np.ones(3)) is None
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [(LogNormal(0.0, 1.0), np.ones(3)), (Regression(0.0, 1.0), np.ones((3, 2))),
+     (Regression(0.0, 1.0), np.full(3, np.nan))],
+    ids=["not a mean", "another shape", "not finite"],
+)  # fmt: skip
+def test_what_has_no_logits_is_refused(kind, found):
+    with pytest.raises(ValueError):
+        distillation.logits(kind, found, ())
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "scale": "reads what was measured of large data",
     "new_task": "reads the study of a task added by its text",
     "tuning": "reads the study of tuning the language model",
+    "distillation": "reads the study of one model taught by the fused answer",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }
 

@@ -2,17 +2,19 @@ r"""Can one model learn to give the fused answer? A pupil of it, beside a pupil 
 
 In the pipeline the joint model is taught by its twins. Here a second one, alike but for its
 teachers, is taught by whoever :mod:`mtrec.fusion` lets answer the task: a specialist, or a stack of
-specialists and networks. Where that is the joint model itself, or the task ranks, or its
-predictions are no means, the twin teaches both.
+specialists and networks. Where that is the joint model itself, where the task ranks, or where
+logits cannot be had from predictions, the twin teaches both.
 
 A specialist has often learnt the training rows by heart, and what it says of these is then their
-label. So training users are dealt into folds, and of each fold it says what it learnt from the
-others. Networks teach as in the pipeline. Weights of a stack are those of the validation rows.
+label. So training rows are dealt into folds, and of each fold it says what it learnt from the
+others. The networks of a stack are the pipeline's, which have learnt the rows that they teach, as
+twins have, and its joint model has had teachers of its own. Weights are those of the validation
+rows.
 
-Teachers are the pipeline's, trained once; pupils are trained with several seeds. Source: Hinton et
-al. 2015, "Distilling the Knowledge in a Neural Network", https://arxiv.org/abs/1503.02531, section
-1, of an ensemble; Van der Laan et al. 2007, "Super Learner",
-https://doi.org/10.2202/1544-6115.1309, for teachers that have not seen the row.
+Teachers are trained once, pupils with several seeds. Source: Hinton et al. 2015, "Distilling the
+Knowledge in a Neural Network", https://arxiv.org/abs/1503.02531, section 1, of an ensemble; Van der
+Laan et al. 2007, "Super Learner", https://doi.org/10.2202/1544-6115.1309, for specialists that have
+not seen the row.
 """
 
 from __future__ import annotations
@@ -126,25 +128,37 @@ def all_teachers(bench: Bench, training: Array, resamples: int) -> dict[str, Tea
             if kind.candidates is not None:
                 continue
             fused = fuse(bench, task, resamples)
-            if fused.served.chosen == JOINT:
+            if uses(fused.served) <= {JOINT}:
                 continue
             rows, choice = bench.rows(task, "train"), fused.served
-            taught = logits(kind, crossfitted(bench, task, choice, rows))
-            if taught is None:
-                continue
             test = answer(kind, choice, _said(fused.fitted, choice, bench.rows(task, "test")))
+            try:
+                taught = logits(kind, crossfitted(bench, task, choice, rows), test.shape[1:])
+            except Exception as error:  # whatever a package raises: the twin teaches
+                print(f"{task}: taught by its twin: {error}", flush=True)
+                continue
             whole = np.zeros((len(training), kind.outputs), dtype="float16")
             whole[np.searchsorted(training, rows)] = taught
             found[task] = Teacher(choice, whole, test)
     return found
 
 
-def logits(kind: TaskType, predictions: Array) -> Array | None:
-    """Logits that predict the same; None where predictions are no means."""
-    try:
-        return kind.logits(predictions.reshape(len(predictions), -1).astype("float64"))
-    except ValueError:
-        return None
+def logits(kind: TaskType, predictions: Array, shape: tuple[int, ...]) -> Array:
+    """Logits that predict the same.
+
+    Args:
+        kind: task type.
+        predictions: in its form, ``(n, ...)``.
+        shape: what each row's should have.
+
+    Raises:
+        ValueError: there are none, as where a fold lacks a class or predictions are not means.
+    """
+    if predictions.shape[1:] != shape or not np.isfinite(predictions).all():
+        raise ValueError(
+            f"predictions of shape {predictions.shape[1:]}, not {shape}, or not finite"
+        )
+    return kind.logits(predictions.reshape(len(predictions), -1).astype("float64"))
 
 
 def answer(kind: TaskType, choice: Choice, found: Mapping[str, Array]) -> Array:
@@ -153,7 +167,7 @@ def answer(kind: TaskType, choice: Choice, found: Mapping[str, Array]) -> Array:
 
 
 def crossfitted(bench: Bench, task: str, choice: Choice, rows: Array) -> Array:
-    """What is served for some training rows, by specialists that did not learn from their users.
+    """What is served for some training rows, by specialists that did not learn from these.
 
     Args:
         bench: rows and trained models.
@@ -161,31 +175,18 @@ def crossfitted(bench: Bench, task: str, choice: Choice, rows: Array) -> Array:
         choice: who answers.
         rows: positions of training rows.
     """
-    fold = folds(bench.clusters(rows), bench.seed)
-    used = sorted(uses(choice))
+    fold = np.random.default_rng(bench.seed).permutation(len(rows)) % FOLDS
+    used, asked = sorted(uses(choice)), bench.question(task)
     found = {name: _network(bench, name, task, rows) for name in used if name in NETWORKS}
     for name in (one for one in used if one not in NETWORKS):
         for number in range(FOLDS):
             own = fold == number
-            asked = without(bench, rows[own]).question(task)
-            said = answers(PEERS[name](asked), asked, rows[own])
+            unseen = asked.mask.copy()
+            unseen[rows[own]] = False  # of the row: no label; all else stays, histories among it
+            part = replace(asked, mask=unseen)
+            said = answers(PEERS[name](part), part, rows[own])
             found.setdefault(name, np.empty((len(rows), *said.shape[1:])))[own] = said
     return answer(bench.assembly.types[task], choice, found)
-
-
-def folds(clusters: Array, seed: int) -> Array:
-    """A fold for each row, the same for all rows of a user."""
-    users, place = np.unique(clusters, return_inverse=True)
-    return np.random.default_rng(seed).permutation(len(users))[place] % FOLDS
-
-
-def without(bench: Bench, rows: Array) -> Bench:
-    """The same, but no peer learns from these rows."""
-    examples = bench.tables.examples
-    split = examples["split"].astype(object).to_numpy().copy()
-    split[rows] = "taught"
-    tables = replace(bench.tables, examples=examples.assign(split=split))
-    return replace(bench, tables=tables)
 
 
 def _network(bench: Bench, name: str, task: str, rows: Array) -> Array:

@@ -21,7 +21,7 @@ from mtrec.metrics.intervals import evaluate
 from mtrec.registry import METRICS
 from mtrec.studies import runner
 from mtrec.studies.tuning_model import Tuner, raised
-from mtrec.studies.tuning_plan import PLAN, TUNING, Tuning
+from mtrec.studies.tuning_plan import PLAN, TUNING, VERSION, Tuning
 from mtrec.tables import schema
 from mtrec.tables.schema import Tables
 from mtrec.tasks.base import TaskType
@@ -75,6 +75,7 @@ def train(
     training, held = np.arange(len(learnt)), np.arange(len(learnt), len(rows))
     users = tables.examples["user_id"].factorize()[0]
     data = Dataset({"user": users}, *encode_labels(tables.examples, tasks, types)).take(rows)
+    same = fingerprint(run, texts[rows], data, tuning)
     for seed in seeds:
         found, minutes = {}, {}
         for system in ("frozen", "lora"):
@@ -90,17 +91,19 @@ def train(
                 np.concatenate(upper[:SHARD]).astype("float32"), tuning, seed,
             )  # fmt: skip
             name = f"{system}-{size}-{seed}"
-            tuner.fit(work / f"{name}.npz", json.dumps([name, tuning.model_dump(mode="json")]))
+            before = tuner.fit(work / f"{name}.npz", f"{name} {same}")
             if tuned:
                 adapters.save(work / f"{name}-adapters.npz")
             found[system] = tuner.predict(held)
-            minutes[system] = (time.process_time() - began) / 60
+            minutes[system] = (before + time.process_time() - began) / 60
         table = scores(run, types, data, held, found)
         table = table.assign(
             rows=size, seed=seed, state_minutes=round(spent / 60, 2),
             minutes=table["system"].map(minutes).round(2),
         )  # fmt: skip
         yield seed, table
+        for system in found:  # what is in the results goes on nowhere
+            (work / f"{system}-{size}-{seed}.npz").unlink(missing_ok=True)
 
 
 def scores(
@@ -127,9 +130,10 @@ def scores(
         metrics = [metric for metric in ("mae",) if metric in scored["lora"]]
         for metric in dict.fromkeys([METRICS[family].main, *metrics]):
             rows += [
-                {"system": system, "task": name, "metric": metric, **values[metric]}
+                {"system": system, "task": name, "metric": metric,
+                 **{key: round(value, 6) for key, value in values[metric].items()}}
                 for system, values in scored.items()
-            ]
+            ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -147,6 +151,15 @@ def texts_of(tables: Tables) -> Array:
         )
     text = tables.examples["item_id"].map(items.set_index("item_id")["text"])
     return text.fillna("").str.strip().to_numpy(dtype=object)
+
+
+def fingerprint(run: Experiment, texts: Array, data: Dataset, tuning: Tuning) -> str:
+    """What a training that was cut must have alike to go on: method, settings, texts, labels."""
+    said = [VERSION, run.task_embedding.preset, tuning.model_dump(mode="json"), list(texts)]
+    found = hashlib.sha256(json.dumps(said).encode())
+    for name, labels in data.labels.items():
+        found.update(name.encode() + labels.tobytes() + data.masks[name].tobytes())
+    return found.hexdigest()
 
 
 def drawn(rows: Array, size: int, seed: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -148,23 +149,31 @@ class Tuner:
             optimizer.apply(gradient, some)
         return total
 
-    def fit(self, file: Path, run: str) -> None:
+    def fit(self, file: Path, run: str) -> float:
         """Train to the last epoch; what ``file`` holds of the run is not done again.
 
         Args:
             file: of the state after each epoch.
             run: what identifies the training.
+
+        Returns:
+            CPU seconds that epochs before an interruption took.
         """
         done = checkpoint.load(file, run, self.variables)
-        for epoch in range(done[0]["epoch"] if done else 0, self.tuning.epochs):
+        epochs, before = (done[0]["epoch"], done[0]["seconds"]) if done else (0, 0.0)
+        began = time.process_time()
+        for epoch in range(epochs, self.tuning.epochs):
             losses = [
                 float(self._step(*self._batch(rows), tf.constant(rows, "int32")))
                 for rows in self._batches(epoch)
             ]
             print(f"epoch {epoch + 1}: {np.mean(losses):.4f}", flush=True)
-            checkpoint.save(file, run, {"epoch": epoch + 1}, self.variables, [])
+            spent = before + time.process_time() - began
+            state = {"epoch": epoch + 1, "seconds": spent}
+            checkpoint.save(file, run, state, self.variables, [])
         for optimizer, (layer, _) in zip(self.optimizers, self.parts, strict=True):
             optimizer.finalize_variable_values(layer.trainable_variables)
+        return before
 
     def predict(self, rows: Array) -> dict[str, Array]:
         """Predictions in the label's units by task."""

@@ -1,0 +1,79 @@
+"""What one model learns of the fused answer: a table, a figure, a share in words."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mtrec.report import controls
+from mtrec.report.findings import verdict
+from mtrec.report.plots import NotDrawn
+from mtrec.report.result_plots import KEY, interval
+from mtrec.report.tables import arrow, show_interval
+
+SYSTEMS = {
+    "joint": "taught by twins", "distilled": "taught by the fused answer", "fused": "fused answer",
+}  # fmt: skip
+PUPIL, TEACHER = "difference", "teacher_difference"
+QUESTIONS = {
+    PUPIL: "Being taught by the fused answer",
+    TEACHER: "The fused answer, against the joint model,",
+}
+
+
+def combined(results: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds with intervals, see :func:`mtrec.report.controls.combined`, and ``who``."""
+    who = results[["task", "who"]].drop_duplicates("task")
+    return controls.combined(results).merge(who, on="task")
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """The main metric of both pupils and of the teacher, and the gain that is kept."""
+    rows = []
+    for (task, metric, who), own in found.groupby(["task", "metric", "who"], sort=False):
+        known = {row["system"]: row for row in own.to_dict("records")}
+        gain, most = known[PUPIL], known.get(TEACHER)
+        shown = {
+            title: show_interval(known[name]) for name, title in SYSTEMS.items() if name in known
+        }
+        rows.append(
+            {"task": task, "metric": arrow(metric), "teacher": who, **shown,
+             "gain": show_interval(gain, signed=True),
+             "verdict": verdict(gain["low"], gain["high"]),
+             "of the teacher's gain [%]": _share(gain, most)}
+        )  # fmt: skip
+    return pd.DataFrame(rows).fillna("")
+
+
+def _share(gain: dict, most: dict | None) -> str:
+    """How much of the teacher's gain the pupil keeps, where there is a gain."""
+    if most is None or not most["low"] > 0:
+        return "–"
+    return f"{100 * gain['value'] / most['value']:.0f}"
+
+
+def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
+    """Gains over the pupil of the twins in percent of its value, of the other and of fusion."""
+    tasks = list(dict.fromkeys(found["task"]))
+    if not tasks:
+        return NotDrawn("no result is known yet; run `make study`.")
+    known = found.set_index(["task", "system"])
+    names, lines = [], []
+    for task in tasks:
+        unit = abs(known.loc[(task, "joint"), "value"]) / 100
+        for system, said in ((PUPIL, "one model"), (TEACHER, "fused answer")):
+            if (task, system) in known.index:
+                own = known.loc[(task, system)]
+                names.append(f"{task}: {said}")
+                lines.append([own["value"] / unit, own["low"] / unit, own["high"] / unit])
+    drawn, axes = plt.subplots(figsize=(7.5, 0.42 * len(names) + 1.7))
+    at = np.arange(len(names))[::-1]
+    for y, line in zip(at, lines, strict=True):
+        interval(axes, y, *line)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(at, names)
+    axes.set(title=title, ylim=(-0.6, len(names) - 0.4),
+             xlabel=f"gain over the joint model [% of its metric]\n{KEY}")  # fmt: skip
+    return drawn
