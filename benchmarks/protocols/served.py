@@ -84,15 +84,6 @@ def files(root: Path, split: Split, by_lot: bool) -> dict[str, pd.DataFrame]:
         part = np.select([np.isin(known, validation), np.isin(known, held)],
                          ["validation", "test"], "train")  # fmt: skip
         events = events.assign(split=part)
-    return {"events": events, **described(folder)}
-
-
-def described(folder: Path) -> dict[str, pd.DataFrame]:
-    """``items`` and ``users`` of a stranger's files, all that is known of films and people.
-
-    Args:
-        folder: ``data/ml-100k``.
-    """
     films, people = (pd.read_csv(folder / f"ml-100k.{name}", sep="\t") for name in ("item", "user"))
     for side in (films, people):
         side.columns = [name.split(":")[0] for name in side.columns]
@@ -102,7 +93,7 @@ def described(folder: Path) -> dict[str, pd.DataFrame]:
     people = people[["user_id", "age", "gender", "occupation"]].assign(
         user_id=people["user_id"] - 1
     )
-    return {"items": films.drop(columns="class"), "users": people}
+    return {"events": events, "items": films.drop(columns="class"), "users": people}
 
 
 def served(root: Path, split: Split, contest: Contest) -> tuple[Answer, float, float]:

@@ -34,10 +34,17 @@ def results():
 
 def test_a_share_is_given_where_the_teacher_gains(results):
     found = report.table(report.combined(results)).set_index("task")
-    assert list(found["of the teacher's gain [%]"]) == ["50", "–", "–"]
+    assert list(found["of its gain [%]"]) == ["50", "–", "–"]
+    assert list(found["minus the fused answer"])[1:] == ["-0.001 [-0.021, +0.019]", ""]
     assert list(found["verdict"]) == ["better", "undecided", "worse"]
     assert found.loc["stars", "gain"] == "+0.050 [+0.030, +0.070]"
     assert found.loc["next", "fused answer"] == ""
+
+
+def test_a_task_whose_teacher_is_the_twin_is_not_counted(results):
+    first, second, third = report.sentences(report.combined(results))
+    assert "helps 1 of 2 tasks (stars) and hurts none; 1 is undecided (good)" in first
+    assert "helps 1 of 2 tasks" in second and "hurts 1 (stars)" in third
 
 
 def test_the_figure_has_a_line_for_each_pupil_and_teacher(results):

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mtrec.report import controls
-from mtrec.report.findings import verdict
+from mtrec.report.findings import verdict, verdicts
 from mtrec.report.plots import NotDrawn
 from mtrec.report.result_plots import KEY, interval
 from mtrec.report.tables import arrow, show_interval
@@ -16,11 +16,13 @@ from mtrec.report.tables import arrow, show_interval
 SYSTEMS = {
     "joint": "taught by twins", "distilled": "taught by the fused answer", "fused": "fused answer",
 }  # fmt: skip
-PUPIL, TEACHER = "difference", "teacher_difference"
+PUPIL, TEACHER, KEPT = "difference", "teacher_difference", "kept_difference"
 QUESTIONS = {
-    PUPIL: "Being taught by the fused answer",
+    PUPIL: "Being taught by the fused answer, where it teaches,",
     TEACHER: "The fused answer, against the joint model,",
+    KEPT: "The pupil, against the fused answer,",
 }
+TWIN = "the twin"
 
 
 def combined(results: pd.DataFrame) -> pd.DataFrame:
@@ -34,7 +36,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (task, metric, who), own in found.groupby(["task", "metric", "who"], sort=False):
         known = {row["system"]: row for row in own.to_dict("records")}
-        gain, most = known[PUPIL], known.get(TEACHER)
+        gain, most, behind = known[PUPIL], known.get(TEACHER), known.get(KEPT)
         shown = {
             title: show_interval(known[name]) for name, title in SYSTEMS.items() if name in known
         }
@@ -42,7 +44,8 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
             {"task": task, "metric": arrow(metric), "teacher": who, **shown,
              "gain": show_interval(gain, signed=True),
              "verdict": verdict(gain["low"], gain["high"]),
-             "of the teacher's gain [%]": _share(gain, most)}
+             "minus the fused answer": show_interval(behind, signed=True) if behind else "",
+             "of its gain [%]": _share(gain, most)}
         )  # fmt: skip
     return pd.DataFrame(rows).fillna("")
 
@@ -52,6 +55,14 @@ def _share(gain: dict, most: dict | None) -> str:
     if most is None or not most["low"] > 0:
         return "–"
     return f"{100 * gain['value'] / most['value']:.0f}"
+
+
+def sentences(found: pd.DataFrame) -> list[str]:
+    """What the intervals allow to be said of tasks that the fused answer teaches."""
+    taught = found[found["who"] != TWIN]
+    return [
+        verdicts(controls.difference(taught, name), subject) for name, subject in QUESTIONS.items()
+    ]
 
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
