@@ -3,8 +3,8 @@
 Given ``user``, ``item``, ``rating`` and ``time`` (s) of events, those of a user in the order in
 which they happened; options name the folder, the domain and a task with one number per row.
 
-Answered, ``(n,)`` each: ``served`` by whoever leads the task and ``joint`` by the joint model, as of
-the end of the data; ``told`` by the joint model as of the moment of each event, when all earlier
+Answered, ``(n,)`` each: ``served`` by whoever leads the task and ``joint`` by the joint model, as
+of the end of the data; ``told`` by the joint model as of the moment of each event, when all earlier
 ones in this list have been told.
 """
 
@@ -53,7 +53,7 @@ def events(data):
     for number, (user, item, rating, seconds) in enumerate(zip(*columns, strict=True)):
         yield {
             "event_id": str(number), "user_id": str(user), "item_id": str(item), "happened": True,
-            "time": 1000 * seconds, "values": {"rating": float(rating)}, "labels": {}, "context": {},
+            "time": 1000 * seconds, "values": {"rating": float(rating)},
         }  # fmt: skip
 
 
