@@ -50,12 +50,17 @@ def test_costs_are_means_over_seeds_and_states_stand_apart(results):
     }  # fmt: skip
 
 
-def test_the_figure_has_a_panel_per_task_and_nothing_lies_on_anything(results):
+def test_the_figure_has_a_line_per_task_and_number_of_texts(results):
+    found = report.combined(results)
     with plt.rc_context():
         plots.style()
-        drawn = report.figure(report.combined(results), "title")
+        drawn = report.figure(found, "title")
+        names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+        at = {  # in percent of the frozen model's value
+            y: x for line in drawn.axes[0].lines if line.get_marker() == "o"
+            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+        }  # fmt: skip
         assert not faults(drawn)
-    titles = [axes.get_title() for axes in drawn.axes if axes.axison]
-    assert titles == ["stars", "good", "tags"]
-    assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["100", "400"]
-    assert "Not drawn" in repr(report.figure(report.combined(results).iloc[:0], "title"))
+    assert names[:2] == ["stars (mae), 100 texts", "good (auc), 100 texts"] and len(names) == 6
+    assert at[5] == pytest.approx(20.0) and at[4] == pytest.approx(0.0)
+    assert "Not drawn" in repr(report.figure(found.iloc[:0], "title"))

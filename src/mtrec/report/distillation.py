@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mtrec.report import controls
 from mtrec.report.findings import verdict, verdicts
+from mtrec.report.gains import in_percent
 from mtrec.report.plots import NotDrawn
-from mtrec.report.result_plots import KEY, interval
 from mtrec.report.tables import arrow, show_interval
 
 SYSTEMS = {
@@ -67,24 +65,11 @@ def sentences(found: pd.DataFrame) -> list[str]:
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Gains over the pupil of the twins in percent of its value, of the other and of fusion."""
-    tasks = list(dict.fromkeys(found["task"]))
-    if not tasks:
-        return NotDrawn("no result is known yet; run `make study`.")
-    known = found.set_index(["task", "system"])
-    names, lines = [], []
-    for task in tasks:
-        unit = abs(known.loc[(task, "joint"), "value"]) / 100
-        for system, said in ((PUPIL, "one model"), (TEACHER, "fused answer")):
-            if (task, system) in known.index:
-                own = known.loc[(task, system)]
-                names.append(f"{task}: {said}")
-                lines.append([own["value"] / unit, own["low"] / unit, own["high"] / unit])
-    drawn, axes = plt.subplots(figsize=(7.5, 0.42 * len(names) + 1.7))
-    at = np.arange(len(names))[::-1]
-    for y, line in zip(at, lines, strict=True):
-        interval(axes, y, *line)
-    axes.axvline(0, color="black", linewidth=1)
-    axes.set_yticks(at, names)
-    axes.set(title=title, ylim=(-0.6, len(names) - 0.4),
-             xlabel=f"gain over the joint model [% of its metric]\n{KEY}")  # fmt: skip
-    return drawn
+    known = {(row["task"], row["system"]): row for row in found.to_dict("records")}
+    gains = {
+        f"{task}: {said}": (known[task, system], known[task, "joint"]["value"])
+        for task in dict.fromkeys(found["task"])
+        for system, said in ((PUPIL, "one model"), (TEACHER, "fused answer"))
+        if (task, system) in known
+    }
+    return in_percent(gains, title, "gain over the joint model [% of its metric]")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mtrec.report import controls
 from mtrec.report.findings import verdict
-from mtrec.report.plots import COLOURS, NotDrawn
+from mtrec.report.gains import in_percent
+from mtrec.report.plots import NotDrawn
 from mtrec.report.tables import arrow, show_interval
 
 SYSTEMS = {"frozen": "frozen language model", "lora": "with adapters"}
-LOOKS = {"frozen": ("o", COLOURS[7]), "lora": ("s", COLOURS[0])}  # marker, colour
 GAIN = "difference"
 
 
@@ -60,33 +59,13 @@ def costs(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
-    """Every task's main metric by number of training texts, frozen and tuned."""
-    first = found.drop_duplicates(["task", "metric"]).drop_duplicates("task")
-    if first.empty:
-        return NotDrawn("no result is known yet; run `make study`.")
-    counts = sorted(found["rows"].unique())
-    lines = -(-len(first) // 2)
-    drawn, panels = plt.subplots(lines, 2, figsize=(7.5, 3.1 * lines), squeeze=False)
-    for axes, (task, metric) in zip(
-        panels.flat, zip(first["task"], first["metric"], strict=True), strict=False
-    ):
-        own = found[(found["task"] == task) & (found["metric"] == metric)]
-        for place, (name, (marker, colour)) in enumerate(LOOKS.items()):
-            line = own[own["system"] == name].sort_values("rows")
-            at = [counts.index(rows) + 0.1 * (place - 0.5) for rows in line["rows"]]
-            bars = [line["value"] - line["low"], line["high"] - line["value"]]
-            axes.errorbar(at, line["value"], yerr=bars, capsize=2, marker=marker, color=colour,
-                          label=SYSTEMS[name])  # fmt: skip
-        axes.set(
-            title=task,
-            xlabel="training texts",
-            ylabel=arrow(metric),
-            xlim=(-0.4, len(counts) - 0.6),
-        )
-        axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
-    for axes in panels.flat[len(first) :]:
-        axes.set_axis_off()
-    drawn.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside lower center", ncol=2,
-                 frameon=False, title="bars are 95 % intervals")  # fmt: skip
-    drawn.suptitle(title)
-    return drawn
+    """Gains of tuning by task and number of training texts, in percent of the frozen model's."""
+    first = found.drop_duplicates("task")
+    main = found.merge(first[["task", "metric"]])
+    known = {(row["task"], row["rows"], row["system"]): row for row in main.to_dict("records")}
+    gains = {
+        f"{task} ({row['metric']}), {rows:,} texts": (row, known[task, rows, "frozen"]["value"])
+        for (task, rows, system), row in known.items()
+        if system == GAIN
+    }
+    return in_percent(gains, title, "gain of tuning [% of the frozen model's metric]")
