@@ -1,11 +1,11 @@
 """Ours: a trained domain that is asked before each event, and told it after.
 
-Given ``user``, ``item``, ``rating`` and ``time`` (s) of events, those of a user in the order in
+Given ``user``, ``item``, ``rating`` and ``time`` (s) of events, those of one moment in the order in
 which they happened; options name the folder, the domain and a task with one number per row.
 
 Answered, ``(n,)`` each: ``served`` by whoever leads the task and ``joint`` by the joint model, as
 of the end of the data; ``told`` by the joint model as of the moment of each event, when all earlier
-ones in this list have been told.
+ones of the list have been told.
 """
 
 import time
@@ -40,16 +40,18 @@ def main() -> None:
     run = experiment(domain, root)
     rules = online(run.domain.module or domain, run.domain.data)
     state = State(joint, schema.read(run.paths.tables), run.domain.tasks, rules)
-    asked = [inputs(state, event) for event in events(data)]
+    order = np.argsort(data["time"], kind="stable")
+    asked = [inputs(state, event) for event in events(data, order)]
     together = {name: np.concatenate([one[name] for one in asked]) for name in asked[0]}
     logits = predict(joint.model, together)[task]
-    found["told"] = np.asarray(state.types[task].predict(logits), "float64")
+    found["told"] = np.empty(len(order))
+    found["told"][order] = np.asarray(state.types[task].predict(logits))
     exchange.answer("mtrec", started, **found)
 
 
-def events(data):
+def events(data, order):
     """As the service is told them."""
-    columns = (data[name].tolist() for name in ("user", "item", "rating", "time"))
+    columns = (data[name][order].tolist() for name in ("user", "item", "rating", "time"))
     for number, (user, item, rating, seconds) in enumerate(zip(*columns, strict=True)):
         yield {
             "event_id": str(number), "user_id": str(user), "item_id": str(item), "happened": True,
