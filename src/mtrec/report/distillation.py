@@ -18,7 +18,6 @@ PUPIL, TEACHER, KEPT = "difference", "teacher_difference", "kept_difference"
 QUESTIONS = {
     PUPIL: "Being taught by the fused answer, where it teaches,",
     TEACHER: "The fused answer, against the joint model,",
-    KEPT: "The pupil, against the fused answer,",
 }
 TWIN = "the twin"
 
