@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from mtrec.domains.own import files
+from mtrec.domains.own.dialect import TOTAL
 from mtrec.domains.own.table import FileError, Limits
 
 SMALL = Limits(bytes=100_000, rows=1_000, columns=20, field=1_000)
@@ -122,6 +123,7 @@ def test_what_a_csv_writer_wrote_is_read_back_cell_by_cell(
         with pytest.raises(FileError, match="no rows"):
             files.read(path)
         return
+    assume(not TOTAL.match(next(filter(None, expected[-1]), "")))  # left out, with a note
     found = files.read(path).frame
     assert list(found) == ["user", "item", "note"]
     assert [[None if pd.isna(c) else c for c in row] for row in found.to_numpy()] == expected
