@@ -40,15 +40,16 @@ def test_files_are_read_as_meant(raw_data):
 
 def test_two_numbers_of_a_row_do_not_hold_its_own_label(raw_data, monkeypatch):
     rows = prompts.data(ROOT)
-    first = full_pool.two_numbers(ROOT)
+    first, _ = full_pool.two_numbers(ROOT)
     test = rows["test"]
     turned = {**rows, "test": replace(test, label=~test.label.astype(bool))}
     monkeypatch.setattr(prompts, "data", lambda root: turned)
-    np.testing.assert_array_equal(first.predictions, full_pool.two_numbers(ROOT).predictions)
+    np.testing.assert_array_equal(first.predictions, full_pool.two_numbers(ROOT)[0].predictions)
     lots = np.random.default_rng(0).random(len(rows["train"])) < 0.5
     films = np.array([f"film {number}" for number in range(len(lots))])  # each film once
     alone = {"train": replace(rows["train"], label=lots, film=films,
-                              liked=np.zeros_like(rows["train"].liked)), "test": test}  # fmt: skip
+                              liked=np.zeros_like(rows["train"].liked)),
+             "validation": rows["validation"], "test": test}  # fmt: skip
     monkeypatch.setattr(prompts, "data", lambda root: alone)
-    found = full_pool.two_numbers(ROOT).predictions
+    found = full_pool.two_numbers(ROOT)[0].predictions
     assert np.ptp(found) == pytest.approx(0, abs=1e-6)  # nothing can be learnt, and nothing was
