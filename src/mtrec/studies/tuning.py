@@ -32,6 +32,7 @@ from mtrec.text.lora import Adapters
 Array = np.ndarray
 SHARD = 256  # texts per file: what an interruption can lose
 BATCH = 32  # texts per forward pass
+SYSTEMS = ("frozen", "lora")
 
 
 def study(run: Experiment, minutes: float | None = None) -> bool:
@@ -78,22 +79,13 @@ def train(
     same = fingerprint(run, texts[rows], data, tuning)
     for seed in seeds:
         found, minutes = {}, {}
-        for system in ("frozen", "lora"):
-            began = time.process_time()
-            adapters = Adapters(
-                model, tuning.below, tuning.blocks, tuning.rank, tuning.alpha, seed=seed
-            )
-            upper = raised(adapters, lower if system == "frozen" else lower[:SHARD], BATCH)
-            tuned = system == "lora"
-            tuner = Tuner(
-                types, data.labels, data.masks, lower if tuned else upper,
-                training, adapters if tuned else None,
-                np.concatenate(upper[:SHARD]).astype("float32"), tuning, seed,
-            )  # fmt: skip
+        for system in SYSTEMS:
             name = f"{system}-{size}-{seed}"
+            began = time.process_time()
+            tuner = beginning(model, types, data, lower, training, tuning, seed, system == "lora")
             before = tuner.fit(work / f"{name}.npz", f"{name} {same}")
-            if tuned:
-                adapters.save(work / f"{name}-adapters.npz")
+            if tuner.adapters is not None:
+                tuner.adapters.save(work / f"{name}-adapters.npz")
             found[system] = tuner.predict(held)
             minutes[system] = (before + time.process_time() - began) / 60
         table = scores(run, types, data, held, found)
@@ -104,6 +96,19 @@ def train(
         yield seed, table
         for system in found:  # what is in the results goes on nowhere
             (work / f"{system}-{size}-{seed}.npz").unlink(missing_ok=True)
+
+
+def beginning(
+    model: LanguageModel, types: Mapping[str, TaskType], data: Dataset, lower: Sequence[Array],
+    training: Array, tuning: Tuning, seed: int, tuned: bool,
+) -> Tuner:  # fmt: skip
+    """A reader before its training, on adapters or on the states that they begin with."""
+    adapters = Adapters(model, tuning.below, tuning.blocks, tuning.rank, tuning.alpha, seed=seed)
+    upper = raised(adapters, lower[:SHARD] if tuned else lower, BATCH)
+    return Tuner(
+        types, data.labels, data.masks, lower if tuned else upper, training,
+        adapters if tuned else None, np.concatenate(upper[:SHARD]).astype("float32"), tuning, seed,
+    )  # fmt: skip
 
 
 def scores(
