@@ -9,8 +9,8 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from mtrec.features.encoder import fit_encoder
-from mtrec.peers import als, ease, last_items, past, popularity
-from mtrec.peers.base import NoAnswer, PeerTask, Question, answers
+from mtrec.peers import als, ease, last_items, past
+from mtrec.peers.base import NoAnswer, PeerTask, Question, answers, decayed
 from mtrec.registry import PEERS
 from mtrec.settings import Columns, Features, Task
 from mtrec.tasks.ranking import Ranking
@@ -92,7 +92,7 @@ def test_als_users_are_those_of_the_package():
 @pytest.mark.parametrize("half_life", [np.inf, 3e7])
 def test_recent_popularity_equals_a_sum_over_the_events_before(asked, half_life):
     rows = asked.question(asked.rows("test")[:10])
-    found = popularity.recent(rows.events, rows.time, 20, half_life)
+    found = decayed(rows.events, rows.time, 20, half_life)
     for moment, counts in zip(rows.time, found, strict=True):
         expected = np.zeros(20)
         for item, time in zip(rows.events.item[1:], rows.events.time[1:], strict=True):
@@ -104,7 +104,7 @@ def test_recent_popularity_equals_a_sum_over_the_events_before(asked, half_life)
 def test_popularity_of_rows_without_a_time_is_that_after_the_last_event(asked):
     rows = asked.question(asked.rows("test")[:1])
     late = np.array([2**42, int(rows.events.time.max()) + 1])
-    found = popularity.recent(rows.events, late, 20, 3e7)
+    found = decayed(rows.events, late, 20, 3e7)
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].any()
 

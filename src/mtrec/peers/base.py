@@ -22,6 +22,7 @@ from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 CHOOSING = 2000  # validation rows on which a ranking peer's settings are compared, at most
+LONGEST = 500  # of a user's last events that are read
 
 
 class NoAnswer(ValueError):
@@ -70,6 +71,47 @@ class Question:
     def time(self) -> Array:
         """Milliseconds since 1970, ``(n,)``; far in the future where missing."""
         return milliseconds(self.rows["timestamp"])
+
+    @cached_property
+    def histories(self) -> tuple[Array, Array]:
+        """The last events of each row's user before it, as the models read them.
+
+        Items ``(n, length)``, oldest first and 0 where there is none, and event columns with the
+        events' recency ``(n, length, columns + 1)``.
+        """
+        inputs = self.encoder.inputs(self.rows, self.events)
+        return inputs["history_items"], inputs["history_events"]
+
+    @cached_property
+    def met(self) -> tuple[Array, Array, Array]:
+        """What each row's user met before it, as far back as :data:`LONGEST` events.
+
+        Number of the row, row of the item, and how many events ago (0 is the last).
+        """
+        events = self.events
+        span, origin = np.int64(2**43), int(events.time[1:].min(initial=0))
+        key = events.user[1:].astype("int64") * span + np.maximum(events.time[1:] - origin, 0)
+        user = self.user.astype("int64") * span
+        stop = np.searchsorted(key, user + np.maximum(self.time - origin, 0))
+        start = np.maximum(np.searchsorted(key, user), stop - LONGEST)
+        count = np.where(self.user > 0, np.maximum(stop - start, 0), 0)
+        row = np.repeat(np.arange(len(self)), count)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        item = events.item[1 + np.repeat(start, count) + within]
+        ago = np.repeat(count, count) - 1 - within
+        known = item > 0
+        return row[known], item[known], ago[known].astype("float64")
+
+    def popular(self, half_life: float) -> Array:
+        """How often each item was met before each row, older events counting less.
+
+        Args:
+            half_life: milliseconds.
+
+        Returns:
+            ``(n, items)`` float32.
+        """
+        return decayed(self.events, self.time, self.kind.outputs, half_life)
 
 
 class Specialist(ABC):
@@ -229,3 +271,28 @@ def answers(found: Specialist | Array, asked: PeerTask, rows: Array) -> Array:
         rows: positions in the examples table.
     """
     return found.answer(asked.question(rows)) if isinstance(found, Specialist) else found[rows]
+
+
+def decayed(events: Events, now: Array, items: int, half_life: float) -> Array:
+    """Decayed counts of events strictly before each moment, ``(n, items)`` float32.
+
+    Args:
+        events: what users met.
+        now: milliseconds, ``(n,)``; one after the last event is that of the last event.
+        items: size of the catalogue.
+        half_life: milliseconds.
+    """
+    known = events.item > 0
+    order = np.argsort(events.time[known], kind="stable")
+    item, time = events.item[known][order] - 1, events.time[known][order]
+    now = np.minimum(now, time[-1] + 1) if len(time) else now
+    moments, place = np.unique(now, return_inverse=True)
+    stops = np.searchsorted(time, moments)
+    found, counts = np.empty((len(moments), items), dtype="float32"), np.zeros(items)
+    first, at = 0, moments[0] if len(moments) else 0
+    for row, (moment, stop) in enumerate(zip(moments, stops, strict=True)):
+        counts *= np.exp2(-(moment - at) / half_life)
+        age = np.exp2(-(moment - time[first:stop]) / half_life)
+        counts += np.bincount(item[first:stop], age, minlength=items)
+        found[row], first, at = counts, stop, moment
+    return found[place]

@@ -7,6 +7,7 @@ https://papers.nips.cc/paper/6907.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -77,10 +78,8 @@ class Boosting(Specialist):
         shown = dict(zip(frame, np.split(self.shown, self.shown_ends[:-1]), strict=False))
         values = np.column_stack([_number(frame[name], shown.get(name)) for name in frame])
         raw = np.repeat(self.start[None], len(frame), axis=0)
-        nodes, left = np.split(self.nodes, self.ends[:-1]), np.split(self.left, self.left_ends[:-1])
-        for tree, (one, sets) in enumerate(zip(nodes, left, strict=True)):
-            predictor = TreePredictor(one, sets, sets)
-            raw[:, tree % raw.shape[1]] += predictor.predict(values, self.known, self.positions, 1)
+        for tree, one in enumerate(self._trees):
+            raw[:, tree % raw.shape[1]] += one.predict(values, self.known, self.positions, 1)
         form = asked.kind.form
         if form is Form.NUMBER:
             return raw[:, 0]
@@ -88,6 +87,11 @@ class Boosting(Specialist):
             return softmax(raw, axis=1)
         second = expit(raw[:, 0])
         return second if form is Form.BIT else np.stack([1 - second, second], axis=1)
+
+    @cached_property
+    def _trees(self) -> list[TreePredictor]:
+        nodes, left = np.split(self.nodes, self.ends[:-1]), np.split(self.left, self.left_ends[:-1])
+        return [TreePredictor(one, sets, sets) for one, sets in zip(nodes, left, strict=True)]
 
 
 def boosting(task: PeerTask) -> Boosting:
@@ -230,9 +234,8 @@ def _tables(asked: Question) -> tuple[tuple[str, Side, tuple[str, ...], Array], 
 
 
 def _history(asked: Question, encodings: dict[str, Array]) -> dict[str, Any]:
-    encoder = asked.encoder
-    inputs = encoder.inputs(asked.rows, asked.events)
-    items, values = inputs["history_items"], inputs["history_events"].astype("float64")
+    encoder, (items, values) = asked.encoder, asked.histories
+    values = values.astype("float64")
     count = (items > 0).sum(axis=1)
     last = np.where((count > 0)[:, None], values[:, -1], np.nan)
     names = (*encoder.event.columns, "recency")
@@ -277,8 +280,7 @@ def _many(asked: Question) -> dict[str, tuple[Field, Array]]:
     parts = list(_tables(asked))
     if asked.seen.history:
         item = asked.encoder.item
-        last = asked.encoder.inputs(asked.rows, asked.events)["history_items"][:, -1]
-        parts.append(("last item", item, _plain(item), last))
+        parts.append(("last item", item, _plain(item), asked.histories[0][:, -1]))
     return {
         f"{prefix} {name}": (side.field(name), side.field(name).table[rows])
         for prefix, side, names, rows in parts

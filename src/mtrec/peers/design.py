@@ -74,8 +74,7 @@ def _field(side: Side, field: Field, components: int | None = None) -> sparse.cs
 
 def _history(asked: Question) -> Iterator[sparse.csr_matrix]:
     """Mean features of the last items but vectors, those of the very last, and their events."""
-    inputs = asked.encoder.inputs(asked.rows, asked.events)
-    items, values = inputs["history_items"], inputs["history_events"]
+    items, values = asked.histories
     known = items > 0
     count = np.maximum(known.sum(axis=1), 1)
     row = np.repeat(np.arange(len(items)), known.sum(axis=1))

@@ -14,6 +14,7 @@ https://arxiv.org/abs/1905.03375, eq. 8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg, sparse
@@ -36,7 +37,12 @@ class Ease(Specialist):
 
     def answer(self, asked: Question) -> Array:
         """Scores ``(n, candidates)``."""
-        return past.before(asked, self.links, float(self.half_life)) @ self.weights
+        return past.before(asked, self.links, float(self.half_life)) @ self._by_row
+
+    @cached_property
+    def _by_row(self) -> Array:
+        """The weights with each row together, or every product would copy them all."""
+        return np.ascontiguousarray(self.weights)
 
 
 def ease(task: PeerTask) -> Ease:

@@ -13,7 +13,6 @@ from mtrec.features.events import Events, make_events, training_events
 from mtrec.peers.base import Array, NoAnswer, PeerTask, Question
 from mtrec.registry import Form
 
-LONGEST = 500  # of a user's last events that are read
 LARGEST = 10_000  # candidates of a peer that holds a number for each pair of them
 
 
@@ -82,25 +81,8 @@ def before(asked: Question, chosen: Array, half_life: float = np.inf) -> sparse.
         )
         own.data[:] = 1.0
         return own[asked.user].multiply((asked.user > 0)[:, None]).tocsr()
-    row, item, ago = last(asked)
+    row, item, ago = asked.met
     weight = np.exp2(-ago / half_life)
     found = sparse.csr_matrix((weight, (row, item - 1)), shape=size)
     found.data = np.minimum(found.data, 1.0)
     return found
-
-
-def last(asked: Question) -> tuple[Array, Array, Array]:
-    """Events before each row: number of the row, row of the item, how many events ago (0 last)."""
-    events = asked.events
-    span, origin = np.int64(2**43), int(events.time[1:].min(initial=0))
-    key = events.user[1:].astype("int64") * span + np.maximum(events.time[1:] - origin, 0)
-    user = asked.user.astype("int64") * span
-    stop = np.searchsorted(key, user + np.maximum(asked.time - origin, 0))
-    start = np.maximum(np.searchsorted(key, user), stop - LONGEST)
-    count = np.where(asked.user > 0, np.maximum(stop - start, 0), 0)
-    row = np.repeat(np.arange(len(asked)), count)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    item = events.item[1 + np.repeat(start, count) + within]
-    ago = np.repeat(count, count) - 1 - within
-    known = item > 0
-    return row[known], item[known], ago[known].astype("float64")

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtrec.features.events import Events
 from mtrec.peers import past
 from mtrec.peers.base import Array, PeerTask, Question, Specialist
 
@@ -36,7 +35,7 @@ class Popularity(Specialist):
         if asked.kind.candidates == "users":
             chosen = np.bincount(self.links[:, 1] - 1, minlength=count)
             return np.broadcast_to(chosen.astype("float32"), (len(asked), count))
-        return recent(asked.events, asked.time, count, float(self.half_life))
+        return asked.popular(float(self.half_life))
 
 
 def popularity(task: PeerTask) -> Popularity:
@@ -55,28 +54,3 @@ def popularity(task: PeerTask) -> Popularity:
     trials = [Popularity(np.asarray(life), links) for life in lives]
     rows = task.question(task.choosing)
     return max(trials, key=lambda one: task.ranked(one.answer(rows)))
-
-
-def recent(events: Events, now: Array, items: int, half_life: float) -> Array:
-    """Decayed counts of events strictly before each moment, ``(n, items)`` float32.
-
-    Args:
-        events: what users met.
-        now: milliseconds, ``(n,)``; one after the last event is that of the last event.
-        items: size of the catalogue.
-        half_life: milliseconds.
-    """
-    known = events.item > 0
-    order = np.argsort(events.time[known], kind="stable")
-    item, time = events.item[known][order] - 1, events.time[known][order]
-    now = np.minimum(now, time[-1] + 1) if len(time) else now
-    moments, place = np.unique(now, return_inverse=True)
-    stops = np.searchsorted(time, moments)
-    found, counts = np.empty((len(moments), items), dtype="float32"), np.zeros(items)
-    first, at = 0, moments[0] if len(moments) else 0
-    for row, (moment, stop) in enumerate(zip(moments, stops, strict=True)):
-        counts *= np.exp2(-(moment - at) / half_life)
-        age = np.exp2(-(moment - time[first:stop]) / half_life)
-        counts += np.bincount(item[first:stop], age, minlength=items)
-        found[row], first, at = counts, stop, moment
-    return found[place]
