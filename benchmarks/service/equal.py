@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.service.equal ROOT [DOMAIN …]``: for each domain under ROOT (trained), the
 last events of the data are taken out, a service starts without them and is told them one by one.
-Histories, met items, running means, context columns and scores of pairs are compared with those of
-the whole data. Where held-out rows are nobody's knowledge, only training rows are used.
+Histories, met items, running means, context columns, scores of pairs, and what specialists and
+fusions say of pairs and of lists, are compared with those of the whole data. Where held-out rows
+are nobody's knowledge, only training rows are used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,21 @@ import pandas as pd
 import mtrec
 from mtrec.config import experiment
 from mtrec.domains.online import Online, Running, online
-from mtrec.features.offsets import held_out_is_known
+from mtrec.features.assemble import encode_labels
+from mtrec.features.dataset import Dataset
+from mtrec.features.encoder import usable_events
+from mtrec.features.offsets import held_out_is_known, label_rows
 from mtrec.features.state import save_state
+from mtrec.fusion import product, store
 from mtrec.models.predict import predict
+from mtrec.service.members import Members
+from mtrec.service.rows import Ids
 from mtrec.service.state import State
 from mtrec.serving.recommender import Recommender, load_state
 from mtrec.tables import schema
 from mtrec.tables.schema import Tables
+
+LISTS = 40  # users whose lists are compared
 
 
 def part(tables: Tables, rules: Online) -> Tables:
@@ -94,8 +103,12 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
     timed = tables.examples["timestamp"].dropna().sort_values()
     cutoff = timed.iloc[-count]
     late = loaded(recommender, tables, run)
-    state = State(loaded(recommender, before(tables, cutoff), run), before(tables, cutoff),
-                  run.domain.tasks, rules)  # fmt: skip
+    early = before(tables, cutoff)
+    kept = store.load(run.paths.fusion) or store.Kept({}, {}, None, {})
+    means = {task: one.learnt for task, one in kept.means.items()}
+    start = loaded(recommender, early, run)
+    state = State(start, early, run.domain.tasks, rules, means)
+    members = Members(as_of(kept, early, run, start), run.paths.trained, start, state)
     ruled = {
         c
         for r in rules.columns
@@ -108,6 +121,9 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
     for event in events:
         state.check(event)
         state.add(event)
+        if event["item_id"] and event["happened"]:
+            user, item = (ids.row[event[f"{side}_id"]] for side, ids in ids_of(state).items())
+            members.note(user, item, event["time"])
         told += 1
     found: dict[str, float] = {
         "events": told, "per second": told / (time.perf_counter() - began),
@@ -122,9 +138,9 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
             theirs = frame[column].to_numpy(dtype="float64")
             same = np.where(np.isnan(mine) & np.isnan(theirs), 0.0, np.abs(mine - theirs))
             found[column] = float(np.where(np.isnan(same), np.inf, same).max(initial=0.0))
-    for name, (user, item) in late.offsets.items():
+    for name, sides in late.offsets.items():
         mean = state.means[name]
-        for side, known in (("user", user), ("item", item)):
+        for side, known in zip(("user", "item"), sides, strict=True):
             mine = np.array([mean.adds(r, r)[side == "user"] for r in range(len(known))])
             found[f"{name}_offset_{side}"] = float(np.abs(mine - known).max())
     found["met"] = sum(set(state.met(u)) != set(late.met_by(u)) for u in range(1, len(ids) + 1))
@@ -142,9 +158,63 @@ def compare(domain: str, root: Path, count: int = 400) -> dict[str, float]:
     for name in expected:
         if not np.allclose(told_of[name], expected[name], atol=1e-5):
             found[f"input {name}"] = float(np.abs(told_of[name] - expected[name]).max())
+    found |= fused(product.FusedRecommender(
+        **{one.name: getattr(late, one.name) for one in fields(Recommender)},
+        kept=as_of(kept, tables, run, late), trained=run.paths.trained,
+    ), members, state, pairs, told_of)  # fmt: skip
     logits = [predict(late.model, one) for one in (told_of, expected)]
     found["logits"] = max(float(np.abs(logits[0][t] - logits[1][t]).max()) for t in logits[0])
     return found
+
+
+def ids_of(state: State) -> dict[str, Ids]:
+    """Ids of users and items."""
+    return {"user": state.users, "item": state.items}
+
+
+def as_of(kept: store.Kept, tables: Tables, run: Any, model: Recommender) -> store.Kept:
+    """What the stage fusion would have kept of these data, with the same specialists."""
+    assembly, means = model.assembly, {}
+    encoder = assembly.encoder
+    for task, one in kept.means.items():
+        kind, settings = assembly.types[task], run.domain.tasks[task]
+        labels = encode_labels(tables.examples, run.domain.tasks, {task: kind})
+        data = Dataset(encoder.entities(tables.examples), *labels)
+        rows, _ = label_rows(task, kind, settings.view, data, tables)
+        latest = one.learnt.latest(rows, len(encoder.user.ids), len(encoder.item.ids))
+        means[task] = store.Means(one.learnt, *latest)
+    events = None if kept.events is None else usable_events(tables, encoder)
+    return replace(kept, events=events, means=means)
+
+
+def fused(
+    late: product.FusedRecommender,
+    members: Members,
+    state: State,
+    pairs: pd.DataFrame,
+    inputs: dict[str, np.ndarray],
+) -> dict[str, float]:
+    """Greatest difference of what others than the joint model say, by task."""
+    users, items = (
+        np.array([ids.row[name] for name in pairs[f"{side}_id"]])
+        for side, ids in ids_of(state).items()
+    )
+    joint, found = super(product.FusedRecommender, late).predict(pairs), {}
+
+    def differ(task: str, which: np.ndarray) -> float:
+        rows = members.rows(
+            users[which], items[which], {name: values[which] for name, values in inputs.items()}
+        )
+        asked, said = late.rows(pairs.iloc[which]), joint[task][which]
+        mine = members.answer(task, rows, said, late._out(task, asked))
+        return float(np.abs(mine - late._answer(task, asked, said)).max())
+
+    for task, kind in late.assembly.types.items():
+        if task not in members:
+            continue
+        parts = np.arange(LISTS)[:, None] if kind.candidates else [np.arange(len(pairs))]
+        found[f"fused {task}"] = max(differ(task, which) for which in parts)
+    return found | dict.fromkeys(members.trouble, float("inf"))
 
 
 def main(root: Path, domains: list[str]) -> int:

@@ -135,6 +135,24 @@ def test_a_fused_ranking_answers_somebody_new(bench, fused, root):
     assert len(found) == 4 and np.isfinite(found["score"]).all()
 
 
+def test_a_fusion_for_an_earlier_model_is_not_asked_with_a_later_one(bench, fused, root):
+    trained = Paths(root, "tiny").trained
+    write_sums(trained)
+    try:
+        assert serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0})).systems == {
+            **dict.fromkeys(bench.assembly.types, "joint"), "next_item": "ease",
+            "rating": product.in_words(fused["rating"].served),
+        }  # fmt: skip
+        (trained / "SHA256SUMS").write_text((trained / "SHA256SUMS").read_text() + "\n")
+        kept, trouble = store.current(Paths(root, "tiny"))
+        assert kept is None
+        assert "made for an earlier model" in trouble and "make repro DOMAIN=tiny" in trouble
+        write_sums(trained)
+        assert store.current(Paths(root, "tiny"))[1] == ""
+    finally:
+        (trained / "SHA256SUMS").unlink()
+
+
 def test_a_class_that_is_no_specialist_of_ours_is_not_restored(bench, fused, root):
     serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
     file = Paths(root, "tiny").fusion / store.CHOICES

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from keras import ops
 
 from mtrec.fusion import store
-from mtrec.fusion.choice import FUSED
+from mtrec.fusion.choice import FUSED, Choice
 from mtrec.fusion.domain import blend, uses
 from mtrec.fusion.members import TWIN
 from mtrec.models.predict import Forward, compile_forward, predict
@@ -21,8 +22,10 @@ from mtrec.models.store import load_model
 from mtrec.models.twins import JOINT
 from mtrec.paths import Paths, find_root
 from mtrec.peers.base import Question
+from mtrec.registry import Form
 from mtrec.serving import recommender
-from mtrec.serving.recommender import Recommender
+from mtrec.serving.catalogue import first_of_items
+from mtrec.serving.recommender import Recommender, RequestWarning
 
 if TYPE_CHECKING:
     from mtrec.explain.reasons import Explanation
@@ -49,16 +52,7 @@ class FusedRecommender(Recommender):
         Example:
             ``{"rating": "joint", "next_item": "fused: single 0.50, als 0.33, ease 0.17"}``
         """
-        found = {}
-        for task in self.assembly.types:
-            choice = self._kept.choices.get(task)
-            if choice is None or choice.chosen != FUSED:
-                found[task] = JOINT if choice is None else choice.chosen
-                continue
-            parts = sorted(choice.weights.items(), key=lambda part: -part[1])
-            shares = ", ".join(f"{name} {weight:.2f}" for name, weight in parts if weight)
-            found[task] = f"{FUSED}: {shares}"
-        return found
+        return {task: in_words(self._kept.choices.get(task)) for task in self.assembly.types}
 
     def predict(self, pairs: pd.DataFrame) -> dict[str, Array]:
         """Raw predictions by task: probabilities, values, or scores over the catalogue."""
@@ -73,8 +67,7 @@ class FusedRecommender(Recommender):
 
         As :meth:`mtrec.serving.recommender.Recommender.recommend`, by whoever answers that task.
         """
-        types = self.assembly.types
-        name = next((n for n, kind in types.items() if kind.candidates == "items"), None)
+        name = first_of_items(self.assembly.types)
         if name not in self._kept.choices or k < 1:
             return super().recommend(user_id, k)
         asked = pd.DataFrame({"user_id": [user_id], "item_id": [None]}, dtype="object")
@@ -97,14 +90,8 @@ class FusedRecommender(Recommender):
         its reason says so, and ``members`` has the weights.
         """
         found = super().explain(user_id, item_id, tasks)
-        return found.shared_with({task: self._members(task) for task in found.tasks})
-
-    def _members(self, task: str) -> dict[str, float]:
-        """Weights of the systems that answer a task; of one, 1."""
-        choice = self._kept.choices.get(task)
-        if choice is None or choice.chosen != FUSED:
-            return {JOINT if choice is None else choice.chosen: 1.0}
-        return {name: float(weight) for name, weight in choice.weights.items() if weight > 0}
+        choices = self._kept.choices
+        return found.shared_with({task: weights(choices.get(task)) for task in found.tasks})
 
     @property
     def _kept(self) -> store.Kept:
@@ -134,10 +121,7 @@ class FusedRecommender(Recommender):
             else:
                 question = self._question(task, rows)
                 found[name] = self._kept.specialists[task, name].answer(question)
-        if choice.chosen != FUSED:
-            return found[choice.chosen]
-        kind = self.assembly.types[task]
-        return blend(choice, kind.form, found, self._out(task, rows))
+        return decide(choice, self.assembly.types[task].form, found, self._out(task, rows))
 
     def _twin(self, task: str, rows: pd.DataFrame) -> Array:
         whole = rows.iloc[np.resize(np.arange(len(rows)), max(len(rows), 2))]
@@ -187,10 +171,39 @@ class FusedRecommender(Recommender):
         return out
 
 
+def decide(choice: Choice, form: Form, found: Mapping[str, Array], out: Array | None) -> Array:
+    """The answer of whoever a choice names, from what its members say.
+
+    Args:
+        choice: who answers.
+        form: what labels are.
+        found: predictions of the members that have a say.
+        out: candidates that do not compete, in rankings.
+    """
+    if choice.chosen != FUSED:
+        return found[choice.chosen]
+    return blend(choice, form, found, out)
+
+
+def weights(choice: Choice | None) -> dict[str, float]:
+    """Weights of the systems that answer a task; of one, 1. None: the joint model answers."""
+    if choice is None or choice.chosen != FUSED:
+        return {JOINT if choice is None else choice.chosen: 1.0}
+    return {name: float(weight) for name, weight in choice.weights.items() if weight > 0}
+
+
+def in_words(choice: Choice | None) -> str:
+    """Who answers a task: ``joint``, or ``fused: single 0.50, als 0.33, ease 0.17``."""
+    if choice is None or choice.chosen != FUSED:
+        return JOINT if choice is None else choice.chosen
+    parts = sorted(weights(choice).items(), key=lambda part: -part[1])
+    return f"{FUSED}: " + ", ".join(f"{name} {weight:.2f}" for name, weight in parts)
+
+
 def load(domain: str, root: Path | None = None) -> Recommender:
     """Load a trained domain with the system that leads each task.
 
-    Where the stage ``fusion`` has not run, the joint model answers every task.
+    Where the stage ``fusion`` has not run since the training, the joint model answers every task.
 
     Args:
         domain: name of the domain, as in ``params.yaml``.
@@ -202,4 +215,7 @@ def load(domain: str, root: Path | None = None) -> Recommender:
     root = root or find_root()
     paths, base = Paths(root, domain), recommender.load(domain, root)
     parts = {one.name: getattr(base, one.name) for one in fields(base)}
-    return FusedRecommender(**parts, kept=store.load(paths.fusion), trained=paths.trained)
+    kept, trouble = store.current(paths)
+    if trouble:
+        warnings.warn(trouble, RequestWarning, stacklevel=2)
+    return FusedRecommender(**parts, kept=kept, trained=paths.trained)

@@ -3,11 +3,13 @@
 ``fusion.json`` says who answers each task with which weights. ``<task>-<member>.npz`` is the state
 of a specialist, arrays alone. ``events.npz`` holds what users met, where a ranking needs all of it;
 ``means.npz`` the latest running means of tasks whose heads do not start from them. ``SHA256SUMS``
-lists them all, and a folder that differs from it is not read.
+lists them all, and a folder that differs from it is not read. Beside the folder,
+``fusion.model.json`` says for which trained model it was made; a later model is not asked with it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import shutil
@@ -23,17 +25,19 @@ from mtrec.features import offsets
 from mtrec.features.encoder import usable_events
 from mtrec.features.events import Events
 from mtrec.features.offsets import RunningMean
-from mtrec.files import save_arrays, write_sums, write_text
+from mtrec.files import SUMS, save_arrays, write_sums, write_text
 from mtrec.fusion.choice import Choice
 from mtrec.fusion.domain import NETWORKS, Fused, uses
 from mtrec.fusion.members import TWIN, Bench
 from mtrec.models.twins import JOINT
+from mtrec.paths import Paths
 from mtrec.peers.base import Specialist
 from mtrec.peers.running_mean import RunningMeans
 from mtrec.serving.manifest import check_list
 
 Array = np.ndarray
 CHOICES, EVENTS, MEANS = "fusion.json", "events", "means"
+MADE_FOR = "fusion.model.json"
 PEERS = "mtrec.peers."
 
 
@@ -91,6 +95,34 @@ def save(bench: Bench, fused: Mapping[str, Fused], folder: Path) -> None:
         save_arrays(folder / f"{MEANS}.npz", means)
     write_text(folder / CHOICES, json.dumps(plain, indent=2) + "\n")
     write_sums(folder)
+    write_text(folder.with_name(MADE_FOR), json.dumps(_pair(folder, bench.trained)) + "\n")
+
+
+def current(paths: Paths) -> tuple[Kept | None, str]:
+    """What :func:`save` wrote for the model that is there, if it did; else a sentence why not.
+
+    Raises:
+        ValueError: see :func:`load`.
+    """
+    folder, file = paths.fusion, paths.fusion.with_name(MADE_FOR)
+    there = _pair(folder, paths.trained)
+    if file.is_file() and all(there.values()):
+        made = json.loads(file.read_text(encoding="utf-8"))
+        if made["fusion"] == there["fusion"] and made["model"] != there["model"]:
+            return None, (
+                f"{folder}: was made for an earlier model, so the joint model answers every task. "
+                f"Run the stage fusion: `make repro DOMAIN={paths.domain}`."
+            )
+    return load(folder), ""
+
+
+def _pair(folder: Path, trained: Path) -> dict[str, str]:
+    """Digests of the lists of files of a fusion and of the trained model; empty without a list."""
+    files = {"fusion": folder / SUMS, "model": trained / SUMS}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        for name, file in files.items()
+    }
 
 
 def load(folder: Path) -> Kept | None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from mtrec.fusion import store
 from mtrec.models.predict import compile_forward, predict
+from mtrec.models.twins import JOINT
 from mtrec.registry import TASK_TYPES, Form
 from mtrec.service.explain import Reasons
 from mtrec.service.filters import Filters
+from mtrec.service.members import Members
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.shown import Shown
 from mtrec.service.state import State
 from mtrec.service.texts import ROOM, TYPED, Read, Texts
-from mtrec.serving.catalogue import best, open_catalogue
+from mtrec.serving.catalogue import best, first_of_items, open_catalogue
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
@@ -39,6 +43,7 @@ class Answers:
         tasks: settings of its tasks.
         version: of the model.
         texts: reads texts that come after training for the recommender's model, if it knows texts.
+        members: who answers where the joint model does not answer alone.
 
     Attributes:
         unread: texts of items that came after training, by id, that are not read yet.
@@ -52,14 +57,17 @@ class Answers:
         tasks: Mapping[str, Task],
         version: str,
         texts: Texts | None = None,
+        members: Members | None = None,
     ):
         self.recommender, self.state, self.tasks, self.version = recommender, state, tasks, version
         self.texts, self.unread = texts, dict[str, str]()
         self._placed: dict[str, int] = {}  # spare places of items, by id
         self._trouble: dict[str, str] = {}  # why a text could not be read, by id
         self.types = recommender.assembly.types
+        nobody = store.Kept({}, {}, None, {})
+        self.members = members or Members(nobody, Path(), recommender, state)
         self._forward = compile_forward(_of_pairs(recommender))
-        self.ranking = next((n for n, kind in self.types.items() if kind.candidates == "items"), "")
+        self.ranking = first_of_items(self.types)
         catalogue = open_catalogue(recommender, fused=True) if self.ranking else None
         self._query = catalogue.query if catalogue else None
         names = state.items.names[1 : state.items.modelled]
@@ -97,7 +105,9 @@ class Answers:
         notes: list[str] = []
         free = self._allowed(asked, notes)
         met = self._shown.places(self.state.met(0 if asked.keep_met else user))
-        ranked = self.rank(user) if self.ranking else self._shown.popularity.copy()
+        ranked = self.rank(user, met) if self.ranking else self._shown.popularity.copy()
+        if trouble := self.members.trouble.get(self.ranking):
+            notes.append(f"{self.ranking} is answered by the joint model alone: {trouble:.200}")
         weights = asked.tasks or {}
         for name in weights:
             if name not in self.gradable and name != self.ranking:
@@ -187,11 +197,51 @@ class Answers:
         rows = np.flatnonzero(free)
         return rows, ranked[rows], len(rows)
 
-    def rank(self, user: int) -> Array:
-        """Scores of all items ``(items,)`` by the task that ranks them."""
-        assert self._query is not None
+    def rank(self, user: int, met: Array) -> Array:
+        """Scores of all items ``(items,)`` by whoever answers the task that ranks them.
+
+        Args:
+            user: row of the user.
+            met: places of items that do not compete.
+        """
         inputs = self.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
+        size, joint = self.state.items.modelled - 1, None
+        if self.members.asks(self.ranking, JOINT) or len(self._shown) > size:
+            joint = self._of_joint(inputs)
+        if self.ranking not in self.members:
+            assert joint is not None
+            return joint
+        out = np.zeros((1, size), bool)
+        out[0, met[met < size]] = True
+        said = self.among(self.ranking, user, inputs, None if joint is None else joint[:size], out)
+        if said is None:
+            return self._of_joint(inputs) if joint is None else joint
+        return said if joint is None else np.append(said, placed(said, joint, ~out[0]))
+
+    def _of_joint(self, inputs: dict[str, Array]) -> Array:
+        assert self._query is not None
         return self._shown.scores(ops.convert_to_numpy(self._query(inputs))[0])
+
+    def among(
+        self, name: str, user: int, inputs: dict[str, Array], joint: Array | None, out: Array
+    ) -> Array | None:
+        """What others than the joint model, or with it, make of a ranking for a user.
+
+        Args:
+            name: of the task.
+            user: row of the user.
+            inputs: the model's inputs of that row.
+            joint: scores of the joint model ``(candidates,)``, where it has a say.
+            out: candidates that do not compete, ``(1, candidates)``.
+
+        Returns:
+            Scores ``(candidates,)``; None where the joint model answers alone.
+        """
+        if name not in self.members:
+            return None
+        rows = self.members.rows(np.array([user]), np.zeros(1, dtype="int64"), inputs)
+        said = self.members.answer(name, rows, None if joint is None else joint[None], out)
+        return None if said is None else np.array(said[0])
 
     def _weigh(
         self,
@@ -219,7 +269,7 @@ class Answers:
             return rows, np.zeros(0), {}
         asked = {*weights} - {self.ranking}
         items = self._shown.rows(rows)
-        found = self._predict(np.full(len(rows), user), items) if asked else {}
+        found = self._predict(np.full(len(rows), user), items, only=asked) if asked else {}
         more = {
             name: ranked if name == self.ranking else self.gradable[name](found[name])
             for name in weights
@@ -321,14 +371,18 @@ class Answers:
         items: Array,
         given: Sequence[Mapping[str, float]] = (),
         typed: Array | None = None,
+        only: Collection[str] | None = None,
     ) -> dict[str, Array]:
         """Predictions by task for rows of users and items; rows are padded to few sizes.
+
+        Items that came after training are answered by the joint model alone, which reads texts.
 
         Args:
             users: rows of users.
             items: rows of items.
             given: context columns by pair.
             typed: the model's rows of items that take the place of ``items``; 0 for none.
+            only: tasks that are asked about; all if None.
         """
         size = len(users)
         full = 1 << max(size - 1, 0).bit_length()
@@ -338,12 +392,18 @@ class Answers:
         )
         columns = self._given(given, full) if any(given) else None
         inputs = self.state.inputs(users, items, columns)
+        rows = self.members.rows(users, items, dict(inputs), columns)
         inputs["item"] = np.where(typed > 0, typed, inputs["item"]).astype("int32")
         logits = predict(self.recommender.model, inputs, forward=self._forward)
-        return {
-            name: ops.convert_to_numpy(self.types[name].predict(found))[:size]
-            for name, found in logits.items()
-        }
+        late = (typed > 0) | (items >= self.state.items.modelled)
+        found = {}
+        for name in logits.keys() if only is None else only:
+            joint = ops.convert_to_numpy(self.types[name].predict(logits[name]))
+            said = self.members.answer(name, rows, joint) if name in self.members else None
+            if said is not None:
+                joint = np.where(late.reshape(-1, *[1] * (joint.ndim - 1)), joint, said)
+            found[name] = joint[:size]
+        return found
 
     def _given(self, given: Sequence[Mapping[str, float]], size: int) -> dict[str, Array]:
         known = {c for scaler in self.state.encoder.contexts.values() for c in scaler.columns}
@@ -367,6 +427,9 @@ class Answers:
         late = self.state.add(event)
         item = self.state.items.row.get(event.get("item_id") or "", 0)
         self._shown.count(item)
+        if item and event.get("happened", True):
+            user = self.state.users.row[event["user_id"]]
+            self.members.note(user, item, int(event["time"]))
         text = (event.get("item") or {}).get("text")
         if isinstance(text, str) and text.strip() and item >= self.state.items.modelled:
             self._ask_for(event["item_id"], text)
@@ -398,6 +461,28 @@ class Answers:
         state, row = self.texts.put(place, read), self.state.items.row[item_id]
         self.state.items.spare[row] = self.texts.row(place)
         self._shown.add(row, state)
+
+
+def placed(scores: Array, joint: Array, competing: Array) -> Array:
+    """Scores of items that others than the joint model do not know.
+
+    Each gets the place that the joint model gives it: the score of whoever has that place.
+
+    Args:
+        scores: by whoever answers, of the items that they know.
+        joint: of the joint model: of these and, behind them, of the others.
+        competing: which of the items that they know compete.
+
+    Example:
+        >>> placed(np.array([9.0, 5.0]), np.array([0.1, 0.2, 0.15]), np.array([True, True]))
+        array([5.])
+    """
+    size = len(scores)
+    known, own = np.sort(joint[:size][competing]), np.sort(scores[competing])
+    if not len(known):
+        return joint[size:]
+    below = np.searchsorted(known, joint[size:], side="left")
+    return own[np.maximum(below - 1, 0)]
 
 
 def _of_pairs(recommender: Recommender) -> keras.Model:

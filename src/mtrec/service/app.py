@@ -119,6 +119,8 @@ def make_app(
         state = live.bundle.state
         return {
             **live.bundle.about,
+            "systems": live.bundle.answers.members.systems,
+            "trouble": live.bundle.answers.members.said,
             "users": len(state.users) - 1,
             "items": len(state.items) - 1,
             "as_of": state.now,

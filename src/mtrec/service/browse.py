@@ -145,7 +145,8 @@ def predict(
         ``user``, each of ``items`` and ``text`` have by task a ``probability``, a ``value`` in the
         unit of ``/model`` or the likeliest ``classes`` with their probabilities. For a task that
         ranks items, the probability of an item is its share of the softmax over all items that
-        the user has not met; a model that learnt from pairs has a ``value`` alone.
+        the user has not met; a model that learnt from pairs, or a fusion, has a ``value`` alone,
+        and of users whom it ranks the names.
     """
     answers, state = bundle.answers, bundle.state
     user = state.users.row.get(asked.user_id, 0) if asked.user_id else 0
@@ -178,12 +179,14 @@ def predict(
 
 
 def _add_shares(bundle: Bundle, user: int, of_rows: list[dict[str, Any]], rows: Array) -> None:
-    """What the task that ranks items says of some: a share, or a score where it learnt pairs."""
+    """What the task that ranks items says of some: a share, or a score where it learnt pairs, or
+    where others than the joint model have a say."""
     answers, name = bundle.answers, bundle.answers.ranking
-    scores = answers.rank(user).astype("float64")
-    what = "value"
-    if getattr(answers.types[name], "loss_name", "") != "pairwise":
-        scores[answers._shown.places(bundle.state.met(user))] = -np.inf
+    met, what = answers._shown.places(bundle.state.met(user)), "value"
+    scores = answers.rank(user, met).astype("float64")
+    pairs = getattr(answers.types[name], "loss_name", "") == "pairwise"
+    if not pairs and name not in answers.members:
+        scores[met] = -np.inf
         shares, what = np.exp(scores - scores.max()), "probability"
         scores = np.where(np.isfinite(scores), shares / shares.sum(), np.nan)
     for own, row in zip(of_rows, rows, strict=True):
@@ -198,9 +201,18 @@ def _of_users(bundle: Bundle, user: int) -> dict[str, Any]:
         return {}
     model = bundle.answers.recommender.model
     inputs = bundle.state.inputs(np.array([user]), np.zeros(1, dtype="int64"))
-    found = predict_rows(model, inputs, forward=bundle.ranks_users)
     types, unit = bundle.answers.types, Unit()
-    return {name: _shown(types[name], logits[0], unit) for name, logits in found.items()}
+    found = {}
+    for name, logits in predict_rows(model, inputs, forward=bundle.ranks_users).items():
+        out = np.arange(1, types[name].outputs + 1)[None] == user
+        said = bundle.answers.among(name, user, inputs, logits[0], out)
+        if said is None:
+            found[name] = _shown(types[name], logits[0], unit)
+            continue
+        best = np.argsort(-np.where(out[0], -np.inf, said), kind="stable")[:CLASSES]
+        names = types[name].catalogue  # type: ignore[attr-defined]
+        found[name] = {"classes": [{"name": str(names[at])} for at in best]}
+    return found
 
 
 def _shown(kind: TaskType, found: Array, unit: Unit) -> dict[str, Any]:

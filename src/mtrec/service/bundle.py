@@ -13,11 +13,13 @@ import keras
 
 from mtrec.config import Experiment, experiment
 from mtrec.domains.online import online
+from mtrec.fusion import store
 from mtrec.models.predict import Forward, compile_forward
 from mtrec.paths import Paths
 from mtrec.service import browse
 from mtrec.service.answer import Answers
 from mtrec.service.explain import tokens_of
+from mtrec.service.members import Members
 from mtrec.service.schemas import Pair, Recommend, Score
 from mtrec.service.state import State
 from mtrec.service.texts import Texts
@@ -78,8 +80,12 @@ def make_bundle(
     texts = _texts(run, found)
     if texts is not None:
         found = replace(found, model=texts.model)
-    state = State(found, tables, tasks, rules)
-    answers = Answers(found, state, tables, tasks, known.version, texts)
+    kept, stale = store.current(run.paths)
+    kept = kept or store.Kept({}, {}, None, {})
+    means = {task: one.learnt for task, one in kept.means.items()}
+    state = State(found, tables, tasks, rules, means)
+    members = Members(kept, run.paths.trained, found, state, stale)
+    answers = Answers(found, state, tables, tasks, known.version, texts, members)
     answers.reasons.tokens = lambda: tokens_of(run, answers, tables)
     for k in (1, 2, 3):
         answers.recommend(Recommend(k=k))
@@ -101,7 +107,7 @@ def make_bundle(
         "event_columns": [*state.encoder.event.columns],
         "context": _context(state),
         "filters": answers._filters.columns,
-        "metrics": _metrics(run.paths),
+        "metrics": _metrics(run.paths, members),
         "page": {**describe(run.name, tables, tasks, found.assembly.types, state),
                  "reads_texts": texts is not None},
     }  # fmt: skip
@@ -135,18 +141,27 @@ def _context(state: State) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _metrics(paths: Paths) -> dict[str, Any] | None:
-    """What the evaluation measured of the joint model, by task; None where it did not run."""
+def _metrics(paths: Paths, members: Members) -> dict[str, Any] | None:
+    """What was measured of whoever answers each task; None where the evaluation did not run."""
     file = paths.evaluation / "metrics.json"
     if not file.is_file():
         return None
+    found = _of(file, "joint")
+    if paths.fusion_report.is_file():
+        fused = _of(paths.fusion_report, "answer")
+        found |= {task: one for task, one in fused.items() if task in members}
+    return found
+
+
+def _of(file: Path, system: str) -> dict[str, Any]:
+    """Metrics of one system by task."""
     found = json.loads(file.read_text(encoding="utf-8"))
     tasks = found.get("tasks", found)
     return {
         name: {metric: one.get("value") if isinstance(one, dict) else one
-               for metric, one in task["joint"].items()}
+               for metric, one in task[system].items()}
         for name, task in tasks.items()
-        if isinstance(task, dict) and isinstance(task.get("joint"), dict)
+        if isinstance(task, dict) and isinstance(task.get(system), dict)
     }  # fmt: skip
 
 

@@ -68,6 +68,8 @@ class Reasons:
         """Reasons, from what :meth:`read` found; one at a time."""
         with self._lock:
             found = self._made().explain(moment["inputs"], moment["tasks"], moment["met"])
+        members = self._answers.members
+        found = found.shared_with({task: members.weights(task) for task in found.tasks})
         return {
             "model": self._answers.version, "fallback": moment["fallback"], **found.plain()
         }  # fmt: skip

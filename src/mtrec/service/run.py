@@ -89,7 +89,8 @@ def newer(domain: str, root: Path, first: Bundle) -> Callable[[], Bundle | None]
 
 def _marks(paths: Paths) -> tuple:
     """What tells one training's files from another's, without reading them."""
-    files = [*paths.trained.glob("*"), *paths.tables.glob("*.parquet")]
+    folders = (paths.trained, paths.fusion, paths.tables)
+    files = [file for folder in folders for file in folder.glob("*")]
     try:
         return tuple(sorted((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
     except FileNotFoundError:  # one is being replaced

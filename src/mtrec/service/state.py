@@ -18,7 +18,7 @@ from mtrec.features import links
 from mtrec.features.assemble import encode_labels
 from mtrec.features.dataset import Dataset
 from mtrec.features.events import milliseconds
-from mtrec.features.offsets import input_name, label_rows
+from mtrec.features.offsets import RunningMean, input_name, label_rows
 from mtrec.registry import TASK_TYPES, Form
 from mtrec.service.context import LastValue, Rule, Side
 from mtrec.service.means import LiveMean
@@ -51,6 +51,7 @@ class State:
         tables: these data.
         tasks: settings of its tasks.
         rules: what events change.
+        means: running means that no head starts from, but that somebody asks for, by task.
 
     Attributes:
         users: ids and rows of users.
@@ -59,7 +60,12 @@ class State:
     """
 
     def __init__(
-        self, recommender: Recommender, tables: Tables, tasks: Mapping[str, Task], rules: Online
+        self,
+        recommender: Recommender,
+        tables: Tables,
+        tasks: Mapping[str, Task],
+        rules: Online,
+        means: Mapping[str, RunningMean] | None = None,
     ):
         encoder = recommender.assembly.encoder
         self.encoder, self.types, self.tasks = encoder, recommender.assembly.types, tasks
@@ -84,7 +90,8 @@ class State:
             for column in self._key_columns
         }
         self._fill_rules(tables)
-        self._fill_means(recommender, tables)
+        self._heads = tuple(recommender.assembly.offsets)
+        self._fill_means({**(means or {}), **recommender.assembly.offsets}, tables)
         self._encoded: dict[tuple[str, Any], Array | None] = {}
 
     def _fill_histories(self, recommender: Recommender) -> None:
@@ -128,9 +135,8 @@ class State:
             side.room()
             side.time[rows] = milliseconds(latest)
 
-    def _fill_means(self, recommender: Recommender, tables: Tables) -> None:
+    def _fill_means(self, offsets: Mapping[str, RunningMean], tables: Tables) -> None:
         self.means: dict[str, LiveMean] = {}
-        offsets = recommender.assembly.offsets
         if not offsets:
             return
         entities = self.encoder.entities(tables.examples)
@@ -348,22 +354,29 @@ class State:
             "history_items": self.history_items[users],
             "history_events": events.astype("float32"),
         }
-        for name, scaler in self.encoder.contexts.items():
-            values = np.full((len(users), len(scaler.columns)), np.nan)
-            if name in self.sides:
-                rows = users if name == "user" else items
-                values[:] = self.sides[name].values[rows]
-                values[rows == 0] = np.nan
-            for at, column in enumerate(scaler.columns):
-                if given is not None and column in given:
-                    values[:, at] = np.where(np.isnan(given[column]), values[:, at], given[column])
-            found[f"{name}_context"] = self._context(name, values)
-        for task, mean in self.means.items():
-            logits = self.types[task].logits(mean.means(items, users))
+        for name in self.encoder.contexts:
+            found[f"{name}_context"] = self._context(name, self.context(name, users, items, given))
+        for task in self._heads:
+            logits = self.types[task].logits(self.means[task].means(items, users))
             found[input_name(task)] = logits.astype("float32")
         for task in links.linked(self.types):
             found[links.input_name(task)] = np.zeros(len(users), "int32")
         return found
+
+    def context(
+        self, side: str, users: Array, items: Array, given: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Context columns of a side ``(n, columns)``, NaN where unknown; see :meth:`inputs`."""
+        columns = self.encoder.contexts[side].columns
+        values = np.full((len(users), len(columns)), np.nan)
+        if side in self.sides:
+            rows = users if side == "user" else items
+            values[:] = self.sides[side].values[rows]
+            values[rows == 0] = np.nan
+        for at, column in enumerate(columns):
+            if given is not None and column in given:
+                values[:, at] = np.where(np.isnan(given[column]), values[:, at], given[column])
+        return values
 
     def _context(self, side: str, values: Array) -> Array:
         """Standardised values and missing flags, as :class:`mtrec.features.fields.Scaler` does."""

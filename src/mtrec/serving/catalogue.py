@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from mtrec.backend import compile_function, compile_row
 
 if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
+    from mtrec.tasks.base import TaskType
 
 Array = np.ndarray
 PART = 32  # one score of so many is looked at first
@@ -102,6 +103,11 @@ def best(scores: Array, k: int) -> Array:
     return some[np.argsort(-scores[some], kind="stable")][:k]
 
 
+def first_of_items(types: Mapping[str, TaskType]) -> str:
+    """The first task that ranks items; empty without one."""
+    return next((name for name, kind in types.items() if kind.candidates == "items"), "")
+
+
 def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
     """Encode the catalogue of the first task that ranks items, and compile the query.
 
@@ -114,8 +120,8 @@ def open_catalogue(recommender: Recommender, fused: bool = False) -> Catalogue:
         ValueError: the model has no such task.
     """
     types = recommender.assembly.types
-    name = next((n for n, kind in types.items() if kind.candidates == "items"), None)
-    if name is None:
+    name = first_of_items(types)
+    if not name:
         raise ValueError(
             f"domain '{recommender.domain}' has no task that ranks items; score candidate pairs "
             "with score()."

@@ -49,7 +49,7 @@ class Manifest:
     @property
     def version(self) -> str:
         """A short name of exactly these files."""
-        listed = json.dumps(sorted(self.files.items()))
+        listed = json.dumps([*sorted(self.files.items()), *([self.fusion] if self.fusion else [])])
         return hashlib.sha256(listed.encode()).hexdigest()[:12]
 
 
@@ -91,7 +91,8 @@ def check_files(paths: Paths) -> Manifest:
     if listed and kept is not None and kept.files != listed:
         kept = None  # of an earlier training
     _compare(folder, found, listed or (kept.files if kept else found), mend)
-    return Manifest(found, kept.data if kept else "", kept.commit if kept else "")
+    data, commit = (kept.data, kept.commit) if kept else ("", "")
+    return Manifest(found, data, commit, _fusion(paths))
 
 
 def _check_signed(paths: Paths, found: dict[str, str], kept: Manifest | None, key: Path) -> None:

@@ -69,7 +69,9 @@ export function prediction(name, said, question = {}, before = undefined) {
   }
   if (said.classes) {
     const terms = said.classes.slice(0, 3).map(
-      (one) => make("li", {}, bar(one.probability), make("span", {}, one.name), make("span", { class: "number" }, percent(one.probability))),
+      (one) => one.probability === undefined
+        ? make("li", { class: "bare" }, one.name)
+        : make("li", {}, bar(one.probability), make("span", {}, one.name), make("span", { class: "number" }, percent(one.probability))),
     );
     return [make("div", { class: "task classes", title }, make("dt", {}, named(name)), make("dd", {}, make("ul", {}, ...terms)))];
   }
