@@ -24,3 +24,11 @@ def test_files_hold_every_frame_and_missing_values_are_null(tmp_path):
     assert plain["one"]["data"] == [[1.0], [None]]
     assert pd.read_csv(tmp_path / "analysis" / "one.csv", index_col=0).loc["a", "x"] == 1.0
     assert not list((tmp_path / "analysis").glob("*.partial"))
+
+
+def test_the_closest_labels_are_the_pair_with_the_greatest_dependency():
+    names = ["a", "b", "c"]
+    known = pd.DataFrame([[1, 0.1, 0.3], [0.1, 1, np.nan], [0.3, np.nan, 1]], names, names)
+    assert task_analysis.closest(known) == "a and c depend on each other most"
+    alone = pd.DataFrame([[1, np.nan], [np.nan, 1]], ["a", "b"], ["a", "b"])
+    assert task_analysis.closest(alone) == "labels do not depend on each other"

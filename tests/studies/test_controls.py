@@ -212,6 +212,16 @@ def test_a_difference_that_every_seed_shows_is_a_verdict_and_one_that_comes_and_
     assert "1 is undecided (a)" in controls_report.sentences(luck)[0]
 
 
+def test_a_title_counts_verdicts_and_one_training_has_none():
+    sure = controls_report.combined(rows([0.3, 0.31, 0.32]))
+    title = controls_report.message(sure, "difference", "joint training")
+    assert title == "joint training helps 1 of 1 task and hurts none"
+    once = controls_report.combined(rows([0.3]))
+    title = controls_report.message(once, "difference", "joint training")
+    assert title == "what joint training is worth, by one training"
+    assert "none of 0 tasks" in controls_report.message(sure, "graph_difference", "the graph")
+
+
 def test_less_error_is_a_gain():
     found = controls_report.combined(rows([-0.3, -0.31, -0.32], metric="rmse"))
     assert "helps 1 of 1 task (a)" in controls_report.sentences(found)[0]

@@ -65,5 +65,10 @@ def test_sentences_say_where_the_intervals_exclude_zero(results):
     ]
 
 
+def test_a_title_counts_verdicts_by_step(results):
+    found = sparse_data.message(sparse_data.gains(results))
+    assert found == "factors: 1 better and 1 worse of 2; imputation: nothing clear"
+
+
 def test_figure_has_a_panel_per_step(results):
     assert len(sparse_data.gains_figure(sparse_data.gains(results), "t").axes) == 2

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mtrec.metrics.families import HIGHER_IS_BETTER
 from mtrec.metrics.intervals import over_trainings
-from mtrec.report.findings import verdicts
+from mtrec.report.findings import verdict, verdicts
 from mtrec.report.tables import arrow, show_interval
 
 SYSTEMS = {
@@ -54,6 +54,23 @@ def _better_is_positive(found: dict[str, float], metric: str) -> dict[str, float
 def difference(found: pd.DataFrame, name: str) -> pd.DataFrame:
     """One of :data:`QUESTIONS`, a line per task that asks it."""
     return found.loc[found["system"] == name, COLUMNS].reset_index(drop=True)
+
+
+def message(found: pd.DataFrame, name: str, subject: str) -> str:
+    """One of :data:`QUESTIONS` answered in the few words of a figure's title.
+
+    Args:
+        found: see :func:`combined`.
+        name: of the difference.
+        subject: what is judged, such as "joint training".
+    """
+    part = difference(found, name)
+    if found["seeds"].min() < 2:
+        return f"what {subject} is worth, by one training"
+    said = [verdict(row.low, row.high) for row in part.itertuples()]
+    hurts = said.count("worse") or "none"
+    tasks = f"{len(part)} task{'s' * (len(part) != 1)}"
+    return f"{subject} helps {said.count('better') or 'none'} of {tasks} and hurts {hurts}"
 
 
 def peer_differences(found: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from mtrec.report.plots import COLOURS, NotDrawn
 from mtrec.studies.sparse_data_plan import NONE
 
 KEYS = ["level", "task", "seed"]
+APART = 0.24  # of the distance between levels: markers of the methods do not hide each other
 
 
 def with_gain(results: pd.DataFrame) -> pd.DataFrame:
@@ -92,6 +93,22 @@ def conclusions(results: pd.DataFrame) -> list[str]:
     return lines
 
 
+def message(found: pd.DataFrame) -> str:
+    """What each step does, in the few words of a figure's title.
+
+    Args:
+        found: :func:`gains`.
+    """
+    parts = []
+    for part, rows in found.groupby("part", sort=False):
+        better, worse = ((rows["verdict"] == word).sum() for word in ("better", "worse"))
+        if better or worse:
+            parts.append(f"{part}: {better} better and {worse} worse of {len(rows)}")
+        else:
+            parts.append(f"{part}: nothing clear")
+    return "; ".join(parts)
+
+
 def gains_figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Mean gain by level of thinning, a panel per step, a line per method; bars are intervals.
 
@@ -109,11 +126,11 @@ def gains_figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
         chosen = found[found["part"] == part]
         for place, (method, rows) in enumerate(chosen.groupby("method", sort=False)):
             rows = rows.sort_values("level", ascending=False)
-            at = [position + 0.12 * (place - 1) for position in range(len(rows))]
+            at = [position + APART * (place - 1) for position in range(len(rows))]
             bars = [rows["gain"] - rows["low"], rows["high"] - rows["gain"]]
             axes.errorbar(
                 at, rows["gain"], yerr=bars, color=COLOURS[place], marker="osD"[place % 3],
-                label=method, capsize=2,
+                label=method, capsize=2, markersize=4,
             )  # fmt: skip
         axes.axhline(0, color="black", linewidth=1)
         levels = sorted(set(chosen["level"]), reverse=True)

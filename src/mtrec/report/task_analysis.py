@@ -24,6 +24,23 @@ def settings_table(run: Experiment) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def closest(labels: pd.DataFrame) -> str:
+    """The two labels that say most of each other, in the few words of a figure's title.
+
+    Args:
+        labels: dependencies ``(tasks, tasks)``, NaN where unknown.
+
+    Example:
+        >>> closest(pd.DataFrame([[1, 0.2], [0.2, 1]], ["a", "b"], ["a", "b"]))
+        'a and b depend on each other most'
+    """
+    upper = np.triu(labels.to_numpy(dtype=float), 1)
+    if not np.nanmax(upper, initial=0.0) > 0:
+        return "labels do not depend on each other"
+    row, column = np.unravel_index(np.nanargmax(upper), upper.shape)
+    return f"{labels.index[row]} and {labels.columns[column]} depend on each other most"
+
+
 def relative_affinity(affinity: pd.DataFrame) -> pd.DataFrame:
     """Affinity in percent of what a step for the column's own task does, ``(tasks, tasks)``."""
     return 100 * affinity / np.diag(affinity)
