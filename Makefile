@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make repro   one domain, from raw data to reports/ and README.md (DOMAIN=all; DOMAIN=ecommerce; JOBS=1)"
-	@echo "make study   train what notebooks 06 to 10, 12, 13, 19 and 20 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60 WORKERS=2)"
+	@echo "make study   train what notebooks 06 to 10, 12, 13 and 19 to 21 lack: hours, resumable (DOMAIN=video PART=cold_start MINUTES=60 WORKERS=2)"
 	@echo "make bench   peers and ours side by side, reports/benchmarks/ (ONLY=rating); after make repro DOMAIN=all"
 	@echo "make page    a trained domain in the browser: choose, tell, see what changes (DOMAIN=video)"
 	@echo "make test    everything CI runs: lint, types, unit tests, notebooks of one domain (DOMAIN=all)"
@@ -49,7 +49,7 @@ repro: setup
 # What is divided among processes (WORKERS=2) or on a Ray cluster (RAY=ray://head:10001).
 SEVERAL = $(if $(WORKERS), --workers $(WORKERS))$(if $(RAY), --ray $(RAY))
 
-# The studies behind notebooks 06 to 10, 12, 13, 19 and 20. What reports/study/ holds already is not trained again.
+# The studies behind notebooks 06 to 10, 12, 13 and 19 to 21. What reports/study/ holds already is not trained again.
 study: setup $(VENV)/.peers
 	@"$(BIN)/mtrec" study $(or $(DOMAIN),all) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))$(SEVERAL)
 

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     readme = commands.add_parser("readme", help="write results and graph into README.md")
     readme.add_argument("domain", nargs="*", help="whose figures to print; all if none is named")
     study = commands.add_parser(
-        "study", help="train what notebooks 06 to 10, 12, 13, 19 and 20 lack of a domain"
+        "study", help="train what notebooks 06 to 10, 12, 13 and 19 to 21 lack of a domain"
     )
     study.add_argument("domain", help="all for every one")
     study.add_argument("--part", choices=STUDIES, help="one study only")

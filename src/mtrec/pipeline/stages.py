@@ -37,6 +37,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "new_task": "reads the study of a task added by its text",
     "tuning": "reads the study of tuning the language model",
     "distillation": "reads the study of one model taught by the fused answer",
+    "augmentation": "reads the study of batches changed at random",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }
 

@@ -82,6 +82,17 @@ def table(gains: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def message(gains: pd.DataFrame) -> str:
+    """What was found, in the few words of a figure's title."""
+    parts = []
+    for group, title in GROUPS.items():
+        said = [*gains.loc[gains["rows"] == group, "verdict"]]
+        if said:
+            better, worse = (said.count(word) or "none" for word in ("better", "worse"))
+            parts.append(f"{title}: {better} better, {worse} worse of {len(said)}")
+    return "\n".join(parts)
+
+
 def sentences(gains: pd.DataFrame) -> list[str]:
     """What the intervals say of each kind of rows, and what chance alone would say."""
     said = []
