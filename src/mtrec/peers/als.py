@@ -78,9 +78,7 @@ def users(factors: Array, known: sparse.csr_matrix, confidence: float) -> Array:
     """Factors of users from what they met, ``(n, factors)`` float32."""
     size = factors.shape[1]
     shared = factors.T @ factors + PENALTY * np.eye(size)
-    used, column = np.unique(known.indices, return_inverse=True)  # of one request, few
-    known = sparse.csr_matrix((known.data, column, known.indptr), (known.shape[0], len(used)))
-    factors = factors[used]
+    known, factors = past.narrowed(known, factors)
     outer = (factors[:, :, None] * factors[:, None, :]).reshape(-1, size * size)
     found = np.empty((known.shape[0], size), dtype="float32")
     for start in range(0, len(found), BLOCK):

@@ -37,11 +37,13 @@ class Ease(Specialist):
 
     def answer(self, asked: Question) -> Array:
         """Scores ``(n, candidates)``."""
-        return past.before(asked, self.links, float(self.half_life)) @ self._by_row
+        known = past.before(asked, self.links, float(self.half_life))
+        known, rows = past.narrowed(known, self._by_row)
+        return known @ rows
 
     @cached_property
     def _by_row(self) -> Array:
-        """The weights with each row together, or every product would copy them all."""
+        """The weights with each row together, or every product would reorder them all."""
         return np.ascontiguousarray(self.weights)
 
 

@@ -86,3 +86,15 @@ def before(asked: Question, chosen: Array, half_life: float = np.inf) -> sparse.
     found = sparse.csr_matrix((weight, (row, item - 1)), shape=size)
     found.data = np.minimum(found.data, 1.0)
     return found
+
+
+def narrowed(known: sparse.csr_matrix, table: Array) -> tuple[sparse.csr_matrix, Array]:
+    """The same product of fewer columns and rows: those that are used, of one request few.
+
+    Args:
+        known: ``(n, candidates)``.
+        table: ``(candidates, width)``.
+    """
+    used, column = np.unique(known.indices, return_inverse=True)
+    size = known.shape[0], len(used)
+    return sparse.csr_matrix((known.data, column, known.indptr), size), table[used]
