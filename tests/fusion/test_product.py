@@ -143,12 +143,17 @@ def test_a_fusion_for_an_earlier_model_is_not_asked_with_a_later_one(bench, fuse
             **dict.fromkeys(bench.assembly.types, "joint"), "next_item": "ease",
             "rating": product.in_words(fused["rating"].served),
         }  # fmt: skip
-        (trained / "SHA256SUMS").write_text((trained / "SHA256SUMS").read_text() + "\n")
+        lines = (trained / "SHA256SUMS").read_text().splitlines(keepends=True)
+        (trained / "SHA256SUMS").write_text("".join(lines[::-1]))
+        made = Paths(root, "tiny").fusion.with_name(store.MADE_FOR)
         kept, trouble = store.current(Paths(root, "tiny"))
         assert kept is None
         assert "made for an earlier model" in trouble and "make repro DOMAIN=tiny" in trouble
-        write_sums(trained)
-        assert store.current(Paths(root, "tiny"))[1] == ""
+        with pytest.warns(UserWarning, match="made for an earlier model"):
+            assert set(product.load("tiny", root).systems.values()) == {"joint"}
+        for text in ("", "[]", "null", '{"fusion": 3}'):
+            made.write_text(text)  # a note that cannot be read says nothing
+            assert store.current(Paths(root, "tiny"))[1] == ""
     finally:
         (trained / "SHA256SUMS").unlink()
 
@@ -161,6 +166,24 @@ def test_a_class_that_is_no_specialist_of_ours_is_not_restored(bench, fused, roo
         product.load("tiny", root)
     write_sums(file.parent)
     with pytest.raises(ValueError, match="'os:system' is no specialist of mtrec.peers"):
+        product.load("tiny", root)
+
+
+@pytest.mark.parametrize("name", [store.CHOICES, "SHA256SUMS"])
+def test_a_fusion_without_its_list_of_files_is_nobodys(bench, fused, root, name):
+    serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
+    (Paths(root, "tiny").fusion / name).unlink()
+    with pytest.raises(ValueError, match=f"{name}: missing. Run the stage fusion again"):
+        product.load("tiny", root)
+
+
+@pytest.mark.parametrize("place", ["mtrec.peers.ease:Gone", "mtrec.peers.renamed:Ease"])
+def test_a_specialist_that_is_gone_is_refused_in_one_sentence(bench, fused, root, place):
+    serve(bench, fused, root, next_item=Choice("ease", {"ease": 1.0}))
+    file = Paths(root, "tiny").fusion / store.CHOICES
+    file.write_text(file.read_text().replace("mtrec.peers.ease:Ease", place))
+    write_sums(file.parent)
+    with pytest.raises(ValueError, match="of an earlier version .*Run the stage fusion again"):
         product.load("tiny", root)
 
 

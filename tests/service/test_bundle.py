@@ -1,6 +1,7 @@
 """A trained folder becomes a service, and a newer one takes its place."""
 
 import os
+import shutil
 
 import pytest
 from starlette.testclient import TestClient
@@ -60,6 +61,37 @@ def test_a_trained_folder_answers_and_a_damaged_one_does_not_take_its_place(trai
     assert second is not None
     assert second.answers.version != first.answers.version
     assert look() is None
+
+
+def test_another_fusion_is_loaded_when_it_is_whole_and_a_damaged_one_once(trained, monkeypatch):
+    folder, opened = trained.paths.fusion, []
+
+    def save(text: str) -> None:
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "fusion.json").write_text(text)
+        write_sums(folder)
+
+    def open_bundle(*given):
+        opened.append(given)
+        return loading.open_bundle(*given)
+
+    monkeypatch.setattr(running, "open_bundle", open_bundle)
+    look = running.newer("tiny", trained.paths.root, None)
+    version = loading.open_bundle("tiny", trained.paths.root).about["version"]
+    save("{}")
+    assert look() is None  # it may still be being written
+    assert look().about["version"] != version
+    shutil.rmtree(folder)
+    assert [look(), look(), look()] == [None] * 3  # its stage is at work
+    save('{"like": {}}')
+    assert look() is None
+    for _ in range(3):
+        with pytest.raises(ValueError, match="fusion: damaged, or of an earlier version"):
+            look()
+    assert len(opened) == 2
+    save("{} ")
+    assert look() is None
+    assert look().about["version"] not in ("", version)
 
 
 def test_rules_of_a_domain_name_columns_that_its_settings_have():

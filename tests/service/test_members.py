@@ -37,9 +37,13 @@ LIST = {"joint": 0.3, "single": 0.1, "ease": 0.2, "als": 0.1, "last_items": 0.2,
 CHOICES = {
     "rating": Choice(FUSED, RATING, (0.1,)),
     "like": Choice(FUSED, LIKE, (0.1,)),
+    "mood": Choice("linear", {"linear": 1.0}),
     "next_item": Choice(FUSED, LIST),
 }
-PLAIN = ONLINE_DOMAIN.tasks | {"like": TASKS["like"]}  # whose head starts from no running mean
+PLAIN = {  # the head of like starts from no running mean, that of mood sees no item
+    "rating": ONLINE_DOMAIN.tasks["rating"], "like": TASKS["like"], "mood": TASKS["mood"],
+    "next_item": TASKS["next_item"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def served(in_time, vectors, tmp_path_factory):
     tables, folder = in_time.tables, tmp_path_factory.mktemp("served")
     domain = ONLINE_DOMAIN.model_copy(update={"tasks": PLAIN})
     assembly = assemble.assemble(tables, vectors, domain, SIZES)
-    models = build_models(assembly, vectors["tasks"][:3], SIZES, seed=3)
+    models = build_models(assembly, vectors["tasks"][:4], SIZES, seed=3)
     draw = np.random.default_rng(5)
     for name, model in models.items():
         for variable in model.trainable_variables:
@@ -62,7 +66,7 @@ def served(in_time, vectors, tmp_path_factory):
         for one in members(bench, task, peers)[0]:
             if one.fitted is not None:
                 specialists[task, one.name] = one.fitted
-    assert len(specialists) == 8
+    assert len(specialists) == 9
     cutoff = np.sort(tables.events["timestamp"].unique())[-60]
     return SimpleNamespace(
         tables=tables, early=before(tables, cutoff), cutoff=cutoff, assembly=assembly,
@@ -98,6 +102,10 @@ def start(served, tables, tmp_path, **changes) -> Answers:
     return Answers(found, state, tables, PLAIN, "one", members=own)
 
 
+def row_of(answers, item) -> int:
+    return answers.state.items.row[item]
+
+
 def fused_of(served, tables, tmp_path) -> product.FusedRecommender:
     """What `mtrec.load` answers with, on some tables."""
     found, kept = loaded(served, tables, tmp_path)
@@ -121,17 +129,17 @@ def test_answers_are_those_of_load_on_data_that_hold_the_events(served, told, tm
         for side, ids in (("user", answers.state.users), ("item", answers.state.items))
     ]
     found = answers._predict(*rows)
-    assert set(found) == {"rating", "like"} and not answers.members.trouble
+    assert set(found) == {"rating", "like", "mood"}
     for task, values in found.items():
         np.testing.assert_allclose(values, expected[task], atol=1e-5)
     asked = answers.score(Score(pairs=[Pair(user_id=users[0], item_id=items[0])]))
-    assert set(asked["pairs"][0]["tasks"]) == {"rating", "like"}
+    assert set(asked["pairs"][0]["tasks"]) == {"rating", "like", "mood"}
     for user in users[:8]:
         own = model.recommend(user, 6)
         given = answers.recommend(Recommend(user_id=user, k=6))["items"]
         assert [one["item_id"] for one in given] == [*own["item_id"]]
         np.testing.assert_allclose([one["score"] for one in given], own["score"], atol=1e-4)
-    assert answers.members.systems == model.systems
+    assert answers.members.systems == model.systems and not answers.members.trouble
 
 
 def test_events_change_what_specialists_say(served, tmp_path):
@@ -150,6 +158,9 @@ def test_events_change_what_specialists_say(served, tmp_path):
         [weights[row[met] - 1, row[one["item_id"]] - 1] for one in second],
         rtol=1e-5,
     )
+    assert not answers.members.trouble
+    again = answers.recommend(Recommend(user_id="somebody", k=50, keep_met=True))["items"]
+    assert met in [one["item_id"] for one in again]
 
 
 def test_a_specialist_that_fails_leaves_the_task_to_the_joint_model(served, tmp_path):
@@ -179,15 +190,22 @@ def test_an_item_after_training_is_answered_by_the_joint_model(served, tmp_path)
              "values": {"rating": 1.0}}  # fmt: skip
     for one in (answers, plain):
         one.note(event)
-    asked = Score(pairs=[Pair(user_id="u2", item_id="new"), Pair(user_id="u2", item_id="i1")])
-    mine, theirs = (one.score(asked)["pairs"] for one in (answers, plain))
-    assert mine[0]["tasks"] == pytest.approx(theirs[0]["tasks"])
-    assert mine[1]["tasks"] != theirs[1]["tasks"]
+    pairs = np.full(2, answers.state.users.row["u2"]), np.array([row_of(answers, "new"), 1])
+    mine, theirs = (one._predict(*pairs) for one in (answers, plain))
+    for task in ("rating", "like"):
+        assert mine[task][0] == theirs[task][0] and mine[task][1] != theirs[task][1]
+    np.testing.assert_array_equal(mine["mood"][0], mine["mood"][1])  # whatever the item is
+    assert np.abs(mine["mood"] - theirs["mood"]).max() > 0.01
+    ones, typed = np.array([1, 1]), np.array([2, 0])
+    mine, theirs = (one._predict(pairs[0], ones, typed=typed) for one in (answers, plain))
+    assert mine["rating"][0] == theirs["rating"][0] and mine["rating"][1] != theirs["rating"][1]
     row = answers.state.items.row["new"]
     for one in (answers, plain):
         one._shown.add(row, np.ones(one._shown._vectors.shape[1] - 1, "float32"))
     size = len(answers.types["next_item"].catalogue)
     everything = Recommend(user_id="u3", k=size + 1)
+    assert answers.score(Score(pairs=[Pair(user_id="a stranger", item_id="new")]))["pairs"]
+    assert not answers.members.trouble
     lists = [
         [found["item_id"] for found in one.recommend(everything)["items"]]
         for one in (answers, plain)
@@ -243,6 +261,7 @@ def test_the_past_of_somebody_busy_is_short_and_counts_do_not_overflow(served):
     assert 5 not in past.met(users)[1]
     far = int(10 * FAR * 3)
     past.add(2, 7, far)
+    past.add(2, 0, 10 * far)  # the model does not know the item
     found = past.popular(10.0, far + 100)
     assert found[6] == pytest.approx(2**-0.1) and found[0] == 0 and np.isfinite(found).all()
 

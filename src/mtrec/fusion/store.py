@@ -104,16 +104,23 @@ def current(paths: Paths) -> tuple[Kept | None, str]:
     Raises:
         ValueError: see :func:`load`.
     """
-    folder, file = paths.fusion, paths.fusion.with_name(MADE_FOR)
-    there = _pair(folder, paths.trained)
-    if file.is_file() and all(there.values()):
-        made = json.loads(file.read_text(encoding="utf-8"))
-        if made["fusion"] == there["fusion"] and made["model"] != there["model"]:
-            return None, (
-                f"{folder}: was made for an earlier model, so the joint model answers every task. "
-                f"Run the stage fusion: `make repro DOMAIN={paths.domain}`."
-            )
+    folder = paths.fusion
+    made, there = _made_for(folder), _pair(folder, paths.trained)
+    if made.get("fusion") == there["fusion"] != "" and made.get("model") != there["model"]:
+        return None, (
+            f"{folder}: was made for an earlier model, so the joint model answers every task. "
+            f"Run the stage fusion: `make repro DOMAIN={paths.domain}`."
+        )
     return load(folder), ""
+
+
+def _made_for(folder: Path) -> dict[str, str]:
+    """What :func:`save` noted beside a folder; empty where it did not, as after a `dvc pull`."""
+    try:
+        found = json.loads(folder.with_name(MADE_FOR).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _pair(folder: Path, trained: Path) -> dict[str, str]:
@@ -131,13 +138,16 @@ def load(folder: Path) -> Kept | None:
     Raises:
         ValueError: a file is damaged, or of an earlier version of these systems.
     """
-    if not (folder / CHOICES).is_file():
+    if not folder.is_dir() or not any(folder.iterdir()):
         return None
     mend = f"Run the stage fusion again: `make repro DOMAIN={folder.parent.name}`."
+    for name in (CHOICES, SUMS):  # without a list, nobody could tell who wrote the rest
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: missing. {mend}")
     check_list(folder, mend)
     try:
         return _read_all(folder)
-    except (TypeError, KeyError, OSError, BadZipFile) as error:
+    except (TypeError, KeyError, OSError, BadZipFile, ImportError, AttributeError) as error:
         raise ValueError(
             f"{folder}: damaged, or of an earlier version ({type(error).__name__}: {error}). {mend}"
         ) from None

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -66,6 +65,8 @@ def als(task: PeerTask) -> Als:
 
 def fit(matrix: sparse.csr_matrix, size: int, confidence: float, seed: int) -> Array:
     """Factors of the candidates, ``(candidates, size)`` float32."""
+    from implicit.cpu.als import AlternatingLeastSquares  # what answers needs none
+
     model = AlternatingLeastSquares(
         factors=size, regularization=PENALTY, alpha=confidence, iterations=ITERATIONS,
         num_threads=1, random_state=seed,

@@ -72,6 +72,10 @@ class Question:
         """Milliseconds since 1970, ``(n,)``; far in the future where missing."""
         return milliseconds(self.rows["timestamp"])
 
+    def context(self, side: str) -> Array:
+        """Context columns of a side, ``(n, columns, 2)``: standardised value, missing flag."""
+        return self.encoder.context(side, self.rows)
+
     @cached_property
     def histories(self) -> tuple[Array, Array]:
         """The last events of each row's user before it, as the models read them.

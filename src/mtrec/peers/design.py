@@ -58,7 +58,7 @@ def _blocks(
     for side_name, scaler in encoder.contexts.items():
         names = getattr(seen, f"{side_name}_context")
         kept = [k for k, name in enumerate(scaler.columns) if name in names]
-        values = encoder.context(side_name, asked.rows)[:, kept]
+        values = asked.context(side_name)[:, kept]
         yield sparse.csr_matrix(values.reshape(len(values), -1))
     if seen.history and history:
         yield from _history(asked)

@@ -13,8 +13,9 @@ https://arxiv.org/abs/1905.03375, eq. 8.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import linalg, sparse
@@ -38,13 +39,13 @@ class Ease(Specialist):
     def answer(self, asked: Question) -> Array:
         """Scores ``(n, candidates)``."""
         known = past.before(asked, self.links, float(self.half_life))
-        known, rows = past.narrowed(known, self._by_row)
+        known, rows = past.narrowed(known, self.weights)
         return known @ rows
 
-    @cached_property
-    def _by_row(self) -> Array:
-        """The weights with each row together, or every product would reorder them all."""
-        return np.ascontiguousarray(self.weights)
+    @classmethod
+    def restored(cls, state: Mapping[str, Array]) -> Self:
+        """Undo :meth:`state`, with each row together: a request reads a few of them."""
+        return cls(**{**state, "weights": np.ascontiguousarray(state["weights"])})
 
 
 def ease(task: PeerTask) -> Ease:

@@ -375,7 +375,8 @@ class Answers:
     ) -> dict[str, Array]:
         """Predictions by task for rows of users and items; rows are padded to few sizes.
 
-        Items that came after training are answered by the joint model alone, which reads texts.
+        What is said of items that came after training is what the joint model says, which alone
+        reads their texts.
 
         Args:
             users: rows of users.
@@ -400,7 +401,9 @@ class Answers:
         for name in logits.keys() if only is None else only:
             joint = ops.convert_to_numpy(self.types[name].predict(logits[name]))
             said = self.members.answer(name, rows, joint) if name in self.members else None
-            if said is not None:
+            if said is not None and self.tasks[name].view == "user":
+                joint = said  # whatever the item is
+            elif said is not None:
                 joint = np.where(late.reshape(-1, *[1] * (joint.ndim - 1)), joint, said)
             found[name] = joint[:size]
         return found

@@ -119,6 +119,7 @@ def make_app(
         state = live.bundle.state
         return {
             **live.bundle.about,
+            "metrics": live.bundle.metrics,
             "systems": live.bundle.answers.members.systems,
             "trouble": live.bundle.answers.members.said,
             "users": len(state.users) - 1,

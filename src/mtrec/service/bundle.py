@@ -38,12 +38,24 @@ class Bundle:
         data: hash of the tables that the model was trained on.
         about: what ``GET /model`` says.
         words: titles, units and what can be looked for.
+        joint: what the evaluation measured of the joint model by task; None where it did not run.
+        fused: what was measured of the answers of others.
     """
 
     answers: Answers
     data: str
     about: dict[str, Any]
     words: Words = field(default_factory=Words)
+    joint: dict[str, Any] | None = None
+    fused: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """What was measured of whoever answers each task; None where the evaluation did not run."""
+        if self.joint is None:
+            return None
+        own = {task: one for task, one in self.fused.items() if task in self.answers.members}
+        return self.joint | own
 
     @property
     def state(self) -> State:
@@ -67,12 +79,16 @@ def open_bundle(domain: str, root: Path) -> Bundle:
     """
     run = experiment(domain, root)
     known = manifest.check(run.paths)
+    fusion = store.current(run.paths)  # a damaged one is refused before the models are read
     found = recommender.open_folder(domain, run.paths.trained)
-    return make_bundle(run, found, known)
+    return make_bundle(run, found, known, fusion)
 
 
 def make_bundle(
-    run: Experiment, found: recommender.Recommender, known: manifest.Manifest
+    run: Experiment,
+    found: recommender.Recommender,
+    known: manifest.Manifest,
+    fusion: tuple[store.Kept | None, str],
 ) -> Bundle:
     """Everything that answers requests, with a first request of each kind answered."""
     tables, tasks = schema.read(run.paths.tables), run.domain.tasks
@@ -80,7 +96,7 @@ def make_bundle(
     texts = _texts(run, found)
     if texts is not None:
         found = replace(found, model=texts.model)
-    kept, stale = store.current(run.paths)
+    kept, stale = fusion
     kept = kept or store.Kept({}, {}, None, {})
     means = {task: one.learnt for task, one in kept.means.items()}
     state = State(found, tables, tasks, rules, means)
@@ -107,11 +123,11 @@ def make_bundle(
         "event_columns": [*state.encoder.event.columns],
         "context": _context(state),
         "filters": answers._filters.columns,
-        "metrics": _metrics(run.paths, members),
         "page": {**describe(run.name, tables, tasks, found.assembly.types, state),
                  "reads_texts": texts is not None},
     }  # fmt: skip
-    bundle = Bundle(answers, data, about, words_of(run.name, tables, state))
+    measured = _measured(run.paths)
+    bundle = Bundle(answers, data, about, words_of(run.name, tables, state), *measured)
     browse.predict(bundle, browse.Predict())  # compiled for a page
     return bundle
 
@@ -141,20 +157,15 @@ def _context(state: State) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _metrics(paths: Paths, members: Members) -> dict[str, Any] | None:
-    """What was measured of whoever answers each task; None where the evaluation did not run."""
-    file = paths.evaluation / "metrics.json"
-    if not file.is_file():
-        return None
-    found = _of(file, "joint")
-    if paths.fusion_report.is_file():
-        fused = _of(paths.fusion_report, "answer")
-        found |= {task: one for task, one in fused.items() if task in members}
-    return found
+def _measured(paths: Paths) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Metrics by task: of the joint model, and of the answers that are served by others."""
+    file, report = paths.evaluation / "metrics.json", paths.fusion_report
+    joint = _of(file, "joint") if file.is_file() else None
+    return joint, _of(report, "answer") if report.is_file() else {}
 
 
 def _of(file: Path, system: str) -> dict[str, Any]:
-    """Metrics of one system by task."""
+    """Metrics of one system by task, where that system is served."""
     found = json.loads(file.read_text(encoding="utf-8"))
     tasks = found.get("tasks", found)
     return {
@@ -162,6 +173,7 @@ def _of(file: Path, system: str) -> dict[str, Any]:
                for metric, one in task[system].items()}
         for name, task in tasks.items()
         if isinstance(task, dict) and isinstance(task.get(system), dict)
+        and task.get("served") == task.get("chosen")
     }  # fmt: skip
 
 

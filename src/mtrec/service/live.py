@@ -226,7 +226,7 @@ class Live:
         assert self._look is not None
         try:
             found = await asyncio.to_thread(self._look)
-        except (ValueError, OSError, KeyError) as error:
+        except Exception as error:  # whatever a file that is not ours makes of it: look again
             said = str(error.args[0] if isinstance(error, KeyError) else error)
             if said != self.trouble:
                 self.metrics.reloads.labels("refused").inc()

@@ -39,13 +39,18 @@ class Rows:
         users: rows of users, ``(n,)``; 0 for none.
         items: rows of items, ``(n,)``; 0 for none.
         inputs: the model's inputs for them.
-        context: context columns, NaN where unknown.
+        columns: context columns ``(n,)`` by name, NaN where unknown.
     """
 
     users: Array
     items: Array
     inputs: Mapping[str, Array]
-    context: pd.DataFrame
+    columns: Mapping[str, Array]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Context columns as a table."""
+        return pd.DataFrame(dict(self.columns), index=range(len(self.users)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,10 @@ class Moment(Question):
     def histories(self) -> tuple[Array, Array]:
         """As :attr:`mtrec.peers.base.Question.histories`, of users after training, too."""
         return self.asked.inputs["history_items"], self.asked.inputs["history_events"]
+
+    def context(self, side: str) -> Array:
+        """As :meth:`mtrec.peers.base.Question.context`."""
+        return self.asked.inputs[f"{side}_context"]
 
     @cached_property
     def met(self) -> tuple[Array, Array, Array]:
@@ -120,7 +129,8 @@ class Members:
         state: State,
         stale: str = "",
     ):
-        self._kept, self._assembly, self._state = kept, recommender.assembly, state
+        self._kept = replace(kept, events=None)  # which the past holds
+        self._assembly, self._state = recommender.assembly, state
         self._events, self._stale = recommender.events, stale
         self.trouble: dict[str, str] = {}
         self._twins = {task: load_model(trained / f"{task}.keras") for task in store.networks(kept)}
@@ -186,7 +196,7 @@ class Members:
         for side, scaler in self._assembly.encoder.contexts.items():
             values = self._state.context(side, users, items, given)
             columns |= dict(zip(scaler.columns, values.T, strict=True))
-        return Rows(users, items, inputs, pd.DataFrame(columns, index=range(len(users))))
+        return Rows(users, items, inputs, columns)
 
     def answer(
         self, task: str, rows: Rows, joint: Array | None, out: Array | None = None
@@ -227,7 +237,9 @@ class Members:
             "item": _learnt(rows.items, state.items.modelled),
         }
         if catalogue := self._catalogues.get(task):
-            query = ops.convert_to_numpy(catalogue.query({**rows.inputs, **learnt}))
+            own = {**rows.inputs, **learnt}
+            asked = {name: own[name] for name in self._twins[task].input}
+            query = ops.convert_to_numpy(catalogue.query(asked))
             return query @ catalogue.items.T + catalogue.bias
         whole = np.resize(np.arange(size), max(size, SMALLEST))
         inputs = {name: values[whole] for name, values in {**rows.inputs, **learnt}.items()}
@@ -241,7 +253,7 @@ class Members:
             means = kind.from_means(state.means[task].means(rows.items, rows.users))
         start = means if task in assembly.offsets else None
         return Moment(
-            rows.context, assembly.encoder, self._events, kind, assembly.seen[task], start, means,
+            rows.frame, assembly.encoder, self._events, kind, assembly.seen[task], start, means,
             asked=rows, state=state, past=self._past,
         )  # fmt: skip
 

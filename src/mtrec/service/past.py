@@ -97,6 +97,8 @@ class _Counts:
         self._counts += np.bincount(item, weights, minlength=len(self._counts))
 
     def add(self, item: int, time: int) -> None:
+        if not item:  # that the model does not know
+            return
         ahead = (time - self._moment) / self._half_life
         if ahead > FAR:
             self._counts *= np.exp2(-ahead)

@@ -12,6 +12,8 @@ import uvicorn
 
 from mtrec import cores
 from mtrec.config import experiment
+from mtrec.files import SUMS
+from mtrec.fusion import store
 from mtrec.paths import Paths, find_root
 from mtrec.service.app import make_app
 from mtrec.service.bundle import Bundle, open_bundle
@@ -72,19 +74,32 @@ def newer(domain: str, root: Path, first: Bundle) -> Callable[[], Bundle | None]
     """A function that loads the newest model, once its files have stayed the same for one look."""
     paths = Paths(root, domain)
     current = _marks(paths)
-    last = current
+    last, fused = current, _is_whole(paths.fusion)
+    failed: tuple[tuple, Exception] | None = None
 
     def look() -> Bundle | None:
-        nonlocal current, last
+        nonlocal current, last, fused, failed
         found = _marks(paths)
         settled, last = found == last, found
         if found == current or not settled or not found:
             return None
-        bundle = open_bundle(domain, root)
-        current = found
+        if fused and not _is_whole(paths.fusion):
+            return None  # its stage is at work
+        if failed is not None and failed[0] == found:
+            raise failed[1]
+        try:
+            bundle = open_bundle(domain, root)
+        except Exception as error:
+            failed = found, error
+            raise
+        current, fused, failed = found, _is_whole(paths.fusion), None
         return bundle
 
     return look
+
+
+def _is_whole(fusion: Path) -> bool:
+    return (fusion / store.CHOICES).is_file() and (fusion / SUMS).is_file()
 
 
 def _marks(paths: Paths) -> tuple:
