@@ -84,13 +84,9 @@ def table(gains: pd.DataFrame) -> pd.DataFrame:
 
 def message(gains: pd.DataFrame) -> str:
     """What was found, in the few words of a figure's title."""
-    parts = []
-    for group, title in GROUPS.items():
-        said = [*gains.loc[gains["rows"] == group, "verdict"]]
-        if said:
-            better, worse = (said.count(word) or "none" for word in ("better", "worse"))
-            parts.append(f"{title}: {better} better, {worse} worse of {len(said)}")
-    return "\n".join(parts)
+    said = [*gains.loc[gains["rows"].isin(GROUPS), "verdict"]]
+    better, worse = (said.count(word) or "none" for word in ("better", "worse"))
+    return f"of {len(said)} comparisons {better} better, {worse} worse"
 
 
 def sentences(gains: pd.DataFrame) -> list[str]:
@@ -125,7 +121,9 @@ def figure(gains: pd.DataFrame, title: str) -> Figure | NotDrawn:
     )
     for axes, group in zip(panels[:, 0], groups, strict=True):
         _panel(axes, gains[gains["rows"] == group], variants)
-        axes.set_title(GROUPS[group])
+        said = [*gains.loc[gains["rows"] == group, "verdict"]]
+        counted = f"{said.count('better')} better, {said.count('worse')} worse of {len(said)}"
+        axes.set_title(f"{GROUPS[group]}: {counted}", fontsize=11)
     marks = [
         plt.Rectangle((0, 0), 1, 1, color=_ground(said), label=said) for said in VERDICTS
     ]  # fmt: skip
