@@ -209,9 +209,10 @@ def test_a_new_model_answers_without_a_pause_and_knows_what_happened(make_live, 
         assert send(client, event(item_id=first[0])).json()["duplicates"] == 1
 
 
-def test_a_next_model_that_is_refused_leaves_the_present_one(make_live):
+@pytest.mark.parametrize("kind", [ValueError, TypeError])
+def test_a_next_model_that_is_refused_leaves_the_present_one(make_live, kind):
     def look():
-        raise ValueError("models/tiny/joint.keras: its SHA-256 differs.")
+        raise kind("models/tiny/joint.keras: its SHA-256 differs.")
 
     live = make_live(look)
     with TestClient(make_app(live, every=0.01)) as client:

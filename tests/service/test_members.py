@@ -17,13 +17,14 @@ from mtrec.fusion.members import Bench, members
 from mtrec.models.store import save_model
 from mtrec.models.twins import build_models
 from mtrec.peers.base import LONGEST, Question, decayed
-from mtrec.service.answer import Answers, placed
+from mtrec.service.answer import Answers
 from mtrec.service.browse import Predict, predict
 from mtrec.service.bundle import Bundle
 from mtrec.service.members import Members
 from mtrec.service.past import FAR, Past
 from mtrec.service.rows import Ids
 from mtrec.service.schemas import Pair, Recommend, Score
+from mtrec.service.shown import placed
 from mtrec.service.state import State
 from mtrec.service.words import words_of
 from mtrec.serving.recommender import Recommender, load_state
@@ -181,6 +182,10 @@ def test_a_specialist_that_fails_leaves_the_task_to_the_joint_model(served, tmp_
     assert answers.members.systems["rating"] == "joint"
     assert answers.members.systems["like"].startswith("fused")
     assert answers.members.said[0].startswith("rating is answered by joint: ZeroDivisionError")
+    bundle = Bundle(
+        answers, "data", {}, joint={"rating": 1, "like": 2}, fused={"rating": 3, "like": 4}
+    )
+    assert bundle.metrics == {"rating": 1, "like": 4}  # of whoever answers
 
 
 def test_an_item_after_training_is_answered_by_the_joint_model(served, tmp_path):

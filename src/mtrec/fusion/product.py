@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -111,17 +111,12 @@ class FusedRecommender(Recommender):
         if choice is None:
             assert joint is not None
             return joint
-        found: dict[str, Array] = {}
-        for name in sorted(uses(choice)):
-            if name == JOINT:
-                assert joint is not None
-                found[name] = joint
-            elif name == TWIN:
-                found[name] = self._twin(task, rows)
-            else:
-                question = self._question(task, rows)
-                found[name] = self._kept.specialists[task, name].answer(question)
-        return decide(choice, self.assembly.types[task].form, found, self._out(task, rows))
+
+        def ask(name: str) -> Array:
+            return self._kept.specialists[task, name].answer(self._question(task, rows))
+
+        form, out = self.assembly.types[task].form, self._out(task, rows)
+        return decide(choice, form, joint, lambda: self._twin(task, rows), ask, out)
 
     def _twin(self, task: str, rows: pd.DataFrame) -> Array:
         whole = rows.iloc[np.resize(np.arange(len(rows)), max(len(rows), 2))]
@@ -171,15 +166,31 @@ class FusedRecommender(Recommender):
         return out
 
 
-def decide(choice: Choice, form: Form, found: Mapping[str, Array], out: Array | None) -> Array:
-    """The answer of whoever a choice names, from what its members say.
+def decide(
+    choice: Choice,
+    form: Form,
+    joint: Array | None,
+    twin: Callable[[], Array],
+    specialist: Callable[[str], Array],
+    out: Array | None,
+) -> Array:
+    """The answer of whoever a choice names; members without a say are not asked.
 
     Args:
         choice: who answers.
         form: what labels are.
-        found: predictions of the members that have a say.
+        joint: what the joint model says; None where it has no say.
+        twin: what the single-task model says.
+        specialist: what a specialist says, by name.
         out: candidates that do not compete, in rankings.
     """
+    found: dict[str, Array] = {}
+    for name in sorted(uses(choice)):
+        if name == JOINT:
+            assert joint is not None
+            found[name] = joint
+        else:
+            found[name] = twin() if name == TWIN else specialist(name)
     if choice.chosen != FUSED:
         return found[choice.chosen]
     return blend(choice, form, found, out)

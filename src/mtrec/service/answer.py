@@ -18,7 +18,7 @@ from mtrec.service.explain import Reasons
 from mtrec.service.filters import Filters
 from mtrec.service.members import Members
 from mtrec.service.schemas import Pair, Recommend, Score
-from mtrec.service.shown import Shown
+from mtrec.service.shown import Shown, placed
 from mtrec.service.state import State
 from mtrec.service.texts import ROOM, TYPED, Read, Texts
 from mtrec.serving.catalogue import best, first_of_items, open_catalogue
@@ -464,28 +464,6 @@ class Answers:
         state, row = self.texts.put(place, read), self.state.items.row[item_id]
         self.state.items.spare[row] = self.texts.row(place)
         self._shown.add(row, state)
-
-
-def placed(scores: Array, joint: Array, competing: Array) -> Array:
-    """Scores of items that others than the joint model do not know.
-
-    Each gets the place that the joint model gives it: the score of whoever has that place.
-
-    Args:
-        scores: by whoever answers, of the items that they know.
-        joint: of the joint model: of these and, behind them, of the others.
-        competing: which of the items that they know compete.
-
-    Example:
-        >>> placed(np.array([9.0, 5.0]), np.array([0.1, 0.2, 0.15]), np.array([True, True]))
-        array([5.])
-    """
-    size = len(scores)
-    known, own = np.sort(joint[:size][competing]), np.sort(scores[competing])
-    if not len(known):
-        return joint[size:]
-    below = np.searchsorted(known, joint[size:], side="left")
-    return own[np.maximum(below - 1, 0)]
 
 
 def _of_pairs(recommender: Recommender) -> keras.Model:

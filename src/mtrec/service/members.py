@@ -14,7 +14,6 @@ from keras import ops
 
 from mtrec.fusion import store
 from mtrec.fusion.domain import uses
-from mtrec.fusion.members import TWIN
 from mtrec.fusion.product import decide, in_words, weights
 from mtrec.models.predict import compile_forward, predict
 from mtrec.models.store import load_model
@@ -214,18 +213,12 @@ class Members:
             from then on, and :attr:`trouble` says why.
         """
         choice, kind = self._kept.choices[task], self._assembly.types[task]
-        found: dict[str, Array] = {}
+
+        def ask(name: str) -> Array:
+            return self._kept.specialists[task, name].answer(self._moment(task, rows))
+
         try:
-            for name in sorted(uses(choice)):
-                if name == JOINT:
-                    assert joint is not None
-                    found[name] = joint
-                elif name == TWIN:
-                    found[name] = self._twin(task, rows)
-                else:
-                    specialist = self._kept.specialists[task, name]
-                    found[name] = specialist.answer(self._moment(task, rows))
-            return decide(choice, kind.form, found, out)
+            return decide(choice, kind.form, joint, lambda: self._twin(task, rows), ask, out)
         except Exception as error:  # whatever a specialist raises: the joint model answers
             self.trouble[task] = f"{type(error).__name__}: {error}"
             return None

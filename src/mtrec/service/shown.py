@@ -102,3 +102,25 @@ class Shown:
         place = self.place(row)
         if place is not None:
             self._popularity[place] += 1
+
+
+def placed(scores: Array, joint: Array, competing: Array) -> Array:
+    """Scores of items that others than the joint model do not know.
+
+    Each gets the place that the joint model gives it: the score of whoever has that place.
+
+    Args:
+        scores: by whoever answers, of the items that they know.
+        joint: of the joint model: of these and, behind them, of the others.
+        competing: which of the items that they know compete.
+
+    Example:
+        >>> placed(np.array([9.0, 5.0]), np.array([0.1, 0.2, 0.15]), np.array([True, True]))
+        array([5.])
+    """
+    size = len(scores)
+    known, own = np.sort(joint[:size][competing]), np.sort(scores[competing])
+    if not len(known):
+        return joint[size:]
+    below = np.searchsorted(known, joint[size:], side="left")
+    return own[np.maximum(below - 1, 0)]
