@@ -34,13 +34,13 @@ def kinds(answers: Answers, rng: np.random.Generator) -> dict[str, Callable[[], 
         return Score(pairs=[Pair(user_id=one(users), item_id=one(items)) for _ in range(count)])
 
     found: dict[str, Callable[[], object]] = {
-        "/recommend": lambda: answers.recommend(Recommend(user_id=one(users))),
+        "/recommend": lambda: answers.lists.recommend(Recommend(user_id=one(users))),
         "/score, a pair": lambda: answers.score(pairs(1)),
         "/score, 50 pairs": lambda: answers.score(pairs(50)),
     }
-    if answers.gradable:
-        weights = {next(iter(answers.gradable)): 1.0}
-        found[f"/recommend by {[*weights][0]}"] = lambda: answers.recommend(
+    if answers.lists.gradable:
+        weights = {next(iter(answers.lists.gradable)): 1.0}
+        found[f"/recommend by {[*weights][0]}"] = lambda: answers.lists.recommend(
             Recommend(user_id=one(users), tasks=weights)
         )
     reasons = answers.reasons

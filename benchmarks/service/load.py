@@ -55,7 +55,7 @@ def served(plain: bool, items: int, users: int, port: int) -> None:
     else:
         state = State(found, made, domain.tasks, Online((Running("user", "", "x"),)))
         answers = Answers(found, state, made, domain.tasks, "synthetic")
-        answers.recommend(Recommend())
+        answers.lists.recommend(Recommend())
         log = EventLog(Path(tempfile.mkdtemp()))
         app = make_app(Live(Bundle(answers, "data", {}), log, Metrics()))
     collect_once()

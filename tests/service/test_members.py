@@ -20,7 +20,7 @@ from mtrec.peers.base import LONGEST, Question, decayed
 from mtrec.service.answer import Answers
 from mtrec.service.browse import Predict, predict
 from mtrec.service.bundle import Bundle
-from mtrec.service.members import Members
+from mtrec.service.members import PAUSE, Members
 from mtrec.service.past import FAR, Past
 from mtrec.service.rows import Ids
 from mtrec.service.schemas import Pair, Recommend, Score
@@ -129,7 +129,7 @@ def test_answers_are_those_of_load_on_data_that_hold_the_events(served, told, tm
         np.array([ids.row[name] for name in pairs[f"{side}_id"]])
         for side, ids in (("user", answers.state.users), ("item", answers.state.items))
     ]
-    found = answers._predict(*rows)
+    found = answers.predict(*rows)
     assert set(found) == {"rating", "like", "mood"}
     for task, values in found.items():
         np.testing.assert_allclose(values, expected[task], atol=1e-5)
@@ -137,7 +137,7 @@ def test_answers_are_those_of_load_on_data_that_hold_the_events(served, told, tm
     assert set(asked["pairs"][0]["tasks"]) == {"rating", "like", "mood"}
     for user in users[:8]:
         own = model.recommend(user, 6)
-        given = answers.recommend(Recommend(user_id=user, k=6))["items"]
+        given = answers.lists.recommend(Recommend(user_id=user, k=6))["items"]
         assert [one["item_id"] for one in given] == [*own["item_id"]]
         np.testing.assert_allclose([one["score"] for one in given], own["score"], atol=1e-4)
     assert answers.members.systems == model.systems and not answers.members.trouble
@@ -146,11 +146,11 @@ def test_answers_are_those_of_load_on_data_that_hold_the_events(served, told, tm
 def test_events_change_what_specialists_say(served, tmp_path):
     answers = start(served, served.early, tmp_path, choices={"next_item": Choice("ease", {})})
     asked = Recommend(user_id="somebody", k=5)
-    first = answers.recommend(asked)["items"]
+    first = answers.lists.recommend(asked)["items"]
     met = first[-1]["item_id"]
     answers.note({"event_id": "1", "user_id": "somebody", "item_id": met,
                   "time": answers.state.now, "values": {"rating": 5.0}})  # fmt: skip
-    second = answers.recommend(asked)["items"]
+    second = answers.lists.recommend(asked)["items"]
     assert first != second and met not in [one["item_id"] for one in second]
     weights = served.specialists["next_item", "ease"].weights
     row = answers.state.items.row
@@ -160,7 +160,7 @@ def test_events_change_what_specialists_say(served, tmp_path):
         rtol=1e-5,
     )
     assert not answers.members.trouble
-    again = answers.recommend(Recommend(user_id="somebody", k=50, keep_met=True))["items"]
+    again = answers.lists.recommend(Recommend(user_id="somebody", k=50, keep_met=True))["items"]
     assert met in [one["item_id"] for one in again]
 
 
@@ -171,10 +171,10 @@ def test_a_specialist_that_fails_leaves_the_task_to_the_joint_model(served, tmp_
     plain = start(served, served.early, tmp_path, choices={})
     pairs = np.array([1, 2, 3]), np.array([1, 2, 3])
     np.testing.assert_array_equal(
-        answers._predict(*pairs)["rating"], plain._predict(*pairs)["rating"]
+        answers.predict(*pairs)["rating"], plain.predict(*pairs)["rating"]
     )
     asked = Recommend(user_id="u1", k=4)
-    mine, theirs = answers.recommend(asked), plain.recommend(asked)
+    mine, theirs = answers.lists.recommend(asked), plain.lists.recommend(asked)
     assert mine["items"] == theirs["items"]
     assert mine["notes"] == [
         "next_item is answered by the joint model alone: ZeroDivisionError: division by zero"
@@ -188,6 +188,28 @@ def test_a_specialist_that_fails_leaves_the_task_to_the_joint_model(served, tmp_
     assert bundle.metrics == {"rating": 1, "like": 4}  # of whoever answers
 
 
+def test_one_failure_silences_a_specialist_for_a_while_only(served, tmp_path, monkeypatch):
+    told, own = [], served.specialists["next_item", "ease"]
+
+    def once(asked):
+        told.append(asked)
+        return 1 / 0 if len(told) == 1 else own.answer(asked)
+
+    moment = [1000.0]
+    monkeypatch.setattr("mtrec.service.members.time", SimpleNamespace(monotonic=lambda: moment[0]))
+    specialists = {("next_item", "ease"): SimpleNamespace(answer=once)}
+    choices = {"next_item": Choice("ease", {})}
+    answers = start(served, served.early, tmp_path, specialists=specialists, choices=choices)
+    asked = Recommend(user_id="u1", k=4)
+    first, second = (answers.lists.recommend(asked) for _ in range(2))
+    assert len(told) == 1 and first == second and first["notes"]
+    assert answers.members.systems["next_item"] == "joint"
+    moment[0] += PAUSE
+    third = answers.lists.recommend(asked)
+    assert len(told) == 2 and not third["notes"] and not answers.members.said
+    assert answers.members.systems["next_item"] == "ease"
+
+
 def test_an_item_after_training_is_answered_by_the_joint_model(served, tmp_path):
     answers = start(served, served.early, tmp_path)
     plain = start(served, served.early, tmp_path, choices={})
@@ -196,23 +218,23 @@ def test_an_item_after_training_is_answered_by_the_joint_model(served, tmp_path)
     for one in (answers, plain):
         one.note(event)
     pairs = np.full(2, answers.state.users.row["u2"]), np.array([row_of(answers, "new"), 1])
-    mine, theirs = (one._predict(*pairs) for one in (answers, plain))
+    mine, theirs = (one.predict(*pairs) for one in (answers, plain))
     for task in ("rating", "like"):
         assert mine[task][0] == theirs[task][0] and mine[task][1] != theirs[task][1]
     np.testing.assert_array_equal(mine["mood"][0], mine["mood"][1])  # whatever the item is
     assert np.abs(mine["mood"] - theirs["mood"]).max() > 0.01
     ones, typed = np.array([1, 1]), np.array([2, 0])
-    mine, theirs = (one._predict(pairs[0], ones, typed=typed) for one in (answers, plain))
+    mine, theirs = (one.predict(pairs[0], ones, typed=typed) for one in (answers, plain))
     assert mine["rating"][0] == theirs["rating"][0] and mine["rating"][1] != theirs["rating"][1]
     row = answers.state.items.row["new"]
     for one in (answers, plain):
-        one._shown.add(row, np.ones(one._shown._vectors.shape[1] - 1, "float32"))
+        one.lists.shown.add(row, np.ones(one.lists.shown._vectors.shape[1] - 1, "float32"))
     size = len(answers.types["next_item"].catalogue)
     everything = Recommend(user_id="u3", k=size + 1)
     assert answers.score(Score(pairs=[Pair(user_id="a stranger", item_id="new")]))["pairs"]
     assert not answers.members.trouble
     lists = [
-        [found["item_id"] for found in one.recommend(everything)["items"]]
+        [found["item_id"] for found in one.lists.recommend(everything)["items"]]
         for one in (answers, plain)
     ]
     assert abs(lists[0].index("new") - lists[1].index("new")) <= 1
@@ -222,7 +244,7 @@ def test_pages_show_scores_of_a_fused_list_and_no_shares(served, tmp_path):
     answers = start(served, served.early, tmp_path)
     state, tables = answers.state, served.early
     bundle = Bundle(answers, "data", {}, words_of("tiny", tables, state))
-    given = answers.recommend(Recommend(user_id="u1", k=2))["items"]
+    given = answers.lists.recommend(Recommend(user_id="u1", k=2))["items"]
     names = [one["item_id"] for one in given]
     found = predict(bundle, Predict(user_id="u1", item_ids=names))["items"]
     assert [one["tasks"]["next_item"] for one in found] == [

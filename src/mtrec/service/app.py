@@ -69,7 +69,7 @@ def make_app(
 
     @app.post("/recommend", openapi_extra=_body(Recommend), summary="The best items for a user")
     async def recommend(request: Request) -> Response:
-        answer = _of(live.bundle.answers.recommend, await _read(request, Recommend))
+        answer = _of(live.bundle.answers.lists.recommend, await _read(request, Recommend))
         used = answer["fallback"]["used"] if answer["fallback"] else "none"
         live.metrics.fallbacks.labels(used).inc()
         return Response(as_json(answer), media_type=JSON)

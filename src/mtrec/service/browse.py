@@ -153,7 +153,7 @@ def predict(
     rows = np.array([0, *(state.items.row.get(one, 0) for one in asked.item_ids), 0])
     typed = np.zeros_like(rows)
     typed[-1] = answers._type(read or {}).get(asked.text, 0)
-    found = answers._predict(np.full(len(rows), user), rows, typed=typed)
+    found = answers.predict(np.full(len(rows), user), rows, typed=typed)
     of_user = _of_users(bundle, user)
     of_rows: list[dict[str, Any]] = [{} for _ in rows]
     for name, predicted in found.items():
@@ -164,7 +164,7 @@ def predict(
             continue
         for place, one in zip(of_rows, shown, strict=True):
             place[name] = one
-    if answers.ranking:
+    if answers.lists.ranking:
         _add_shares(bundle, user, of_rows[1:-1], rows[1:-1])
     return {
         "model": answers.version,
@@ -181,16 +181,16 @@ def predict(
 def _add_shares(bundle: Bundle, user: int, of_rows: list[dict[str, Any]], rows: Array) -> None:
     """What the task that ranks items says of some: a share, or a score where it learnt pairs, or
     where others than the joint model have a say."""
-    answers, name = bundle.answers, bundle.answers.ranking
-    met, what = answers._shown.places(bundle.state.met(user)), "value"
-    scores = answers.rank(user, met).astype("float64")
+    answers, name = bundle.answers, bundle.answers.lists.ranking
+    met, what = answers.lists.shown.places(bundle.state.met(user)), "value"
+    scores = answers.lists.rank(user, met).astype("float64")
     pairs = getattr(answers.types[name], "loss_name", "") == "pairwise"
     if not pairs and name not in answers.members:
         scores[met] = -np.inf
         shares, what = np.exp(scores - scores.max()), "probability"
         scores = np.where(np.isfinite(scores), shares / shares.sum(), np.nan)
     for own, row in zip(of_rows, rows, strict=True):
-        place = answers._shown.place(int(row))
+        place = answers.lists.shown.place(int(row))
         if place is not None and np.isfinite(scores[place]):
             own[name] = {what: float(scores[place])}
 
@@ -205,7 +205,7 @@ def _of_users(bundle: Bundle, user: int) -> dict[str, Any]:
     found = {}
     for name, logits in predict_rows(model, inputs, forward=bundle.ranks_users).items():
         out = np.arange(1, types[name].outputs + 1)[None] == user
-        said = bundle.answers.among(name, user, inputs, logits[0], out)
+        said = bundle.answers.lists.among(name, user, inputs, logits[0], out)
         if said is None:
             found[name] = _shown(types[name], logits[0], unit)
             continue

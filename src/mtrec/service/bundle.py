@@ -104,10 +104,10 @@ def make_bundle(
     answers = Answers(found, state, tables, tasks, known.version, texts, members)
     answers.reasons.tokens = lambda: tokens_of(run, answers, tables)
     for k in (1, 2, 3):
-        answers.recommend(Recommend(k=k))
+        answers.lists.recommend(Recommend(k=k))
         answers.score(Score(pairs=[Pair()] * k))  # compiled for any number of rows
-    if answers.gradable:
-        answers.recommend(Recommend(k=1, tasks={next(iter(answers.gradable)): 1.0}))
+    if answers.lists.gradable:
+        answers.lists.recommend(Recommend(k=1, tasks={next(iter(answers.lists.gradable)): 1.0}))
     data = _hash(run.paths)
     about = {
         "domain": run.name,
@@ -117,12 +117,12 @@ def make_bundle(
         "data": known.data or data,
         "tasks": {
             name: {"type": task.type, "view": task.view, "label": task.label,
-                   "ranks_items": name in answers.gradable or name == answers.ranking}
+                   "ranks_items": name in answers.lists.gradable or name == answers.lists.ranking}
             for name, task in tasks.items()
         },
         "event_columns": [*state.encoder.event.columns],
         "context": _context(state),
-        "filters": answers._filters.columns,
+        "filters": answers.lists.filters.columns,
         "page": {**describe(run.name, tables, tasks, found.assembly.types, state),
                  "reads_texts": texts is not None},
     }  # fmt: skip

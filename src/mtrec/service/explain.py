@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mtrec.explain.titles import titles_of
+from mtrec.service.fallback import of_user
 from mtrec.service.schemas import Explain
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Reasons:
                 raise ValueError(f"tasks: there is no '{name:.64}' (known: {known})")
         user = state.users.row.get(asked.user_id or "", 0)
         item = state.items.row.get(asked.item_id or "", 0)
-        given = answers._given([asked.context], 1) if asked.context else None
+        given = answers.given([asked.context], 1) if asked.context else None
         inputs = state.inputs(np.array([user]), np.array([item]), given)
         met = state.met(user)
         met = met[met < state.items.modelled]
@@ -61,7 +62,7 @@ class Reasons:
             met = np.unique(past["history_items"][past["history_items"] > 0]).astype("int64")
         fallback = None
         if asked.user_id is not None and asked.history is None:
-            fallback = answers._fallback(asked.user_id, user)
+            fallback = of_user(state, asked.user_id, user)
         return {"inputs": inputs, "met": met, "tasks": asked.tasks, "fallback": fallback}
 
     def explain(self, moment: dict[str, Any]) -> dict[str, Any]:

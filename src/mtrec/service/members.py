@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mtrec.serving.recommender import Recommender
 
 Array = np.ndarray
+PAUSE = 60.0  # seconds after a failure until a system is asked again
 SMALLEST = 2  # rows of a twin's batch; one row alone would be compiled anew
 
 
@@ -113,9 +115,6 @@ class Members:
         state: what is known now.
         stale: a sentence where a fusion is there that is not of this model.
 
-    Attributes:
-        trouble: by task, why the joint model answers it after all.
-
     Raises:
         FileNotFoundError: a twin is not there.
     """
@@ -131,7 +130,7 @@ class Members:
         self._kept = replace(kept, events=None)  # which the past holds
         self._assembly, self._state = recommender.assembly, state
         self._events, self._stale = recommender.events, stale
-        self.trouble: dict[str, str] = {}
+        self._failed: dict[str, tuple[float, str]] = {}  # when, and why, by task
         self._twins = {task: load_model(trained / f"{task}.keras") for task in store.networks(kept)}
         self._forward = {task: compile_forward(model) for task, model in self._twins.items()}
         self._catalogues = {
@@ -146,6 +145,12 @@ class Members:
 
     def __contains__(self, task: str) -> bool:
         return task in self._kept.choices and task not in self.trouble
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """By task, why the joint model answers it for now: a failure not :data:`PAUSE` ago."""
+        since = time.monotonic() - PAUSE
+        return {task: why for task, (when, why) in self._failed.items() if when > since}
 
     def asks(self, task: str, member: str) -> bool:
         """Whether a member has a say in a task."""
@@ -210,7 +215,7 @@ class Members:
 
         Returns:
             Predictions in the form of the task type's; None where a system failed: it steps aside
-            from then on, and :attr:`trouble` says why.
+            for a while, and :attr:`trouble` says why.
         """
         choice, kind = self._kept.choices[task], self._assembly.types[task]
 
@@ -220,7 +225,7 @@ class Members:
         try:
             return decide(choice, kind.form, joint, lambda: self._twin(task, rows), ask, out)
         except Exception as error:  # whatever a specialist raises: the joint model answers
-            self.trouble[task] = f"{type(error).__name__}: {error}"
+            self._failed[task] = time.monotonic(), f"{type(error).__name__}: {error}"
             return None
 
     def _twin(self, task: str, rows: Rows) -> Array:
