@@ -17,6 +17,7 @@ Adar 2003, https://doi.org/10.1016/S0378-8733(03)00009-1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
@@ -57,9 +58,17 @@ class CommonNeighbours(Specialist):
 
     def answer(self, asked: Question) -> Array:
         """Scores ``(n, users)``."""
-        graph = links(self.links[:, 0], self.links[:, 1] - 1, asked.kind.outputs)
-        variant = Variant(str(self.direction), bool(self.adamic_adar), bool(self.returned))
-        return scores(graph, asked.user, variant)
+        size = asked.kind.outputs
+        if size not in self._votes:
+            graph = links(self.links[:, 0], self.links[:, 1] - 1, size)
+            variant = Variant(str(self.direction), bool(self.adamic_adar), bool(self.returned))
+            self._votes[size] = votes(graph, variant)
+        return counted(*self._votes[size], asked.user)
+
+    @cached_property
+    def _votes(self) -> dict[int, tuple[csr_matrix, Array]]:
+        """From :func:`votes`, by number of users: the same for every question."""
+        return {}
 
 
 def common_neighbours(asked: PeerTask) -> CommonNeighbours:
@@ -89,6 +98,11 @@ def common_neighbours(asked: PeerTask) -> CommonNeighbours:
 
 def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:
     """Score of each user of the catalogue for each row's user, ``(n, users)``."""
+    return counted(*votes(graph, variant), user)
+
+
+def votes(graph: csr_matrix, variant: Variant) -> tuple[csr_matrix, Array]:
+    """Votes of links in common for every pair ``(users, users)``, and what breaks their ties."""
     either = graph.maximum(graph.T).tocsr()
     left, right = {
         "out": (graph, graph.T),
@@ -98,9 +112,14 @@ def scores(graph: csr_matrix, user: Array, variant: Variant) -> Array:
     if variant.adamic_adar:
         degree = np.maximum(either.sum(axis=1).A1, 2)  # who links two users has two links
         left = left @ diags(1 / np.log(degree))
-    votes = (left @ right).toarray()
+    found = (left @ right).tocsr()
     if variant.returned:
-        votes += (votes.max() + 1) * graph.T.toarray()
-    votes += TIE_BREAK * graph.sum(axis=0).A1
-    nobody = TIE_BREAK * graph.sum(axis=0).A1
-    return np.where(user[:, None] > 0, votes[np.maximum(user, 1) - 1], nobody)
+        found = found + (found.max() + 1) * graph.T.tocsr()
+    return found, TIE_BREAK * graph.sum(axis=0).A1
+
+
+def counted(found: csr_matrix, ties: Array, user: Array) -> Array:
+    """Scores of some rows' users, ``(n, users)``; row 0 is a user without links."""
+    known = user > 0
+    own = found[np.maximum(user, 1) - 1].multiply(known[:, None])
+    return own.toarray() + ties
