@@ -11,12 +11,14 @@ from pathlib import Path
 
 from benchmarks.harness import results
 from benchmarks.harness.ask import NotMade
+from benchmarks.harness.machine import machine
 from benchmarks.harness.results import Row
 from benchmarks.report import page
 from mtrec.scale import commands
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = ("step_cost", "speed", "scaling", "profile", "own_data")  # what other work would prolong
+READ = ("cold", "joint", "profile")  # whose figures stand in reports/, measured wherever
 PARTS = (
     "rating", "like", "topn", "ecommerce", "next_basket", "joint", "step_cost", "cold", "speed",
     "scaling", "own_data", "profile", "prompts", "served", "full_pool",
@@ -65,7 +67,8 @@ def run(
         except NotMade as error:
             print(f"bench: {name} is left out, its rows stay as they are. {error}", flush=True)
             continue
-        results.add(file, results.stamped(rows, root))
+        where = "" if name.partition("/")[0] in READ else machine()
+        results.add(file, results.stamped(rows, root, where))
     if report:
         page.write(root, results.read(file))
 

@@ -7,19 +7,18 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("mtrec", "tensorflow-cpu", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
+PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "keras-hub", "numpy", "scikit-learn")
 
 
-def machine() -> list[str]:
-    """Processor, cores, memory, system and versions."""
+def machine() -> str:
+    """Processor, cores, memory, system and versions, on one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     found = {name: _version(name) for name in PACKAGES}
     versions = ", ".join(f"{name} {one}" for name, one in found.items() if one)
-    return [
-        f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GB of memory, no accelerator used",
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        f"{versions}; peers' versions stand beside their names",
-    ]
+    return (
+        f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GB of memory, no accelerator used; "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}"
+    )
 
 
 def _processor(file: Path = Path("/proc/cpuinfo")) -> str:

@@ -37,6 +37,7 @@ class Row:
         seconds: wall time of one training and answer.
         peak_mb: peak resident memory of the system's process, 10^6 bytes.
         note: settings and what else a reader must know.
+        machine: what it ran on; empty for figures that were read, and for the oldest.
     """
 
     protocol: str
@@ -51,6 +52,7 @@ class Row:
     seconds: float
     peak_mb: float
     note: str = ""
+    machine: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -73,15 +75,15 @@ def read(file: Path) -> pd.DataFrame:
         ) from error
 
 
-def stamped(rows: Sequence[Row], root: Path) -> list[Row]:
-    """The rows with the commit that ours were measured at in the version."""
+def stamped(rows: Sequence[Row], root: Path, machine: str = "") -> list[Row]:
+    """The rows with the commit that ours were measured at in the version, and the machine."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     commit = asked.stdout.strip() or "unknown"
     mine = version("mtrec")
     return [
-        replace(row, version=f"{row.version or mine}+{commit}")
-        if row.system.startswith("mtrec") else row
+        replace(row, machine=machine, version=f"{row.version or mine}+{commit}")
+        if row.system.startswith("mtrec") else replace(row, machine=machine)
         for row in rows
     ]  # fmt: skip
 

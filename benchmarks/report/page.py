@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.machine import machine
 from benchmarks.harness.results import DIFFERENCE
 from benchmarks.report import words
 from benchmarks.report.figures import PROFILE, SCALING, draw, figures
@@ -33,26 +32,24 @@ def write(root: Path, rows: pd.DataFrame) -> None:
     judged = judge(rows)
     made = figures(rows, judged)
     draw(folder / "figures", made)
-    write_text(folder / "README.md", page(rows, judged, list(made), machine()))
+    write_text(folder / "README.md", page(rows, judged, list(made)))
 
 
-def page(
-    rows: pd.DataFrame, judged: pd.DataFrame, figures: Sequence[str], machine: Sequence[str]
-) -> str:
+def page(rows: pd.DataFrame, judged: pd.DataFrame, figures: Sequence[str]) -> str:
     """The page as Markdown.
 
     Args:
         rows: all rows.
         judged: see :func:`benchmarks.report.targets.judge`.
         figures: names of those that were made.
-        machine: lines about what this ran on.
     """
     said, lines = words.known("page"), words.leads(sorted(set(rows["protocol"])))
     parts = [
         "# Benchmarks",
         said["what this is"],
         "## On what",
-        _bullets(machine),
+        said["on what"],
+        _bullets(_machines(rows)),
         "## Against the targets",
         _counted(rows, judged),
         *_picture(figures, "targets", "Share of each target that was reached"),
@@ -67,6 +64,15 @@ def page(
     for protocol in sorted(set(rows["protocol"])):
         parts += _section(protocol, rows[rows["protocol"] == protocol], figures)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _machines(rows: pd.DataFrame) -> list[str]:
+    """Each machine that rows name, with the protocols that have such rows."""
+    named = rows[rows["machine"] != ""]
+    return [
+        f"{machine}: {', '.join(f'`{one}`' for one in sorted(set(part['protocol'])))}"
+        for machine, part in named.groupby("machine")
+    ]
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -40,6 +40,18 @@ def test_rows_of_ours_name_the_commit_they_were_measured_at(tmp_path):
     assert results.stamped(rows, tmp_path)[0].version == "1+unknown"
 
 
+def test_rows_name_the_machine_but_for_those_that_are_read(tmp_path, monkeypatch):
+    file = tmp_path / "benchmarks" / "results.json"
+    monkeypatch.setattr(command, "machine", lambda: "two cores")
+    made = {name: [Row(name, "", "peer", "1", "auc", 0.7, None, None, 1, 1.0, 1.0)]
+            for name in ("joint_video", "like_random")}  # fmt: skip
+    chosen = {"joint/joint_video": lambda root: made["joint_video"],
+              "like/like_random": lambda root: made["like_random"]}  # fmt: skip
+    command.run(tmp_path, chosen, report=False)
+    found = results.read(file).set_index("protocol")["machine"]
+    assert found["joint_video"] == "" and found["like_random"] == "two cores"
+
+
 def test_rows_are_written_before_the_next_protocol_runs_and_then_the_page(tmp_path, monkeypatch):
     file, seen = tmp_path / "benchmarks" / "results.json", []
 

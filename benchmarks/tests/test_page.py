@@ -9,7 +9,7 @@ from benchmarks.__main__ import protocols
 from benchmarks.harness import results
 from benchmarks.report import words
 from benchmarks.report.figures import figures
-from benchmarks.report.page import _ours, page
+from benchmarks.report.page import _machines, _ours, page
 from benchmarks.report.targets import judge
 from tests.conftest import ROOT
 
@@ -29,12 +29,15 @@ def known(rows):
 
 def test_the_committed_page_is_that_of_the_committed_results_and_sentences(rows):
     committed = (FOLDER / "README.md").read_text(encoding="utf-8")
-    told = committed.split("## On what\n\n")[1].split("\n\n")[0].splitlines()
-    machine = [line.removeprefix("- ") for line in told]
     judged = judge(rows)
     made = figures(rows, judged)
-    assert page(rows, judged, list(made), machine) == committed
+    assert page(rows, judged, list(made)) == committed
     assert {file.stem for file in (FOLDER / "figures").glob("*.png")} == set(made)
+
+
+def test_each_machine_is_named_with_what_it_measured(rows):
+    some = rows.head(4).assign(protocol=["a", "b", "a", "c"], machine=["slow", "slow", "slow", ""])
+    assert _machines(some) == ["slow: `a`, `b`"]
 
 
 def test_every_protocol_has_a_question(known):
