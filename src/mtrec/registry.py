@@ -197,6 +197,9 @@ class Sources(Registry):
         return tuple(name for name, origin in self.origins.items() if asked(name, origin))
 
 
+LARGEST = 10_000  # candidates of a peer that has to hold something for all of them at once
+
+
 class Peer(NamedTuple):
     """Where a peer is, and what is known of it without importing it.
 
@@ -435,6 +438,7 @@ PEERS = Peers(
         "popularity": Peer("mtrec.peers.popularity:popularity", member=True),
         "random_effects": Peer("mtrec.peers.random_effects:random_effects"),
         "running_mean": Peer("mtrec.peers.running_mean:running_mean", member=True),
+        "sasrec": Peer("mtrec.peers.sasrec:sasrec"),
         "svdpp": Peer("mtrec.peers.svdpp:svdpp"),
         "tfidf": Peer("mtrec.peers.tfidf:tfidf"),
     },

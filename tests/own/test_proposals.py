@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.domains.own import times, values
+from mtrec.domains.own import plan, times, values
 from mtrec.domains.own.columns import describe
 from mtrec.domains.own.inspect import inspect
 from mtrec.domains.own.propose import propose
@@ -169,11 +169,25 @@ def test_tasks_follow_from_the_columns():
         "like": ("binary", "joint"), "gift": ("binary", "joint"),
         "next_tags": ("multilabel", "user"), "next_kind": ("multiclass", "user"),
     }  # fmt: skip
+    asked = {name: task["peers"] for name, task in block["tasks"].items() if "peers" in task}
+    assert asked == {"next_item": ["sasrec"]}
     assert block["data"]["split"] == "random"  # there are no times
     assert block["data"]["items"]["multi"] == {"tags": ";"}
     assert block["data"]["items"]["text"].startswith("{title}")
     assert block["data"]["like_from"] == 4.0
     assert [line for line in made.block.splitlines() if "#" in line]
+
+
+@pytest.mark.parametrize("most, peers", [(4, ["sasrec"]), (3, None)])
+def test_a_catalogue_too_large_for_a_specialist_is_not_asked_of_it(most, peers, monkeypatch):
+    monkeypatch.setattr(plan, "LARGEST", most)
+    frames = {
+        "events": cells(user=["a", "b"] * 5, item=["x", "new"] * 5, stars=list("1234512345")),
+        "items": cells(item=["x", "y", "z"], kind=["p", "q", "p"]),
+    }
+    made = propose("mine", frames, inspect(frames))
+    task = yaml.safe_load("domains:\n" + made.block)["domains"]["mine"]["tasks"]["next_item"]
+    assert task.get("peers") == peers
 
 
 def test_names_that_yaml_would_misread_are_quoted():

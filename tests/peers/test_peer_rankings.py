@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from mtrec.features.encoder import fit_encoder
-from mtrec.peers import als, ease, last_items, past
+from mtrec.peers import als, ease, last_items, past, sasrec, sasrec_training
 from mtrec.peers.base import NoAnswer, PeerTask, Question, answers, decayed
 from mtrec.registry import PEERS
 from mtrec.settings import Columns, Features, Task
@@ -21,7 +21,7 @@ FEATURES = Features(
     event=("rating",),
 )  # fmt: skip
 TASK = Task(type="ranking", view="user", label="next_item")
-RANKERS = ("als", "ease", "last_items", "popularity")
+RANKERS = ("als", "ease", "last_items", "popularity", "sasrec")
 
 
 def ask(tables, task=TASK):
@@ -29,6 +29,14 @@ def ask(tables, task=TASK):
     kind = Ranking(encoder.item.ids)
     labels, mask = kind.encode(tables.examples[task.label])
     return PeerTask("next_item", task, kind, tables, encoder, labels, mask, 0)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """What is true of a ranker is true of one that was hardly trained."""
+    monkeypatch.setattr(sasrec, "DROPOUTS", (0.2,))
+    monkeypatch.setattr(sasrec, "EPOCHS", 1)
+    monkeypatch.setattr(sasrec_training, "STEPS", (3, 3))
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def ease(task: PeerTask) -> Ease:
     Raises:
         NoAnswer: the task ranks nothing, or too many.
     """
-    past.require(task, "ease", pairs=True)
+    past.require(task, "ease", "a number for each pair of candidates")
     matrix, links, rows = past.met(task), past.links(task), task.question(task.choosing)
     lives = HALF_LIVES if task.kind.candidates == "items" else HALF_LIVES[:1]
     inputs = {life: past.before(rows, links, life) for life in lives}

@@ -11,18 +11,18 @@ from scipy import sparse
 
 from mtrec.features.events import Events, make_events, training_events
 from mtrec.peers.base import Array, NoAnswer, PeerTask, Question
-from mtrec.registry import Form
-
-LARGEST = 10_000  # candidates of a peer that holds a number for each pair of them
+from mtrec.registry import LARGEST, Form
 
 
-def require(task: PeerTask, peer: str, pairs: bool = False, items: bool = False) -> None:
+def require(task: PeerTask, peer: str, holds: str = "", items: bool = False) -> None:
     """Check that a peer ranks what the task ranks.
 
     Args:
         task: what it is asked to learn.
         peer: its name.
-        pairs: whether it holds a number for each pair of candidates.
+        holds: what it holds of all candidates at once, "a number for each pair of candidates", so
+            that it takes :data:`mtrec.registry.LARGEST` of them at most; empty if it takes any
+            number.
         items: whether it ranks items alone.
 
     Raises:
@@ -31,10 +31,10 @@ def require(task: PeerTask, peer: str, pairs: bool = False, items: bool = False)
     also = not items or task.kind.candidates == "items"
     task.require(peer, (Form.RANK,), also, "of items")
     count = len(task.candidates.ids)
-    if pairs and count > LARGEST:
+    if holds and count > LARGEST:
         raise NoAnswer(
-            f"task '{task.name}': peer {peer} holds a number for each pair of candidates, of which "
-            f"there may be {LARGEST:,} (found: {count:,}). Take it out of peers: in params.yaml."
+            f"task '{task.name}': peer {peer} holds {holds} and takes at most {LARGEST:,} of them "
+            f"(found: {count:,}). Take it out of peers: in params.yaml."
         )
 
 

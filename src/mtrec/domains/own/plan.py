@@ -12,10 +12,12 @@ from mtrec.domains.own.columns import CODED, Column
 from mtrec.domains.own.inspect import Inspection
 from mtrec.domains.own.settings import called
 from mtrec.domains.own.sides import side_name
+from mtrec.registry import LARGEST
 from mtrec.tables import split as splits
 
 CLASSES = 50  # distinct values of a column that becomes a multi-class task, at most
 NEXT = 3  # such tasks, at most
+SEQUENTIAL = ("sasrec",)  # specialists for what comes next, asked beside those of every domain
 MEANS = "running_mean"  # who rates high and what is rated high says most of a rating
 SHARES = (0.1, 0.1)  # of validation and test rows
 CLICKED = {"click", "clicked", "clicks"}
@@ -33,6 +35,7 @@ class Task:
     question: str
     when: str | None = None
     offset: str | None = None
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Plan:
     when: dict[str, str]
     next_of: tuple[Column, ...]
     called_by: Mapping[str, str]  # what the file calls columns of items
+    peers: tuple[str, ...]  # of the next item
     split: str
 
     @classmethod
@@ -79,6 +83,7 @@ class Plan:
             when={renamed[name]: renamed[parent] for name, parent in when.items()},
             next_of=_next_columns(frames, found),
             called_by={c.name: found.called("items", c.name) for c in found.items},
+            peers=SEQUENTIAL if _catalogue(frames, found) <= LARGEST else (),
             split=_split(events, found),
         )
 
@@ -89,7 +94,7 @@ class Plan:
     def tasks(self) -> list[Task]:
         """Tasks that follow, the next item first."""
         ask = "Which item does the user choose next?"
-        tasks = [Task("next_item", "ranking", "user", "next_item", ask)]
+        tasks = [Task("next_item", "ranking", "user", "next_item", ask, peers=self.peers)]
         if self.rating and not self.two:
             ask = "What rating will the user give this item?"
             tasks.append(Task("rating", "regression", "joint", "rating", ask, offset=MEANS))
@@ -141,6 +146,13 @@ def _shows(name: str, cells: pd.Series) -> bool:
     """Whether a yes-or-no column says which of the items shown was clicked."""
     said = values.yes_or_no(cells)
     return bool(set(field.tokens(name)) & CLICKED) and bool((said == 0).mean() >= SHOWN)
+
+
+def _catalogue(frames: Mapping[str, pd.DataFrame], found: Inspection) -> int:
+    """Number of items, those without an event included."""
+    tables = [table for table in ("events", "items") if table in frames]
+    ids = [frames[table][found.named(table, "item_id")[0].name] for table in tables]
+    return pd.concat(ids).nunique()
 
 
 def _next_columns(frames: Mapping[str, pd.DataFrame], found: Inspection) -> tuple[Column, ...]:

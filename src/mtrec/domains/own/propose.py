@@ -138,9 +138,10 @@ def _block(domain: str, found: Inspection, plan: Plan, tasks: Sequence[Task], re
         _line(4, "tasks", None),
     ]
     for task in tasks:
-        settings = {"type": task.type, "view": task.view, "label": task.label}
+        settings: dict[str, object] = {"type": task.type, "view": task.view, "label": task.label}
         settings |= {"when": task.when} if task.when else {}
         settings |= {"offset": task.offset} if task.offset else {}
+        settings |= {"peers": task.peers} if task.peers else {}
         lines += [
             _line(6, task.name, None),
             f"        {text({**settings, 'text': task.question})}",
