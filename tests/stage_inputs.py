@@ -41,6 +41,7 @@ REGISTRIES = {
     "OPTIMIZERS": r"OPTIMIZERS\[",
     "PEERS": r"PEERS\[",
     "MEMBERS": r"PEERS\.members",
+    "PROPOSED": r"\bSEQUENTIAL\b",
     "SOURCES": r"SOURCES\[",
 }
 
@@ -114,6 +115,7 @@ def only_words(module: str) -> bool:
 def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
     """Modules that the settings of some domains name, by registry."""
     from mtrec import registry
+    from mtrec.domains.own.plan import SEQUENTIAL
 
     some = [params["domains"][name] for name in domains]
     kinds = {task["type"] for domain in some for task in domain["tasks"].values()}
@@ -135,8 +137,9 @@ def named(params: dict, domains: Iterable[str]) -> dict[str, set[str]]:
             p for domain in some for task in domain["tasks"].values() for p in task.get("peers", ())
         },
     }
-    names["MEMBERS"] = set(registry.PEERS.members)
-    kinds_of = {kind: getattr(registry, "PEERS" if kind == "MEMBERS" else kind) for kind in names}
+    names |= {"MEMBERS": set(registry.PEERS.members), "PROPOSED": {*SEQUENTIAL}}
+    peers = ("MEMBERS", "PROPOSED")
+    kinds_of = {kind: getattr(registry, "PEERS" if kind in peers else kind) for kind in names}
     found = {
         kind: {place.partition(":")[0] for name, place in kinds_of[kind].places.items()
                if name in names[kind]} & set(modules())
