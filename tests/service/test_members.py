@@ -205,6 +205,7 @@ def test_one_failure_silences_a_specialist_for_a_while_only(served, tmp_path, mo
     assert len(told) == 1 and first == second and first["notes"]
     assert answers.members.systems["next_item"] == "joint"
     moment[0] += PAUSE
+    assert answers.members.trouble and answers.members.systems["next_item"] == "joint"
     third = answers.lists.recommend(asked)
     assert len(told) == 2 and not third["notes"] and not answers.members.said
     assert answers.members.systems["next_item"] == "ease"

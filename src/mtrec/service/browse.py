@@ -183,9 +183,10 @@ def _add_shares(bundle: Bundle, user: int, of_rows: list[dict[str, Any]], rows: 
     where others than the joint model have a say."""
     answers, name = bundle.answers, bundle.answers.lists.ranking
     met, what = answers.lists.shown.places(bundle.state.met(user)), "value"
+    alone = name not in answers.members
     scores = answers.lists.rank(user, met).astype("float64")
     pairs = getattr(answers.types[name], "loss_name", "") == "pairwise"
-    if not pairs and name not in answers.members:
+    if not pairs and alone:
         scores[met] = -np.inf
         shares, what = np.exp(scores - scores.max()), "probability"
         scores = np.where(np.isfinite(scores), shares / shares.sum(), np.nan)

@@ -144,13 +144,13 @@ class Members:
             self._past = Past(kept.events, state.users, size, state.now)
 
     def __contains__(self, task: str) -> bool:
-        return task in self._kept.choices and task not in self.trouble
+        failed, _ = self._failed.get(task, (-PAUSE, ""))
+        return task in self._kept.choices and time.monotonic() - failed >= PAUSE
 
     @property
     def trouble(self) -> dict[str, str]:
-        """By task, why the joint model answers it for now: a failure not :data:`PAUSE` ago."""
-        since = time.monotonic() - PAUSE
-        return {task: why for task, (when, why) in self._failed.items() if when > since}
+        """By task, why the joint model answers it until the system that failed has answered."""
+        return {task: why for task, (_, why) in self._failed.copy().items()}
 
     def asks(self, task: str, member: str) -> bool:
         """Whether a member has a say in a task."""
@@ -160,9 +160,9 @@ class Members:
     @property
     def systems(self) -> dict[str, str]:
         """Who answers each task, in words."""
-        choices = self._kept.choices
+        choices, failed = self._kept.choices, self.trouble
         return {
-            task: in_words(choices.get(task) if task in self else None)
+            task: in_words(None if task in failed else choices.get(task))
             for task in self._assembly.types
         }
 
@@ -223,10 +223,12 @@ class Members:
             return self._kept.specialists[task, name].answer(self._moment(task, rows))
 
         try:
-            return decide(choice, kind.form, joint, lambda: self._twin(task, rows), ask, out)
+            said = decide(choice, kind.form, joint, lambda: self._twin(task, rows), ask, out)
         except Exception as error:  # whatever a specialist raises: the joint model answers
             self._failed[task] = time.monotonic(), f"{type(error).__name__}: {error}"
             return None
+        self._failed.pop(task, None)
+        return said
 
     def _twin(self, task: str, rows: Rows) -> Array:
         size, state = len(rows.users), self._state
