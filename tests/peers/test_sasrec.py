@@ -277,3 +277,20 @@ def test_what_does_not_rank_items_or_ranks_too_many_is_refused(monkeypatch):
     monkeypatch.setattr(past, "LARGEST", 19)
     with pytest.raises(NoAnswer, match=r"sasrec holds .* takes at most 19 .*found: 20"):
         sasrec.sasrec(asked)
+
+
+def test_epochs_after_a_training_has_diverged_do_not_count(quick, monkeypatch):
+    asked, real = cycle(users=20), sasrec_training.epochs
+
+    def diverges(*given):
+        for number, weights in enumerate(real(*given)):
+            yield weights if number < 2 else {**weights, "table": weights["table"] * np.nan}
+
+    monkeypatch.setattr(sasrec_training, "epochs", diverges)
+    found = sasrec.sasrec(asked)
+    assert all(np.isfinite(values).all() for values in found.state().values())
+
+
+def test_without_a_validation_row_it_steps_aside():
+    with pytest.raises(NoAnswer, match="chooses its epochs on validation rows, and there are"):
+        sasrec.sasrec(ask([[0, 1, 2, 3], [1, 2, 3, 4]], 5, validation=0))

@@ -19,7 +19,7 @@ from mtrec.metrics.ranks import ranks
 from mtrec.models.predict import predict
 from mtrec.models.twins import JOINT
 from mtrec.peers import baselines
-from mtrec.peers.base import PeerTask, answers
+from mtrec.peers.base import PeerTask, TooMany, answers
 from mtrec.registry import PEERS
 
 Array = np.ndarray
@@ -107,7 +107,10 @@ class HeldOut:
         rows = self.rows(task)
         found = {BASELINE: means[rows]}
         for peer in settings.peers:
-            found[peer] = answers(PEERS[peer](asked), asked, rows)
+            try:
+                found[peer] = answers(PEERS[peer](asked), asked, rows)
+            except TooMany as error:
+                print(f"It steps aside: {error}")
         return {system: self._placed(task, scores) for system, scores in found.items()}
 
     def predictions(self, task: str, systems: Mapping[str, Array]) -> Predictions:
@@ -117,7 +120,7 @@ class HeldOut:
         clusters = ids["user_id"].where(ids["user_id"].notna(), ids["item_id"]).to_numpy()
         return Predictions(
             self.assembly.types[task].metrics, rows, self.data.labels[task][rows], dict(systems),
-            clusters.astype(str), tuple(self.tasks[task].peers),
+            clusters.astype(str), tuple(p for p in self.tasks[task].peers if p in systems),
         )  # fmt: skip
 
     def _placed(self, task: str, found: Array) -> Array:

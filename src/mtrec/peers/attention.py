@@ -22,7 +22,7 @@ import numpy as np
 
 Array = np.ndarray
 EPSILON = 1e-6
-NEVER = -1e9  # a score whose power is 0
+NEVER = -1e9  # a score whose exponential is 0
 
 
 def begin(items: int, length: int, width: int, blocks: int, seed: int) -> dict[str, Array]:

@@ -29,6 +29,10 @@ class NoAnswer(ValueError):
     """A peer does not learn such a task; the message says which ones it learns."""
 
 
+class TooMany(NoAnswer):
+    """A peer learns such a task, but not so many candidates: it steps aside."""
+
+
 @dataclass(frozen=True)
 class Question:
     """Rows that a fitted peer is asked about, with what is known at their moment.

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from mtrec.features.events import Events, make_events, training_events
-from mtrec.peers.base import Array, NoAnswer, PeerTask, Question
+from mtrec.peers.base import Array, PeerTask, Question, TooMany
 from mtrec.registry import LARGEST, Form
 
 
@@ -21,20 +21,21 @@ def require(task: PeerTask, peer: str, holds: str = "", items: bool = False) -> 
         task: what it is asked to learn.
         peer: its name.
         holds: what it holds of all candidates at once, "a number for each pair of candidates", so
-            that it takes :data:`mtrec.registry.LARGEST` of them at most; empty if it takes any
+            that it takes :data:`mtrec.registry.LARGEST` candidates at most; empty if it takes any
             number.
         items: whether it ranks items alone.
 
     Raises:
         NoAnswer: it does not.
+        TooMany: there are more candidates than it takes.
     """
     also = not items or task.kind.candidates == "items"
     task.require(peer, (Form.RANK,), also, "of items")
     count = len(task.candidates.ids)
     if holds and count > LARGEST:
-        raise NoAnswer(
-            f"task '{task.name}': peer {peer} holds {holds} and takes at most {LARGEST:,} of them "
-            f"(found: {count:,}). Take it out of peers: in params.yaml."
+        raise TooMany(
+            f"task '{task.name}': peer {peer} holds {holds} and takes at most {LARGEST:,} "
+            f"candidates (found: {count:,}). Take it out of peers: in params.yaml."
         )
 
 

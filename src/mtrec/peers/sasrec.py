@@ -12,12 +12,13 @@ https://arxiv.org/abs/2309.07602.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mtrec.peers import attention, past
-from mtrec.peers.base import Array, PeerTask, Question, Specialist
+from mtrec.peers.base import Array, NoAnswer, PeerTask, Question, Specialist
 
 DROPOUTS = (0.2, 0.4)
 EPOCHS, PATIENCE = 14, 3
@@ -40,34 +41,46 @@ class SasRec(Specialist):
         """Scores ``(n, items)`` float32."""
         items, sizes = sequences(asked, len(self.positions))
         found = np.empty((len(asked), len(self.bias)), dtype="float32")
-        columns = np.ascontiguousarray(self.table[1:].T)
         for start in range(0, len(found), BLOCK):
             rows = slice(start, start + BLOCK)
             size = sizes[rows]
             state = attention.states(np, self.state(), items[rows, : size.max()])
             last = state[np.arange(len(size)), size - 1]
-            np.add(last @ columns, self.bias, out=found[rows])
+            np.add(last @ self._columns, self.bias, out=found[rows])
         return found
+
+    @cached_property
+    def _columns(self) -> Array:
+        """Vectors of the items as columns, ``(width, items)``."""
+        return np.ascontiguousarray(self.table[1:].T)
 
 
 def sasrec(task: PeerTask) -> SasRec:
     """Fit on what users met in training.
 
     Raises:
-        NoAnswer: the task does not rank items, or too many.
+        NoAnswer: the task does not rank items, or too many, or has no validation row to choose by.
     """
     past.require(task, "sasrec", "a score of each item for each event of a batch", items=True)
     from mtrec.peers.sasrec_training import epochs  # what answers needs no TensorFlow
 
     events, count = past.training(task), len(task.candidates.ids)
     rows = task.question(task.choosing)
+    if not len(rows):
+        raise NoAnswer(
+            f"task '{task.name}': peer sasrec chooses its epochs on validation rows, and there are "
+            "none. Take it out of peers: in params.yaml."
+        )
     best, most = None, -np.inf
     with threadpool_limits(1):  # products this small are slower on several cores
         for dropout in DROPOUTS:
             top, waited = -np.inf, 0
             for weights in epochs(events, count, dropout, EPOCHS, task.seed):
                 found = SasRec(**weights)
-                value = task.ranked(found.answer(rows))
+                scores = found.answer(rows)
+                if not np.isfinite(scores).all():  # it has diverged; the best so far stays
+                    break
+                value = task.ranked(scores)
                 if best is None or value > most:
                     best, most = found, value
                 top, waited = (value, 0) if value > top else (top, waited + 1)

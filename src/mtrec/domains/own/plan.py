@@ -13,11 +13,12 @@ from mtrec.domains.own.inspect import Inspection
 from mtrec.domains.own.settings import called
 from mtrec.domains.own.sides import side_name
 from mtrec.registry import LARGEST
+from mtrec.tables import identifiers
 from mtrec.tables import split as splits
 
 CLASSES = 50  # distinct values of a column that becomes a multi-class task, at most
 NEXT = 3  # such tasks, at most
-SEQUENTIAL = ("sasrec",)  # specialists for what comes next, asked beside those of every domain
+SEQUENTIAL = ("sasrec",)  # specialists for what comes next, besides those that every domain asks
 MEANS = "running_mean"  # who rates high and what is rated high says most of a rating
 SHARES = (0.1, 0.1)  # of validation and test rows
 CLICKED = {"click", "clicked", "clicks"}
@@ -83,7 +84,7 @@ class Plan:
             when={renamed[name]: renamed[parent] for name, parent in when.items()},
             next_of=_next_columns(frames, found),
             called_by={c.name: found.called("items", c.name) for c in found.items},
-            peers=SEQUENTIAL if _catalogue(frames, found) <= LARGEST else (),
+            peers=_sequential(frames, found),
             split=_split(events, found),
         )
 
@@ -148,11 +149,13 @@ def _shows(name: str, cells: pd.Series) -> bool:
     return bool(set(field.tokens(name)) & CLICKED) and bool((said == 0).mean() >= SHOWN)
 
 
-def _catalogue(frames: Mapping[str, pd.DataFrame], found: Inspection) -> int:
-    """Number of items, those without an event included."""
+def _sequential(frames: Mapping[str, pd.DataFrame], found: Inspection) -> tuple[str, ...]:
+    """Specialists that read the order of events, if there are times, and not too many items."""
     tables = [table for table in ("events", "items") if table in frames]
-    ids = [frames[table][found.named(table, "item_id")[0].name] for table in tables]
-    return pd.concat(ids).nunique()
+    columns = [frames[table][found.named(table, "item_id")[0].name] for table in tables]
+    ids = pd.concat([identifiers.clean(column).drop_duplicates() for column in columns])
+    ordered = found.named("events", "timestamp")
+    return SEQUENTIAL if ordered and ids.nunique() <= LARGEST else ()
 
 
 def _next_columns(frames: Mapping[str, pd.DataFrame], found: Inspection) -> tuple[Column, ...]:
