@@ -8,8 +8,9 @@ from matplotlib.text import Text
 
 from mtrec.config import experiment, read_params
 from mtrec.report import cold_start, comparison, controls, headline, plots, readme, result_plots
+from mtrec.report import search as searched
 from mtrec.report.tables import difference_table, peer_table
-from mtrec.studies import cold_start_plan, comparison_plan
+from mtrec.studies import cold_start_plan, comparison_plan, search_plan
 from mtrec.studies.controls_plan import PLAN
 from tests.conftest import ROOT
 
@@ -117,6 +118,19 @@ def test_layers_and_balancers(domain):
     names = found["layer"] + " + " + found["balancing"]
     title = f"{domain}: joint models against single-task models"
     assert not drawn(result_plots.intervals(found, names, title, "mean test gain over tasks [%]"))
+
+
+@pytest.mark.parametrize("domain", ["video"])
+def test_a_search(domain):
+    run = experiment(domain, ROOT)
+    trials = search_plan.PLAN.results(run)
+    said = searched.importances(run, trials)
+    for figure in (
+        searched.curves(trials, f"{domain}: {searched.best_gains(trials)}"),
+        searched.importance_figure(said, f"{domain}: {searched.most_important(said)}"),
+        searched.parallel(run, trials, f"{domain}: the settings of every trial"),
+    ):
+        assert not drawn(figure)
 
 
 @pytest.mark.parametrize("split", ["cold_items", "cold_users"])

@@ -51,9 +51,8 @@ def trials():
 
 def test_samplers_are_counted_with_their_best_gain(trials):
     found = report.by_sampler(trials).set_index("sampler")
-    assert found.loc["tpe", ["trials", "ended early", "best gain [%]", "minutes"]].tolist() == [
-        12, 1, 10.0, 12,
-    ]  # fmt: skip
+    columns = ["trials", "ended early", "best gain [%]", "epochs in all"]
+    assert found.loc["tpe", columns].tolist() == [12, 1, 10.0, 36]
     assert found.loc["grid", "found in trial"] == 1
 
 
@@ -130,3 +129,19 @@ def test_curves_have_a_line_for_each_sampler(trials):
     figure = report.curves(trials, "best so far")
     assert [text.get_text() for text in figure.axes[0].get_legend().texts] == ["tpe", "grid"]
     plt.close(figure)
+
+
+def test_the_space_is_shown_with_what_the_domain_has(searched):
+    found = report.space_table(searched).set_index("setting")
+    assert found.loc["model_building.width", "tried"] == "4, 8"
+    rate = found.loc["training.learning_rate"]
+    assert rate["tried"] == "0.001 to 0.1, logarithmic"
+    assert rate["present"] == str(searched.training.learning_rate)
+
+
+def test_titles_say_who_found_most_and_what_matters(searched, trials):
+    assert report.best_gains(trials) == "the best trial of grid gains 12.0 %, of tpe 10.0 %"
+    found = report.importances(searched, trials)
+    assert report.most_important(found).startswith("width explains ")
+    few = report.importances(searched, trials.head(3))
+    assert report.most_important(few) == "too few trials to say which setting matters"

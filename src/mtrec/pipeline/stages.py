@@ -38,6 +38,7 @@ DOES = {  # {tasks}: how many tasks the domain has
     "tuning": "reads the study of tuning the language model",
     "distillation": "reads the study of one model taught by the fused answer",
     "augmentation": "reads the study of batches changed at random",
+    "search": "reads the study of settings tried",
     "own_data": "takes the files of a small shop through the whole pipeline",
 }
 

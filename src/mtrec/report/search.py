@@ -32,15 +32,26 @@ COLUMNS = ["task", "metric", "value", "low", "high"]
 MARKS = {"tpe": ("o", "-"), "random": ("s", "--"), GRID: ("^", ":")}
 
 
+def space_table(run: Experiment) -> pd.DataFrame:
+    """What may vary: ``setting``, its ``present`` value, and what is ``tried``."""
+    space = space_of(run)
+    rows = [
+        (key, str(space.present[key]), ", ".join(map(str, one.values)) if isinstance(one, Choice)
+         else f"{one.low:g} to {one.high:g}{', logarithmic' if one.kind == 'log' else ''}")
+        for key, one in space.vary.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["setting", "present", "tried"])
+
+
 def by_sampler(trials: pd.DataFrame) -> pd.DataFrame:
-    """Trials, those that ended early, the best gain and the time, by sampler."""
+    """Trials, those that ended early, the best gain and the epochs trained, by sampler."""
     rows = [
         {
             "sampler": sampler, "trials": len(part),
             "ended early": int((part["state"] == PRUNED).sum()),
             "best gain [%]": round(100 * part["score"].max(), 1),
             "found in trial": int(part.loc[part["score"].idxmax(), "trial"]),
-            "minutes": round(part["seconds"].sum() / 60),
+            "epochs in all": int(part["epochs"].sum()),
         }
         for sampler, part in trials.groupby("sampler", sort=False)
     ]  # fmt: skip
@@ -56,6 +67,20 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)[["sampler", "trial", "best"]]
 
 
+def best_gains(trials: pd.DataFrame) -> str:
+    """The samplers' best gains as a clause, the largest first.
+
+    Example:
+        >>> trials = pd.DataFrame({"sampler": ["tpe", "grid"], "score": [0.031, 0.0]})
+        >>> best_gains(trials)
+        'the best trial of tpe gains 3.1 %, of grid 0.0 %'
+    """
+    best = trials.groupby("sampler", sort=False)["score"].max().sort_values(ascending=False)
+    (first, gain), *rest = ((name, f"{100 * gain:.1f} %") for name, gain in best.items())
+    others = "".join(f", of {name} {own}" for name, own in rest)
+    return f"the best trial of {first} gains {gain}{others}"
+
+
 def curves(trials: pd.DataFrame, title: str) -> Figure:
     """Best gain so far against the number of trials, a line per sampler."""
     figure, axes = plt.subplots()
@@ -68,7 +93,7 @@ def curves(trials: pd.DataFrame, title: str) -> Figure:
     axes.axhline(0, color="black", linewidth=1)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(title=title, xlabel="trial", ylabel="mean gain on validation rows (higher is better)")
+    axes.set(title=title, xlabel="trial", ylabel="mean gain on validation rows")
     axes.legend(title=None)
     return figure
 
@@ -112,6 +137,14 @@ def importances(run: Experiment, trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"setting": [*shares], "importance": [*shares.values()]})
 
 
+def most_important(found: pd.DataFrame) -> str:
+    """The setting that matters most as a clause; empty if nothing is said of any."""
+    if found.empty:
+        return "too few trials to say which setting matters"
+    top = found.iloc[0]
+    return f"{top['setting'].split('.', 1)[1]} explains {top['importance']:.0%} of the variance"
+
+
 def importance_figure(found: pd.DataFrame, title: str) -> Figure | NotDrawn:
     """Importances as bars, the largest on top."""
     if found.empty:
@@ -142,8 +175,9 @@ def parallel(run: Experiment, trials: pd.DataFrame, title: str) -> Figure | NotD
         axes.axvline(n, color="black", linewidth=0.6)
         for place, text in _ticks(space, key):
             axes.annotate(
-                text, (n, place), fontsize=8, xytext=(4, 0), textcoords="offset points",
-                va="center", bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+                text.replace("_", "\n"), (n, place), fontsize=8, xytext=(4, 0),
+                textcoords="offset points", va="center",
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
             )  # fmt: skip
     axes.set_xticks(range(len(keys)), [key.split(".", 1)[1] for key in keys], rotation=30,
                     ha="right", rotation_mode="anchor")  # fmt: skip
