@@ -9,6 +9,8 @@ from mtrec.features.ablation import WITHOUT_TEXT
 from mtrec.lock import BusyError, only_run
 from mtrec.models.twins import build_some
 from mtrec.paths import Paths
+from mtrec.peers.base import TooMany
+from mtrec.registry import PEERS
 from mtrec.report import controls as controls_report
 from mtrec.studies import controls, controls_plan, ledger, workbench
 from mtrec.studies.controls import plan
@@ -192,6 +194,21 @@ def test_a_model_of_one_task_is_asked_its_own_rows_alone(bench, few):
         assert len(joint[task]) == len(held.rows(task))
         twin = held.answers(models[task], (task,))[task]
         np.testing.assert_allclose(twin, joint[task], rtol=1e-5)  # untrained: the same constant
+
+
+def test_a_peer_that_the_catalogue_has_outgrown_steps_aside(bench, monkeypatch, capsys):
+    def full(asked):
+        raise TooMany(f"task '{asked.name}': too many.")
+
+    peers = {"full": full, "boosting": PEERS["boosting"]}
+    monkeypatch.setattr("mtrec.evaluation.held_out.PEERS", peers)
+    asked = bench.domain.tasks["rating"].model_copy(update={"peers": tuple(peers)})
+    tasks = {**bench.domain.tasks, "rating": asked}
+    held = HeldOut(bench.assembly, bench.data, bench.tables, tasks)
+    found = held.others("rating", 0)
+    assert set(found) == {"baseline", "boosting"}
+    assert held.predictions("rating", found).peers == ("boosting",)
+    assert capsys.readouterr().out == "It steps aside: task 'rating': too many.\n"
 
 
 def rows(values, spread=0.1, system="difference", metric="auc", task="a"):
