@@ -3,11 +3,22 @@
 from itertools import combinations
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 
 from mtrec.config import experiment, read_params
-from mtrec.report import cold_start, comparison, controls, headline, plots, readme, result_plots
+from mtrec.report import (
+    cold_start,
+    comparison,
+    controls,
+    headline,
+    plots,
+    readme,
+    result_plots,
+    training_plots,
+)
 from mtrec.report import search as searched
 from mtrec.report.tables import difference_table, peer_table
 from mtrec.studies import cold_start_plan, comparison_plan, search_plan
@@ -131,6 +142,29 @@ def test_a_search(domain):
         searched.parallel(run, trials, f"{domain}: the settings of every trial"),
     ):
         assert not drawn(figure)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 4, 5])
+def test_learning_curves(tasks):
+    frame = pd.DataFrame(
+        [{"model": model, "task": f"a_task_{task}", "epoch": epoch, "val_loss": 1 / epoch}
+         for model in ("joint", "single") for task in range(tasks) for epoch in range(1, 30)]
+    )  # fmt: skip
+    assert not drawn(training_plots.curves(frame, "domain: validation loss of joint and single"))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.99])
+def test_the_method_of_training(momentum):
+    assert not drawn(training_plots.method(momentum, 42, "what moves the shared layers"))
+
+
+@pytest.mark.parametrize("classes", [2, 5, 14])
+def test_confused_classes(classes):
+    labels = np.arange(900) % classes
+    names = [f"A LONG CLASS {n}" for n in range(classes)]
+    chosen = np.where(np.arange(900) % 7 == 0, (labels + 1) % classes, labels)
+    title = "education_mastery: progress, actual against predicted class"
+    assert not drawn(result_plots.confusion(labels, chosen, names, title))
 
 
 @pytest.mark.parametrize("split", ["cold_items", "cold_users"])

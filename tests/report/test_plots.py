@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from mtrec.config import experiment
 from mtrec.domains.own.settings import EventColumns
 from mtrec.domains.own.settings import Settings as OwnSettings
-from mtrec.report import data_plots, model_plots, plots, result_plots
+from mtrec.report import data_plots, model_plots, plots, result_plots, training_plots
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ["rating", "like", "genres"]
@@ -177,7 +177,39 @@ def test_classes_that_are_numbers_are_in_their_order():
     axes = result_plots.confusion(labels, labels, ["10", "2", "1"], "t").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "10"]
     axes = result_plots.confusion(labels, labels, ["K", "2", "1"], "t").axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["K", "2", "1"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["K", "1", "2"]
+    axes = result_plots.confusion(labels, labels, ["no", "2", "1"], "t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["no", "2", "1"]
+
+
+def test_a_confusion_matrix_says_which_class_is_mistaken_most():
+    labels, chosen = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 0, 1])
+    axes = result_plots.confusion(labels, chosen, ["no", "yes"], "t").axes[0]
+    assert axes.get_title() == "67% right; 50 % of yes\nsaid to be no"
+    assert result_plots.confusion(labels, labels, ["no", "yes"], "t").axes[0].get_title() == (
+        "100% right"
+    )
+
+
+def test_bins_of_few_predictions_are_no_part_of_a_reliability_diagram():
+    rows = pd.DataFrame({"predicted": [0.1, 0.7], "observed": [0.2, 0.0], "rows": [30, 29]})
+    axes = result_plots.reliability({"like": rows}, "t").axes[0]
+    assert axes.get_title() == "furthest off: like, 0.10 came true 0.20"
+    assert list(axes.lines[1].get_xdata()) == [0.1]
+    assert isinstance(result_plots.reliability({"like": rows[1:]}, "t"), plots.NotDrawn)
+
+
+def test_noise_does_not_fill_a_panel_of_losses():
+    noise = 0.9 + 1e-5 * np.arange(6) % 2
+    frame = pd.DataFrame({"model": "joint", "task": "a", "epoch": range(6), "val_loss": noise})
+    low, high = training_plots.curves(frame, "t").axes[0].get_ylim()
+    assert high - low >= 0.9 * training_plots.FLATTEST
+
+
+def test_the_largest_cell_of_a_table_is_named():
+    table = pd.DataFrame([[np.nan, 0.2], [0.5, 0.1]], ["a", "b"], ["x", "y"])
+    assert plots.largest(table) == ("b and x", 0.5)
+    assert plots.largest(table * np.nan) == ("none", 0.0)
 
 
 def test_domains_say_whether_their_times_are_real():

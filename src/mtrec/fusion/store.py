@@ -1,10 +1,10 @@
 """What a fused answer needs in service: weights, fitted specialists, and what they look up.
 
-``fusion.json`` says who answers each task with which weights. ``<task>-<member>.npz`` is the state
-of a specialist, arrays alone. ``events.npz`` holds what users met, where a ranking needs all of it;
+``fusion.json`` says who answers each task with which weights, and for which trained model that was
+found; a later model is not asked with it. ``<task>-<member>.npz`` is the state of a specialist,
+arrays alone. ``events.npz`` holds what users met, where a ranking needs all of it;
 ``means.npz`` the latest running means of tasks whose heads do not start from them. ``SHA256SUMS``
-lists them all, and a folder that differs from it is not read. Beside the folder,
-``fusion.model.json`` says for which trained model it was made; a later model is not asked with it.
+lists them all, and a folder that differs from it is not read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from mtrec.serving.manifest import check_list
 
 Array = np.ndarray
 CHOICES, EVENTS, MEANS = "fusion.json", "events", "means"
-MADE_FOR = "fusion.model.json"
 PEERS = "mtrec.peers."
 
 
@@ -59,12 +58,14 @@ class Kept:
         specialists: by task and name.
         events: what users met; None where nobody needs all of it.
         means: running means by task, where a member needs them.
+        model: digest of the list of files of the model that it was made for, if that had one.
     """
 
     choices: dict[str, Choice]
     specialists: dict[tuple[str, str], Specialist]
     events: Events | None
     means: dict[str, Means]
+    model: str = ""
 
 
 def save(bench: Bench, fused: Mapping[str, Fused], folder: Path) -> None:
@@ -93,9 +94,9 @@ def save(bench: Bench, fused: Mapping[str, Fused], folder: Path) -> None:
         save_arrays(folder / f"{EVENTS}.npz", vars(events))
     if means:
         save_arrays(folder / f"{MEANS}.npz", means)
-    write_text(folder / CHOICES, json.dumps(plain, indent=2) + "\n")
+    whole = {"model": _digest(bench.trained), "tasks": plain}
+    write_text(folder / CHOICES, json.dumps(whole, indent=2) + "\n")
     write_sums(folder)
-    write_text(folder.with_name(MADE_FOR), json.dumps(_pair(folder, bench.trained)) + "\n")
 
 
 def current(paths: Paths) -> tuple[Kept | None, str]:
@@ -104,32 +105,19 @@ def current(paths: Paths) -> tuple[Kept | None, str]:
     Raises:
         ValueError: see :func:`load`.
     """
-    folder = paths.fusion
-    made, there = _made_for(folder), _pair(folder, paths.trained)
-    if made.get("fusion") == there["fusion"] != "" and made.get("model") != there["model"]:
+    kept = load(paths.fusion)
+    if kept and kept.model and kept.model != _digest(paths.trained):
         return None, (
-            f"{folder}: was made for an earlier model, so the joint model answers every task. "
-            f"Run the stage fusion: `make repro DOMAIN={paths.domain}`."
+            f"{paths.fusion}: was made for an earlier model, so the joint model answers every "
+            f"task. Run the stage fusion: `make repro DOMAIN={paths.domain}`."
         )
-    return load(folder), ""
+    return kept, ""
 
 
-def _made_for(folder: Path) -> dict[str, str]:
-    """What :func:`save` noted beside a folder; empty where it did not, as after a `dvc pull`."""
-    try:
-        found = json.loads(folder.with_name(MADE_FOR).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _pair(folder: Path, trained: Path) -> dict[str, str]:
-    """Digests of the lists of files of a fusion and of the trained model; empty without a list."""
-    files = {"fusion": folder / SUMS, "model": trained / SUMS}
-    return {
-        name: hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        for name, file in files.items()
-    }
+def _digest(folder: Path) -> str:
+    """Digest of a folder's list of files, empty without one."""
+    file = folder / SUMS
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def load(folder: Path) -> Kept | None:
@@ -154,9 +142,9 @@ def load(folder: Path) -> Kept | None:
 
 
 def _read_all(folder: Path) -> Kept:
-    plain = json.loads((folder / CHOICES).read_text(encoding="utf-8"))
+    whole = json.loads((folder / CHOICES).read_text(encoding="utf-8"))
     choices, specialists = {}, {}
-    for task, one in plain.items():
+    for task, one in whole["tasks"].items():
         choices[task] = Choice(one["chosen"], one["weights"], tuple(one["bias"]))
         for name, place in one["classes"].items():
             specialists[task, name] = _class(place).restored(_read(folder / f"{task}-{name}.npz"))
@@ -166,6 +154,7 @@ def _read_all(folder: Path) -> Kept:
         specialists,
         Events(**_read(events)) if events.is_file() else None,
         _means(_read(means)) if means.is_file() else {},
+        whole["model"],
     )
 
 

@@ -19,12 +19,12 @@ from mtrec.explain.reasons import Explanation, Reason
 from mtrec.explain.units import shown
 from mtrec.metrics.intervals import as_numbers
 from mtrec.registry import Form
-from mtrec.report.plots import BETTER, COLOURS, LOW_TO_HIGH, WORSE, NotDrawn, turn_labels
+from mtrec.report.plots import BETTER, COLOURS, LOW_TO_HIGH, WORSE, NotDrawn, largest, turn_labels
 from mtrec.report.tables import show_interval
 
-LINES = {  # of the orders in which features are taken away
-    "integrated gradients": (COLOURS[0], "-"), "occlusion": (COLOURS[2], "-"),
-    "popularity": (COLOURS[1], "--"), "random": (COLOURS[7], ":"),
+LINES = {  # of the orders in which features are taken away; thin ones over wide ones
+    "integrated gradients": (COLOURS[0], "-", 4), "occlusion": (COLOURS[2], "--", 1.8),
+    "popularity": (COLOURS[1], "-", 3), "random": (COLOURS[7], ":", 2),
 }  # fmt: skip
 WORDS = ("categorical", "multi")  # kinds of feature whose values have names
 MOST = 12  # bars of an example
@@ -33,14 +33,18 @@ LEAST_ROWS = 10  # of a value whose experts are looked at
 
 def importance_figure(table: pd.DataFrame, title: str) -> Figure:
     """Share of each feature in what each task's answers are made of, in percent."""
-    figure, axes = plt.subplots(figsize=(7, 0.32 * len(table) + 1.6))
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(table) + 1.9))
     sns.heatmap(
         100 * table, mask=table == 0, annot=True, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, ax=axes,
         annot_kws={"size": 9}, cbar_kws={"label": "share of contributions [%]"},
     )  # fmt: skip
-    axes.set(title=title, xlabel="task", ylabel="")
+    axes.set(xlabel="task", ylabel="")
     axes.grid(visible=False)  # it would show through cells that are left out
     turn_labels(axes)
+    first = table.idxmax()  # of each task
+    said = [f"{name} in {(first == name).sum()}" for name in first.value_counts().index[:2]]
+    axes.set_title(f"the largest part of {table.shape[1]} tasks: {', '.join(said)}", fontsize=10)
+    figure.suptitle(title)
     return figure
 
 
@@ -139,7 +143,7 @@ def curves_figure(measured: Measured, report: Mapping[str, Any], title: str) -> 
 
 def _curves(axes: Axes, measured: Measured, curves: Any, kind: str) -> None:
     task = measured.asked.task[curves.answers]
-    for name, (colour, dash) in LINES.items():
+    for name, (colour, dash, width) in LINES.items():
         values = curves.values[kind][name]
         lines = []
         for place in np.unique(task):
@@ -152,7 +156,7 @@ def _curves(axes: Axes, measured: Measured, curves: Any, kind: str) -> None:
         if lines:
             mean = 100 * np.mean(lines, axis=0)
             along = np.linspace(0, 100, len(mean))
-            axes.plot(along, mean, dash, color=colour, label=name, linewidth=2)
+            axes.plot(along, mean, dash, color=colour, label=name, linewidth=width)
     axes.axhline(0, color="black", linewidth=0.8)
 
 
@@ -170,11 +174,14 @@ def experts_figure(table: pd.DataFrame | None, title: str) -> Figure | NotDrawn:
     """Mean weight of each expert in each task's answers."""
     if table is None:
         return NotDrawn("the shared layer has no gates.")
-    figure, axes = plt.subplots(figsize=(7, 0.45 * len(table) + 1.6))
+    figure, axes = plt.subplots(figsize=(7, 0.45 * len(table) + 1.9))
     sns.heatmap(table, annot=True, fmt=".2f", cmap=LOW_TO_HIGH, vmin=0, vmax=1, ax=axes,
                 cbar_kws={"label": "mean weight"})  # fmt: skip
-    axes.set(title=title, xlabel="", ylabel="task")
+    axes.set(xlabel="", ylabel="task")
     axes.tick_params(axis="y", rotation=0)
+    name, most = largest(table)
+    axes.set_title(f"largest weight: {most:.2f}, {name}", fontsize=10)
+    figure.suptitle(title)
     return figure
 
 
@@ -259,8 +266,8 @@ def example_figure(found: Explanation, task: str, kind: Any, title: str) -> Figu
     axes.axvline(0, color="black", linewidth=1)
     axes.set_title(_message(reason, kind, *parts[0]), fontsize=10)
     in_label = kind.form is Form.NUMBER and np.isclose(whole, reason.prediction - reason.base)
-    unit = "units of the label" if in_label else "log-odds"
-    axes.set_xlabel(f"contribution [{unit}]: blue raises, orange lowers")
+    unit = f"to {task}, as its label counts" if in_label else "[log-odds]"
+    axes.set_xlabel(f"contribution {unit}: blue raises, orange lowers")
     axes.grid(axis="y", visible=False)
     figure.suptitle(title)
     return figure

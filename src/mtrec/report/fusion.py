@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from mtrec.files import write_text
 from mtrec.fusion.domain import ANSWER, NETWORKS, PEER, Fused
 from mtrec.metrics.families import MAIN_METRIC
+from mtrec.models.twins import JOINT
 from mtrec.report.plots import NotDrawn
 from mtrec.report.result_plots import bars
 from mtrec.report.tables import arrow, difference_table, show_interval
@@ -95,8 +96,12 @@ def figure(report: Mapping[str, Any], title: str) -> Figure | NotDrawn:
     for axes, (name, table) in zip(both, tables.items(), strict=True):
         bars(axes, table, table["value"], list(table["task"]))
         ahead, behind = (table["low"] > 0).sum(), (table["high"] < 0).sum()
-        axes.set(title=f"over {kinds[name]}:\nahead in {ahead} of {len(table)}, behind in {behind}",
-                 xlabel="gain in the main metric [%]")  # fmt: skip
+        count = f"ahead in {ahead} of {len(table)}, behind in {behind}"
+        same = sum(report["tasks"][task]["chosen"] == JOINT for task in table["task"])
+        if name == "joint_difference" and same:
+            count += f"; it is the answer in {same}"
+        axes.set_title(f"over {kinds[name]}:\n{count}", fontsize=10)
+        axes.set_xlabel("gain in the main metric [%]")
     drawn.suptitle(title)
     return drawn
 

@@ -16,6 +16,7 @@ from mtrec.report.plots import (
     LOW_TO_HIGH,
     SPLIT_COLOURS,
     NotDrawn,
+    largest,
     turn_labels,
 )
 
@@ -43,12 +44,15 @@ def gate_map(gates: np.ndarray, tasks: Sequence[str], title: str) -> Figure | No
     """Mean weight of each expert per task, ``(tasks, experts)``."""
     if gates.shape[1] < 2:
         return NotDrawn("the shared layer has no gates.")
-    figure, axes = plt.subplots(figsize=(7, 0.5 * len(tasks) + 1.5))
+    figure, axes = plt.subplots(figsize=(7, 0.5 * len(tasks) + 1.8))
     columns = [f"expert {number + 1}" for number in range(gates.shape[1])]
     sns.heatmap(pd.DataFrame(gates, tasks, columns), annot=True, fmt=".2f", cmap=LOW_TO_HIGH,
                 vmin=0, vmax=1, ax=axes, cbar_kws={"label": "mean gate weight"})  # fmt: skip
-    axes.set(title=title, xlabel="", ylabel="task")
+    axes.set(xlabel="", ylabel="task")
     axes.tick_params(axis="y", rotation=0)
+    name, most = largest(pd.DataFrame(gates, tasks, columns))
+    axes.set_title(f"largest weight: {most:.2f}, {name}", fontsize=10)
+    figure.suptitle(title)
     return figure
 
 
@@ -81,19 +85,3 @@ def _shaded(axes: Axes, words: Sequence[str], darkness: np.ndarray) -> None:
             color="white" if dark > DARK else "black", bbox=ground,
         )  # fmt: skip
         across += len(word) + 1.2
-
-
-def curves(frame: pd.DataFrame, title: str) -> Figure:
-    """Validation loss by epoch, a panel per task, a line per model (``model`` column)."""
-    with plt.rc_context({"figure.constrained_layout.use": False}):  # seaborn lays out its grids
-        grid = sns.relplot(
-            frame, x="epoch", y="val_loss", hue="model", style="model", col="task", kind="line",
-            col_wrap=3, height=2.4, aspect=1.1, palette="colorblind", linewidth=2,
-            facet_kws={"sharey": False, "legend_out": False},
-        )  # fmt: skip
-    below = {"bbox_to_anchor": (0.5, 0.0), "ncol": 4, "title": "", "frameon": False}
-    sns.move_legend(grid, "upper center", **below)
-    grid.set_titles("{col_name}")
-    grid.set_axis_labels("epoch", "validation loss\n(constant = 1)")
-    grid.figure.suptitle(title, y=1.06)  # above the panels' own titles
-    return grid.figure

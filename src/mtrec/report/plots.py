@@ -1,8 +1,9 @@
 """Figures of the notebooks: one claim each, colour-blind safe, readable at half width.
 
 A function here returns a figure, or :class:`NotDrawn` where one would say nothing. :func:`save`
-takes either and returns what a cell shows. Titles name what is shown, not what came out of a
-training, which differs a little between machines.
+takes either and returns what a cell shows. A figure's own title (``suptitle``) names what is shown,
+since a cell's text is compared to the letter; the titles of its panels say what was found, which
+differs a little between machines.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,6 +90,20 @@ def _png(figure: Figure) -> bytes:
         few = image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(small, format="png", optimize=True, dpi=(DPI, DPI))
     return small.getvalue()
+
+
+def largest(frame: pd.DataFrame) -> tuple[str, float]:
+    """Names and value of a table's largest cell; unknown ones do not count.
+
+    Example:
+        >>> largest(pd.DataFrame([[0.1, 0.9]], ["like"], ["expert 1", "expert 2"]))
+        ('like and expert 2', 0.9)
+    """
+    values = frame.to_numpy(dtype=float)
+    if not np.isfinite(values).any():
+        return "none", 0.0
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    return f"{frame.index[row]} and {frame.columns[column]}", float(values[row, column])
 
 
 def turn_labels(axes: Axes) -> None:

@@ -23,6 +23,7 @@ from mtrec.report.plots import (
     turn_labels,
 )
 
+FEWEST = 30  # predictions in a bin of a reliability diagram
 HARDLY = 0.05  # a cosine that is as good as none
 MARKERS = "osD^v"  # of lines that are told apart
 KEY = "95 % intervals: blue is better, orange worse, grey undecided"
@@ -82,37 +83,68 @@ def bars(
 
 
 def reliability(tables: Mapping[str, pd.DataFrame], title: str) -> Figure | NotDrawn:
-    """Observed frequency against predicted probability; the diagonal is perfect calibration."""
+    """Observed frequency against predicted probability; the diagonal is perfect calibration.
+
+    Bins of fewer than :data:`FEWEST` predictions are left out: their frequency is chance.
+    """
     if not tables:
         return NotDrawn("no task is binary or multi-label.")
-    figure, axes = plt.subplots(figsize=(6, 4.5))
+    drawn = {name: table[table["rows"] >= FEWEST] for name, table in tables.items()}
+    known = pd.concat([table.assign(task=name) for name, table in drawn.items()])
+    if known.empty:
+        return NotDrawn(f"no bin of a tenth has {FEWEST} predictions.")
+    figure, axes = plt.subplots(figsize=(6, 4.7))
     axes.plot([0, 1], [0, 1], color="black", linewidth=1, label="perfect")
-    for (name, table), marker in zip(tables.items(), "osD^v", strict=False):
+    for (name, table), marker in zip(drawn.items(), MARKERS, strict=False):
         axes.plot(table["predicted"], table["observed"], marker=marker, label=name)
-    axes.set(title=title, xlabel="predicted probability", ylabel="observed frequency",
+    off = (known["observed"] - known["predicted"]).abs().to_numpy()
+    worst = known.iloc[int(off.argmax())]
+    axes.set(xlabel="predicted probability", ylabel="observed frequency",
              xlim=(0, 1), ylim=(0, 1.02))  # fmt: skip
+    axes.set_title(
+        f"furthest off: {worst['task']}, {worst['predicted']:.2f} came true "
+        f"{worst['observed']:.2f}", fontsize=10,
+    )  # fmt: skip
     axes.legend()
+    figure.suptitle(title, fontsize=12)
     return figure
 
 
 def confusion(labels: np.ndarray, chosen: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """Confusion matrix, rows normalised to percent; numbers are in their order."""
+    """Confusion matrix, rows normalised to percent; school grades and numbers in their order."""
     counts = pd.crosstab(pd.Series(labels), pd.Series(chosen))
     counts = counts.reindex(index=range(len(names)), columns=range(len(names)), fill_value=0)
     share = counts.div(counts.sum(axis=1).replace(0, 1), axis=0) * 100
     share.index, share.columns = list(names), list(names)
-    if all(str(name).isdigit() for name in names):
-        order = sorted(names, key=int)
+    if set(names) <= {"K", *(name for name in names if name.isdecimal())}:
+        order = sorted(names, key=_grade)
         share = share.loc[order, order]
-    size = 0.4 * len(names) + 2.2
-    figure, axes = plt.subplots(figsize=(size + 1.2, size))
+    size = 0.4 * len(names) + 2.6
+    figure, axes = plt.subplots(figsize=(size + 1.6, size))
     sns.heatmap(
         share, annot=len(names) <= 16, fmt=".0f", cmap=LOW_TO_HIGH, vmin=0, vmax=100, ax=axes,
         annot_kws={"fontsize": 8}, cbar_kws={"label": "share of actual class [%]"},
     )  # fmt: skip
-    axes.set(title=title, xlabel="predicted", ylabel="actual")
-    axes.tick_params(axis="y", rotation=0)
+    axes.set(xlabel="predicted", ylabel="actual")
+    turn_labels(axes)
+    axes.set_title(_mistake(share, np.mean(labels == chosen)), fontsize=10)
+    figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _grade(name: str) -> int:
+    """The number that a class is called by; kindergarten, K, comes before grade 1."""
+    return 0 if name == "K" else int(name)
+
+
+def _mistake(share: pd.DataFrame, right: float) -> str:
+    """How many rows are right, and which class is mistaken most for which."""
+    off = share.mask(np.eye(len(share), dtype=bool), 0.0)
+    if off.to_numpy().max() == 0:
+        return f"{right:.0%} right"
+    row, column = np.unravel_index(off.to_numpy().argmax(), off.shape)
+    most = f"{off.iloc[row, column]:.0f} % of {off.index[row]}"
+    return f"{right:.0%} right; {most}\nsaid to be {off.columns[column]}"
 
 
 def matrix(
