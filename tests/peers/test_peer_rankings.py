@@ -174,6 +174,14 @@ def test_a_catalogue_too_large_for_pairs_steps_aside(asked, monkeypatch):
         PEERS["ease"](asked)
 
 
+@pytest.mark.parametrize("peer", RANKERS)
+def test_without_validation_rows_a_ranker_steps_aside(asked, peer):
+    examples = asked.tables.examples
+    bare = examples.assign(split=examples["split"].replace("validation", "test"))
+    with pytest.raises(NoAnswer, match=f"{peer} chooses its settings on validation rows, and"):
+        PEERS[peer](ask(replace(asked.tables, examples=bare)))
+
+
 def test_a_task_that_ranks_nothing_is_refused(asked):
     from mtrec.tasks.binary import Binary
 

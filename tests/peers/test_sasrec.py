@@ -289,8 +289,3 @@ def test_epochs_after_a_training_has_diverged_do_not_count(quick, monkeypatch):
     monkeypatch.setattr(sasrec_training, "epochs", diverges)
     found = sasrec.sasrec(asked)
     assert all(np.isfinite(values).all() for values in found.state().values())
-
-
-def test_without_a_validation_row_it_steps_aside():
-    with pytest.raises(NoAnswer, match="chooses its epochs on validation rows, and there are"):
-        sasrec.sasrec(ask([[0, 1, 2, 3], [1, 2, 3, 4]], 5, validation=0))

@@ -47,11 +47,11 @@ def als(task: PeerTask) -> Als:
     """Fit on what users met in training.
 
     Raises:
-        NoAnswer: the task ranks nothing.
+        NoAnswer: the task ranks nothing, or has no validation rows.
     """
     past.require(task, "als")
     matrix, links = past.met(task), past.links(task)
-    known = past.before(task.question(task.choosing), links)
+    known = past.before(past.choosing(task, "als"), links)
     best, most = None, -np.inf
     with threadpool_limits(1):
         for size, confidence in product(FACTORS, CONFIDENCES):

@@ -52,10 +52,10 @@ def ease(task: PeerTask) -> Ease:
     """Fit on what users met in training.
 
     Raises:
-        NoAnswer: the task ranks nothing, or too many.
+        NoAnswer: the task ranks nothing, or too many, or has no validation rows.
     """
     past.require(task, "ease", "a number for each pair of candidates")
-    matrix, links, rows = past.met(task), past.links(task), task.question(task.choosing)
+    matrix, links, rows = past.met(task), past.links(task), past.choosing(task, "ease")
     lives = HALF_LIVES if task.kind.candidates == "items" else HALF_LIVES[:1]
     inputs = {life: past.before(rows, links, life) for life in lives}
     best, most = None, -np.inf

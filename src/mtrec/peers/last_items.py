@@ -48,11 +48,11 @@ def last_items(task: PeerTask) -> LastItems:
     """Count what follows what in training.
 
     Raises:
-        NoAnswer: the task does not rank items.
+        NoAnswer: the task does not rank items, or has no validation rows.
     """
     past.require(task, "last_items", items=True)
     counts = follow(past.training(task), len(task.candidates.ids))
-    rows, none = task.question(task.choosing), np.zeros((0, 2), int)
+    rows, none = past.choosing(task, "last_items"), np.zeros((0, 2), int)
     inputs = {life: past.before(rows, none, life) for life in HALF_LIVES}
     best, most = None, -np.inf
     for (life, known), power in product(inputs.items(), POWERS):

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from mtrec.features.events import Events, make_events, training_events
-from mtrec.peers.base import Array, PeerTask, Question, TooMany
+from mtrec.peers.base import Array, NoAnswer, PeerTask, Question, TooMany
 from mtrec.registry import LARGEST, Form
 
 
@@ -37,6 +37,20 @@ def require(task: PeerTask, peer: str, holds: str = "", items: bool = False) -> 
             f"task '{task.name}': peer {peer} holds {holds} and takes at most {LARGEST:,} "
             f"candidates (found: {count:,}). Take it out of peers: in params.yaml."
         )
+
+
+def choosing(task: PeerTask, peer: str) -> Question:
+    """What a peer is asked to compare its settings: :attr:`PeerTask.choosing`.
+
+    Raises:
+        NoAnswer: there are no validation rows, so nothing can be compared.
+    """
+    if not len(task.choosing):
+        raise NoAnswer(
+            f"task '{task.name}': peer {peer} chooses its settings on validation rows, and there "
+            "are none. Take it out of peers: in params.yaml."
+        )
+    return task.question(task.choosing)
 
 
 def training(task: PeerTask) -> Events:

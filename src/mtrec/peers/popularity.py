@@ -42,7 +42,7 @@ def popularity(task: PeerTask) -> Popularity:
     """Choose the half-life.
 
     Raises:
-        NoAnswer: the task ranks nothing.
+        NoAnswer: the task ranks nothing, or has no validation rows.
     """
     past.require(task, "popularity")
     links = past.links(task)
@@ -52,5 +52,5 @@ def popularity(task: PeerTask) -> Popularity:
     span = float(np.ptp(time)) if len(time) else 0.0
     lives = [share * span for share in SHARES] if span else [np.inf]
     trials = [Popularity(np.asarray(life), links) for life in lives]
-    rows = task.question(task.choosing)
+    rows = past.choosing(task, "popularity")
     return max(trials, key=lambda one: task.ranked(one.answer(rows)))

@@ -18,7 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mtrec.peers import attention, past
-from mtrec.peers.base import Array, NoAnswer, PeerTask, Question, Specialist
+from mtrec.peers.base import Array, PeerTask, Question, Specialist
 
 DROPOUTS = (0.2, 0.4)
 EPOCHS, PATIENCE = 14, 3
@@ -65,12 +65,7 @@ def sasrec(task: PeerTask) -> SasRec:
     from mtrec.peers.sasrec_training import epochs  # what answers needs no TensorFlow
 
     events, count = past.training(task), len(task.candidates.ids)
-    rows = task.question(task.choosing)
-    if not len(rows):
-        raise NoAnswer(
-            f"task '{task.name}': peer sasrec chooses its epochs on validation rows, and there are "
-            "none. Take it out of peers: in params.yaml."
-        )
+    rows = past.choosing(task, "sasrec")
     best, most = None, -np.inf
     with threadpool_limits(1):  # products this small are slower on several cores
         for dropout in DROPOUTS:
