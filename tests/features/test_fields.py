@@ -21,7 +21,7 @@ def test_history_is_the_last_events_strictly_before(rows, user, now, length):
     frame["item_id"] = [f"i{n}" for n in range(len(frame))]
     frame["user_id"] = frame["user_id"].map("u{}".format)
     users, items = Side(("u1", "u2", "u3", "u4"), ()), Side(tuple(frame["item_id"]), ())
-    events = make_events(frame, users, items, Scaler((), (), ()))
+    events = make_events(frame, users, items, Scaler((), (), (), ()))
     when = pd.Series(pd.to_datetime([now], unit="s"))
     index = last_events(events, np.array([user]), when, length)[0]
     before = frame[(frame["user_id"] == f"u{user}") & (frame["second"] < now)]

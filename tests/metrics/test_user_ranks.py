@@ -11,7 +11,7 @@ from mtrec.tasks.ranking import Ranking
 
 USERS = ("ann", "bob", "cid", "dee")
 ITEMS = ("film", "book")
-NONE = Scaler((), (), ())
+NONE = Scaler((), (), (), ())
 ENCODER = Encoder(Side(USERS, ()), Side(ITEMS, ()), NONE, {}, 4)
 
 

@@ -20,7 +20,7 @@ from mtrec.tasks.ranking import Ranking
 peer = import_module("mtrec.peers.common_neighbours")  # the package names the function
 N = 14
 IDS = tuple(f"u{k}" for k in range(N))
-NONE = Scaler((), (), ())
+NONE = Scaler((), (), (), ())
 ENCODER = Encoder(Side(IDS, ()), Side((), ()), NONE, {}, 4)
 
 

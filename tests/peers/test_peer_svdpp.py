@@ -19,7 +19,7 @@ from tests.conftest import TASKS, make_world
 svdpp = import_module("mtrec.peers.svdpp")  # the package names the function
 SIZES = (6, 5)
 REFERENCE = Path(__file__).parent / "reference"
-NONE = Scaler((), (), ())
+NONE = Scaler((), (), (), ())
 
 
 def model(seed=0, factors=3):

@@ -232,6 +232,11 @@ def _field(plain: Mapping[str, Any], side: str, arrays: Mapping[str, Array]) -> 
 
 
 def _scaler(plain: dict[str, list]) -> Scaler:
+    if "lacking" not in plain:
+        raise ValueError(
+            "encoder.json: saved by an earlier version of mtrec, which did not note the columns "
+            "that training rows lack. Train again: `make repro`."
+        )
     return Scaler(**{key: tuple(value) for key, value in plain.items()})
 
 

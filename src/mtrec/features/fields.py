@@ -63,17 +63,21 @@ class Field:
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and deviation per column, from training rows.
+    """Mean and deviation per column, from training rows, and which of them lacks values there.
+
+    A column that no training row lacks has a flag that no model has learnt to read. Where a request
+    lacks it, it is taken to be the mean, and the flag stays down.
 
     Example:
-        >>> scaler = Scaler.fit(pd.DataFrame({"x": [0.0, 2.0, None]}))
-        >>> scaler(pd.DataFrame({"x": [2.0, None]}))[:, 0].tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
+        >>> scaler = Scaler.fit(pd.DataFrame({"x": [0.0, 2.0, None], "y": [1.0, 1.0, 1.0]}))
+        >>> scaler(pd.DataFrame({"x": [2.0, None], "y": [2.0, None]})).tolist()
+        [[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]]
     """
 
     columns: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    lacking: tuple[bool, ...]
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Scaler:
@@ -81,10 +85,11 @@ class Scaler:
         mean = frame.astype(float).mean().fillna(0.0)
         deviation = frame.astype(float).std(ddof=0).fillna(1.0)
         deviation = deviation.where(deviation > ROUNDING * mean.abs(), 1.0)  # of a constant: 1
-        return cls(tuple(frame.columns), tuple(mean), tuple(deviation))
+        lacking = tuple(bool(one) for one in frame.isna().any())
+        return cls(tuple(frame.columns), tuple(mean), tuple(deviation), lacking)
 
     def __call__(self, frame: pd.DataFrame) -> Array:
-        """Return ``(n, columns, 2)`` float32: standardised value (0 if missing), missing flag.
+        """Return ``(n, columns, 2)`` float32, see :meth:`standardised`.
 
         Raises:
             KeyError: a column is missing.
@@ -100,9 +105,14 @@ class Scaler:
         if np.isinf(values).any():
             column = self.columns[int(np.argwhere(np.isinf(values))[0, 1])]
             raise ValueError(f"numeric column '{column}' holds an infinite value; expected finite.")
+        return self.standardised(values)
+
+    def standardised(self, values: Array) -> Array:
+        """Values ``(n, columns)`` as ``(n, columns, 2)`` float32: standardised, missing flag."""
         unknown = np.isnan(values)
         scaled = np.where(unknown, 0.0, (values - self.mean) / self.deviation)
-        return np.stack([scaled, unknown], axis=-1).astype("float32")
+        flags = unknown & np.array(self.lacking, dtype=bool)
+        return np.stack([scaled, flags], axis=-1).astype("float32")
 
 
 @dataclass(frozen=True)

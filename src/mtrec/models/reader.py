@@ -4,7 +4,7 @@ The language model's states are fixed; how they are read is learnt with everythi
 :math:`x_1 \dots x_n`, standardised and clipped, :math:`h_i = \mathrm{gelu}(x_i A + b)`. A task
 :math:`t` attends with some heads, each to its part of :math:`h`,
 
-.. math:: a_{ti} = \mathrm{softmax}_i\, \langle q_t, h_i \rangle / \sqrt d, \qquad
+.. math:: a_{ti} = \mathrm{softmax}_i (\langle q_t, h_i \rangle / \sqrt d), \qquad
           f_t = [\textstyle\sum_i a_{ti} h_i;\ \max_i h_i;\ \tfrac1n \sum_i h_i;\ \log n;\ n],
 
 and takes :math:`[\mathrm{gelu}(f_t B_t);\ f_t C_t]`. Its query is made of its own description,

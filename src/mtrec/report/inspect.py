@@ -17,6 +17,7 @@ from mtrec.models.model import MultiTaskModel
 from mtrec.models.shared.gates import Utilisation, utilisation
 from mtrec.models.store import load_model
 from mtrec.models.twins import JOINT
+from mtrec.settings import Training
 from mtrec.tables.schema import SPLITS
 
 STARTS = {None: "constant", "running_mean": "running means"}
@@ -73,11 +74,11 @@ def trainable(model: keras.Model) -> int:
 
 
 def model_table(models: Mapping[str, MultiTaskModel]) -> pd.DataFrame:
-    """Tasks and sizes of each model; fixed values are look-up tables."""
+    """Tasks and sizes of each model; what is looked up, such as text vectors, is not trained."""
     return pd.DataFrame(
         [
             {"model": name, "tasks": len(model.tasks), "trained parameters": trainable(model),
-             "fixed values": model.count_params() - trainable(model)}
+             "looked-up values, not trained": model.count_params() - trainable(model)}
             for name, model in models.items()
         ]
     )  # fmt: skip
@@ -131,6 +132,20 @@ def mean_gates(model: MultiTaskModel, data: Dataset, split: pd.Series) -> np.nda
 def utilisation_of(model: MultiTaskModel, data: Dataset, split: pd.Series) -> Utilisation:
     """How the tasks of a model use its experts, over validation rows."""
     return utilisation(mean_gates(model, data, split))
+
+
+def how_trained(settings: Training) -> list[str]:
+    """What a domain's training does, a sentence each."""
+    own = settings.balancing
+    weighs = "normalised losses are added up (static)" if own == "static" else f"balanced by {own}"
+    teach = f"twins teach {settings.distillation:.0%} of the loss"
+    return [
+        f"The joint model's tasks: {weighs}.",
+        f"Penalty on all weights: l2 = {settings.l2:g}.",
+        f"Average of the weights: m = {settings.ema_momentum:g}, less in a short training.",
+        f"Distillation: {teach if settings.distillation else 'no twin teaches'}.",
+        f"Binary tasks are {'' if settings.recalibrate else 'not '}recalibrated after training.",
+    ]
 
 
 def budget_table(data: Dataset, split: pd.Series, settings: Any) -> pd.DataFrame:

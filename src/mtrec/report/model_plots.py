@@ -60,11 +60,13 @@ def attention(passages: Sequence[Passage], title: str) -> Figure | NotDrawn:
     """Texts once per task, each word on a ground as dark as the task's attention to it."""
     if not passages:
         return NotDrawn("no model reads these texts token by token.")
-    lines = [(passage, task) for passage in passages for task in range(len(passage.tasks))]
+    lines = [(n, task) for n, one in enumerate(passages) for task in range(len(one.tasks))]
     figure, every = plt.subplots(len(lines), 1, figsize=(8, 0.3 + 1.05 * len(lines)), squeeze=False)
-    for axes, (passage, task) in zip(every[:, 0], lines, strict=True):
+    for axes, (number, task) in zip(every[:, 0], lines, strict=True):
+        passage = passages[number]
         _shaded(axes, passage.words, passage.shares[task] / passage.shares[task].max())
-        axes.set_title(passage.tasks[task], loc="left", fontsize=9, fontweight="bold", pad=2)
+        name = f"text {number + 1}: {passage.tasks[task]}"
+        axes.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=2)
     figure.suptitle(title, fontsize=12)
     return figure
 

@@ -380,9 +380,6 @@ class State:
 
     def _context(self, side: str, values: Array) -> Array:
         """Standardised values and missing flags, as :class:`mtrec.features.fields.Scaler` does."""
-        scaler = self.encoder.contexts[side]
-        unknown = np.isnan(values)
-        scaled = np.where(unknown, 0.0, (values - scaler.mean) / scaler.deviation)
-        found = np.stack([scaled, unknown], axis=-1).astype("float32")
+        found = self.encoder.contexts[side].standardised(values)
         imputer = self.encoder.imputers.get(side)
         return found if imputer is None else imputer(found)

@@ -182,11 +182,14 @@ def clear_checkpoints(folder: Path) -> None:
         file.unlink()
 
 
-def summary(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Epochs run, best epoch and its mean validation loss, per model."""
+def summary(outcomes: Mapping[str, Outcome], settings: Training) -> pd.DataFrame:
+    """Epochs run, what ended them, best epoch and its mean validation loss, per model."""
     rows = []
     for name, outcome in outcomes.items():
         best = outcome.curve[outcome.curve["epoch"] == outcome.best_epoch]
-        rows.append((name, int(outcome.curve["epoch"].max()), outcome.best_epoch,
-                     float(np.nanmean(best["val_loss"]))))  # fmt: skip
-    return pd.DataFrame(rows, columns=["model", "epochs", "best epoch", "validation loss"])
+        ran = int(outcome.curve["epoch"].max())
+        waited = ran - outcome.best_epoch >= settings.patience
+        rows.append((name, ran, "patience" if waited else "epochs",
+                     outcome.best_epoch, float(np.nanmean(best["val_loss"]))))  # fmt: skip
+    columns = ["model", "epochs", "ended by", "best epoch", "validation loss"]
+    return pd.DataFrame(rows, columns=columns)
