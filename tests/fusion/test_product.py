@@ -12,7 +12,9 @@ from mtrec.features.state import save_state
 from mtrec.files import save_arrays, write_sums
 from mtrec.fusion import domain, product, store
 from mtrec.fusion.choice import FUSED, Choice
+from mtrec.fusion.listwise import Ranker
 from mtrec.fusion.members import Bench, members
+from mtrec.fusion.selection import standardised
 from mtrec.models.store import save_model
 from mtrec.paths import Paths
 from mtrec.registry import PEERS
@@ -125,6 +127,38 @@ def test_a_specialist_recommends_from_all_that_the_user_met_and_nothing_met(benc
     expected = known @ fused["next_item"].fitted["ease"].fitted.weights
     scores = dict(zip(ids, expected, strict=True))
     np.testing.assert_allclose(found["score"], [scores[i] for i in found["item_id"]], rtol=1e-4)
+
+
+def small_ranker(members, seed=0):
+    """A network that was not trained, of some number of members."""
+    rng, width = np.random.default_rng(seed), 2 * members + 1
+    shapes = {"centre": (width,), "scale": (width,), "linear": (width,), "kernel": (width, 4),
+              "bias": (4,), "out": (4,)}  # fmt: skip
+    arrays = {name: rng.uniform(0.5, 1, shape).astype("float32") for name, shape in shapes.items()}
+    return Ranker(np.full(members, 1 / members), **arrays)
+
+
+def test_a_network_orders_what_the_members_nominate_and_is_saved_with_them(bench, fused, root):
+    weights = {"joint": 0.0, "single": 0.0, "popularity": 0.0, "ease": 1.0}
+    ranker = small_ranker(4)
+    choice = Choice(FUSED, weights, ranker=ranker)
+    model = serve(bench, fused, root, next_item=choice)
+    assert model.systems["next_item"] == "fused: ease 1.00, ordered by a network"
+    asked = pd.DataFrame({"user_id": ["u1"], "item_id": [None]}, dtype="object")
+    rows = model.rows(model._ids(asked).assign(user_id=["u1"], item_id=[None]))
+    question, out = model._question("next_item", rows), model._out("next_item", rows)
+    said = [
+        super(product.FusedRecommender, model).predict(asked)["next_item"],
+        model._twin("next_item", rows),
+        *(model.kept.specialists["next_item", n].answer(question) for n in ("popularity", "ease")),
+    ]
+    expected = ranker([standardised(np.asarray(one), out) for one in said], out)[0]
+    found = model.recommend("u1", 4)
+    ids = bench.assembly.encoder.item.ids
+    scores = dict(zip(ids, expected, strict=True))
+    np.testing.assert_allclose(found["score"], [scores[i] for i in found["item_id"]], rtol=1e-3)
+    best = np.argsort(-np.where(out[0], -np.inf, expected), kind="stable")[:4]
+    assert list(found["item_id"]) == [ids[at] for at in best]
 
 
 def test_a_fused_ranking_answers_somebody_new(bench, fused, root):

@@ -1,8 +1,9 @@
 r"""Who answers a task: one rule, on validation rows.
 
-The joint model is the simplest answer, one member alone the next, their fusion the costliest. A
-costlier one is kept only where its gain on validation rows is more than one standard error (Breiman
-et al. 1984, "Classification and Regression Trees", section 3.4.3). What fusion would gain is
+The joint model is the simplest answer, one member alone the next, then their fusion; in rankings a
+network that orders what they nominate (:mod:`mtrec.fusion.listwise`) is the costliest. A costlier
+one is kept only where its gain on validation rows is more than one standard error (Breiman et al.
+1984, "Classification and Regression Trees", section 3.4.3). What fusion would gain is
 measured on rows that did not choose its weights: users are dealt into folds, and each fold is
 answered with the weights of all the others.
 """
@@ -10,12 +11,12 @@ answered with the weights of all the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mtrec.fusion import selection, stacking
+from mtrec.fusion import listwise, selection, stacking
 from mtrec.metrics.intervals import resample_weights
 from mtrec.metrics.ranks import ranks
 from mtrec.models.twins import JOINT
@@ -79,8 +80,11 @@ class Choice:
         weights: of the members in the fusion of all validation rows, by name.
         bias: of a stack; empty for rankings.
         gains: on validation rows with one standard error: of the best member over the joint model,
-            and of the cross-fitted fusion over the better of the two.
+            of the cross-fitted fusion over the better of the two, and of the cross-fitted network
+            over the best of all.
         why: the rule in a sentence, with its numbers.
+        ranker: of a ranking that is fused by a network: what orders the candidates that the
+            weights nominate. It asks all members, in their order in ``weights``.
     """
 
     chosen: str
@@ -88,6 +92,7 @@ class Choice:
     bias: tuple[float, ...] = ()
     gains: Mapping[str, tuple[float, float]] | None = None
     why: str = ""
+    ranker: listwise.Ranker | None = None
 
 
 def choose(rows: Rows, found: Mapping[str, Array], seed: int) -> Choice:
@@ -109,16 +114,72 @@ def choose(rows: Rows, found: Mapping[str, Array], seed: int) -> Choice:
     best = max(qualities, key=lambda name: qualities[name])
     joint = placed_gain(rows, found[best], found[JOINT], seed)
     simple = best if joint[0] > joint[1] else JOINT
-    fused = placed_gain(rows, crossfit(rows, list(found.values()), seed), found[simple], seed)
-    weights, bias, _ = combine(rows, list(found.values()))
+    parts = list(found.values())
+    together = crossfit(rows, parts, seed)
+    fused = placed_gain(rows, together, found[simple], seed)
+    weights, bias, _ = combine(rows, parts)
     chosen = FUSED if fused[0] > fused[1] else simple
-    return Choice(
+    choice = Choice(
         chosen,
         {name: float(weight) for name, weight in zip(found, weights, strict=True)},
         tuple(float(value) for value in bias),
         {"member": joint, "fused": fused},
         _why(chosen, best, simple, joint, fused),
     )
+    if rows.form is not Form.RANK:
+        return choice
+    return _ordered(rows, parts, choice, together if chosen == FUSED else found[simple], seed)
+
+
+def _ordered(
+    rows: Rows, found: Sequence[Array], choice: Choice, kept: Array, seed: int
+) -> Choice:  # fmt: skip
+    """The choice with a network that orders the candidates, where that is worth it.
+
+    Args:
+        rows: validation rows.
+        found: predictions of the members.
+        choice: without the network.
+        kept: what it says of the rows, not fitted to them.
+        seed: of folds, resamples and the network.
+    """
+    shares = np.array(list(choice.weights.values()))
+    ranker = train_ranker(rows, found, shares, seed)
+    ordered = None if ranker is None else crossfit_ranker(rows, found, seed)
+    if ordered is None:
+        return choice
+    gain = placed_gain(rows, ordered, kept, seed)
+    gains = {**(choice.gains or {}), "ranker": gain}
+    over = f"{gain[0]:+.4f} over that (standard error {gain[1]:.4f})"
+    if gain[0] <= gain[1]:
+        why = f"{choice.why} A network that orders what the members nominate changes it by {over}."
+        return replace(choice, gains=gains, why=why)
+    why = f"a network orders what the members nominate: it gains {over}. Without it, {choice.why}"
+    return replace(choice, chosen=FUSED, gains=gains, why=why, ranker=ranker)
+
+
+def train_ranker(
+    rows: Rows, found: Sequence[Array], shares: Array, seed: int
+) -> listwise.Ranker | None:  # fmt: skip
+    """A network fitted to rows, or None where too few of them teach it anything."""
+    assert rows.out is not None
+    return listwise.fit(found, rows.out, rows.labels, shares, seed)
+
+
+def crossfit_ranker(rows: Rows, found: Sequence[Array], seed: int) -> Array | None:
+    """Scores of rows by a network and shares that their users' folds did not choose."""
+    assert rows.out is not None
+    fold = folds(rows.clusters, seed)
+    result = np.zeros_like(found[0], dtype="float32")
+    for number in range(FOLDS):
+        inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        others, parts = rows.take(outside), [one[outside] for one in found]
+        shares, _, _ = combine(others, parts)
+        ranker = train_ranker(others, parts, shares, seed)
+        if ranker is None:
+            return None
+        result[inside] = ranker([one[inside] for one in found], rows.out[inside])
+    return result
 
 
 def keep(found: Mapping[str, Any], reason: str) -> Choice:

@@ -16,7 +16,7 @@ from mtrec.evaluation.domain import plain
 from mtrec.files import write_text
 from mtrec.fusion import selection, stacking
 from mtrec.fusion.choice import FUSED, Choice, Rows, choose
-from mtrec.fusion.members import TWIN, Bench, Member, members
+from mtrec.fusion.members import BATCH, TWIN, Bench, Member, members
 from mtrec.metrics.intervals import evaluate
 from mtrec.models.twins import JOINT
 from mtrec.registry import METRICS, Form
@@ -119,6 +119,8 @@ def uses(choice: Choice) -> set[str]:
     """Members that have to be asked for the answer."""
     if choice.chosen != FUSED:
         return {choice.chosen}
+    if choice.ranker is not None:
+        return set(choice.weights)
     return {name for name, weight in choice.weights.items() if weight > 0}
 
 
@@ -139,9 +141,13 @@ def blend(choice: Choice, form: Form, found: Mapping[str, Array], out: Array | N
     Args:
         choice: with weights.
         form: what labels are.
-        found: predictions of at least the members whose weight is not zero.
-        out: candidates that do not compete, in rankings.
+        found: predictions of at least the members that :func:`uses` names.
+        out: candidates that do not compete, in rankings; None if all do.
     """
+    if form is Form.RANK and out is None:
+        out = np.zeros_like(next(iter(found.values())), dtype=bool)
+    if choice.ranker is not None and out is not None:
+        return choice.ranker([_scaled(found[name], out) for name in choice.weights], out)
     used = [name for name, weight in choice.weights.items() if weight > 0]
     weights = np.array([choice.weights[name] for name in used])
     parts = [_scaled(found[name], out) for name in used]
@@ -156,27 +162,21 @@ def blend(choice: Choice, form: Form, found: Mapping[str, Array], out: Array | N
 def _test(
     bench: Bench, task: str, asked: Sequence[Member], choice: Choice
 ) -> dict[str, Array]:  # fmt: skip
-    """What all say of the test rows; rankings as ranks, one member's scores in memory at a time."""
+    """What all say of the test rows; rankings as ranks, some rows in memory at a time."""
     rows = bench.rows(task, "test")
-    of = _rows(bench, task, rows)
-    systems: dict[str, Array] = {}
-    ranking = of.form is Form.RANK
-    found: dict[str, Array] = {}
-    total: Array | None = None
-    for one in asked:
-        said = one.answer(rows)
-        systems[one.name] = of.placed(said)
-        if not ranking:
-            found[one.name] = said
-        elif weight := choice.weights.get(one.name, 0.0):
-            part = np.float32(weight) * _scaled(said, of.out)
-            total = part if total is None else total + part
-    if choice.bias or ranking:
-        fused = total if ranking else blend(choice, of.form, found, None)
-        assert fused is not None
-        systems[FUSED] = of.placed(fused)
-    systems[ANSWER] = systems[choice.chosen]
-    return systems
+    ranking = bench.assembly.types[task].form is Form.RANK
+    parts = []
+    size = BATCH if ranking else len(rows)
+    for first in range(0, max(len(rows), 1), max(size, 1)):
+        some = rows[first : first + size]
+        of = _rows(bench, task, some)
+        found = {one.name: one.answer(some) for one in asked}
+        systems = {name: of.placed(said) for name, said in found.items()}
+        if choice.bias or ranking:
+            systems[FUSED] = of.placed(blend(choice, of.form, found, of.out))
+        parts.append(systems)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {**whole, ANSWER: whole[choice.chosen]}
 
 
 def report(domain: str, seed: int, fused: Mapping[str, Fused], file: Path) -> dict[str, Any]:

@@ -208,7 +208,8 @@ def in_words(choice: Choice | None) -> str:
     if choice is None or choice.chosen != FUSED:
         return JOINT if choice is None else choice.chosen
     parts = sorted(weights(choice).items(), key=lambda part: -part[1])
-    return f"{FUSED}: " + ", ".join(f"{name} {weight:.2f}" for name, weight in parts)
+    said = f"{FUSED}: " + ", ".join(f"{name} {weight:.2f}" for name, weight in parts)
+    return said if choice.ranker is None else f"{said}, ordered by a network"
 
 
 def load(domain: str, root: Path | None = None) -> Recommender:

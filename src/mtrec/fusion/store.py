@@ -2,9 +2,10 @@
 
 ``fusion.json`` says who answers each task with which weights, and for which trained model that was
 found; a later model is not asked with it. ``<task>-<member>.npz`` is the state of a specialist,
-arrays alone. ``events.npz`` holds what users met, where a ranking needs all of it;
-``means.npz`` the latest running means of tasks whose heads do not start from them. ``SHA256SUMS``
-lists them all, and a folder that differs from it is not read.
+arrays alone; ``<task>.ranker.npz`` that of a network that orders candidates. ``events.npz`` holds
+what users met, where a ranking needs all of it; ``means.npz`` the latest running means of tasks
+whose heads do not start from them. ``SHA256SUMS`` lists them all, and a folder that differs from it
+is not read.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from mtrec.features.offsets import RunningMean
 from mtrec.files import SUMS, save_arrays, write_sums, write_text
 from mtrec.fusion.choice import Choice
 from mtrec.fusion.domain import NETWORKS, Fused, uses
+from mtrec.fusion.listwise import Ranker
 from mtrec.fusion.members import TWIN, Bench
 from mtrec.models.twins import JOINT
 from mtrec.paths import Paths
@@ -36,7 +38,7 @@ from mtrec.peers.running_mean import RunningMeans
 from mtrec.serving.manifest import check_list
 
 Array = np.ndarray
-CHOICES, EVENTS, MEANS = "fusion.json", "events", "means"
+CHOICES, EVENTS, MEANS, RANKER = "fusion.json", "events", "means", "ranker"
 PEERS = "mtrec.peers."
 
 
@@ -85,10 +87,13 @@ def save(bench: Bench, fused: Mapping[str, Fused], folder: Path) -> None:
             if isinstance(fitted, RunningMeans):
                 means |= {f"{task}/{key}": v for key, v in _latest(bench, task).items()}
         plain[task] = {
-            "chosen": one.served.chosen, "weights": {n: one.served.weights[n] for n in used},
-            "bias": one.served.bias,
+            "chosen": one.served.chosen,
+            "weights": {n: w for n, w in one.served.weights.items() if n in used},
+            "bias": one.served.bias, "ranker": one.served.ranker is not None,
             "classes": {n: _place(fitted) for n, fitted in specialists.items()},
         }  # fmt: skip
+        if one.served.ranker is not None:
+            save_arrays(folder / f"{task}.{RANKER}.npz", one.served.ranker.state())
     if needs_events:
         events = usable_events(bench.tables, bench.assembly.encoder)
         save_arrays(folder / f"{EVENTS}.npz", vars(events))
@@ -145,7 +150,11 @@ def _read_all(folder: Path) -> Kept:
     whole = json.loads((folder / CHOICES).read_text(encoding="utf-8"))
     choices, specialists = {}, {}
     for task, one in whole["tasks"].items():
-        choices[task] = Choice(one["chosen"], one["weights"], tuple(one["bias"]))
+        file = folder / f"{task}.{RANKER}.npz"
+        ranker = Ranker.restored(_read(file)) if one["ranker"] else None
+        choices[task] = Choice(
+            one["chosen"], one["weights"], tuple(one["bias"]), ranker=ranker
+        )  # fmt: skip
         for name, place in one["classes"].items():
             specialists[task, name] = _class(place).restored(_read(folder / f"{task}-{name}.npz"))
     events, means = folder / f"{EVENTS}.npz", folder / f"{MEANS}.npz"
