@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtrec.features.encoder import load_encoder, usable_events
+from mtrec.features.encoder import load_encoder, save_encoder, usable_events
 from mtrec.features.events import last_events, make_events, training_events
 from mtrec.features.fields import Scaler, Side, make_side
 from mtrec.settings import Columns
@@ -65,6 +67,23 @@ def test_scaler_refuses_infinite_and_missing_columns():
         scaler(pd.DataFrame({"x": [np.inf]}))
     with pytest.raises(KeyError, match="'x' is missing"):
         scaler(pd.DataFrame({"y": [1.0]}))
+
+
+def test_a_column_that_no_training_row_lacks_is_its_mean_where_a_request_lacks_it():
+    scaler = Scaler.fit(pd.DataFrame({"grade": [1.0, 2.0, 3.0], "last": [np.nan, 5.0, 7.0]}))
+    found = scaler(pd.DataFrame({"grade": [2.0, np.nan], "last": [np.nan, np.nan]}))
+    np.testing.assert_array_equal(found[0], found[1])  # a flag no weight was learnt for stays down
+    assert found[:, 0].tolist() == [[0, 0], [0, 0]] and found[:, 1].tolist() == [[0, 1], [0, 1]]
+
+
+def test_an_encoder_of_an_earlier_version_is_refused_in_one_sentence(assembly, tmp_path):
+    save_encoder(assembly.encoder, tmp_path)
+    file = tmp_path / "encoder.json"
+    plain = json.loads(file.read_text())
+    del plain["event"]["lacking"]
+    file.write_text(json.dumps(plain))
+    with pytest.raises(ValueError, match="earlier version of mtrec.*Train again: `make repro`"):
+        load_encoder(tmp_path)
 
 
 def test_constant_column_is_not_blown_up_by_the_rounding_of_its_deviation():
