@@ -226,7 +226,8 @@ def test_a_sentence_names_what_raises_and_what_lowers():
     kind = SimpleNamespace(form=Form.BIT)
     said = sentence(reason(), kind)
     assert said == (
-        "like: 78 %, where an average row has 50 %; raised by age (+1.00); lowered by year (-0.50)."
+        "like: 78 %, against 50 % for the reference input; raised by age (+1.00); "
+        "lowered by year (-0.50)."
     )
     other = {"item": "7", "title": "Alien", "prediction": 0.783, "prediction_without": 0.2}
     assert sentence(reason(counterfactual=other), kind).endswith(
@@ -240,7 +241,7 @@ def test_a_sentence_names_what_raises_and_what_lowers():
     assert said.endswith("Without “Alien” in the history this would be rank 14 instead of 3.")
 
 
-def test_a_row_like_the_average_is_said_to_be_one():
+def test_a_row_like_the_reference_input_is_said_to_be_one():
     plain = Reason("like", None, 0.5, 0.5, 0.0, 0.0, [], [])
     assert "nothing that this task sees" in sentence(plain, SimpleNamespace(form=Form.BIT))
 

@@ -33,12 +33,12 @@ class Reason:
         task: its name.
         of: the class, label or candidate that is explained, if there are several.
         prediction: probability, value in the label's units, or expected level.
-        base: the same of the baseline, an average row.
+        base: the same of the baseline, the reference input; it is not the average answer.
         logit: what contributions add up to, with that of the baseline: in units of the label where
             predictions are linear in logits, else log-odds.
         base_logit: of the baseline.
         groups: ``group``, ``kind``, ``contribution`` by integrated gradients, and ``occlusion``,
-            what is lost when this group alone is an average one; the largest first.
+            what is lost when this group alone is the reference's; the largest first.
         history: ``item``, perhaps ``title``, ``contribution`` and ``occlusion``, what is lost when
             this event alone had not happened; the newest first.
         tokens: ``token`` and ``weight``, where the task reads a text; the largest first.

@@ -364,7 +364,11 @@ def _place(model: MultiTaskModel, tensor: keras.KerasTensor) -> tuple[str, int]:
 
 
 def _baseline(model: MultiTaskModel, assembly: Assembly, events: Events) -> Tensors:
-    """What an average row is embedded as, ``(1, slots, ...)`` each."""
+    """The reference input, ``(1, slots, ...)`` each: an average user with an average item.
+
+    Means of embeddings are no row that was ever seen, so the answer for them is not the average
+    answer, and can be far from the base rate.
+    """
     encoder = assembly.encoder
     sides = {"user": encoder.user, "item": encoder.item}
     found: Tensors = {}

@@ -13,7 +13,7 @@ LEAST = 0.05  # of the largest contribution: what is smaller is not named
 
 
 def sentence(reason: Reason, kind: Any) -> str:
-    """What is said, what an average row would get, and what made most of the difference.
+    """What is said, also of the reference input, and what made most of the difference.
 
     Args:
         reason: with all of its numbers.
@@ -22,7 +22,7 @@ def sentence(reason: Reason, kind: Any) -> str:
     about = f" for {reason.of}" if reason.of is not None else ""
     begin = (
         f"{reason.task}{about}: {shown(kind, reason.prediction)}, "
-        f"where an average row has {shown(kind, reason.base)}"
+        f"against {shown(kind, reason.base)} for the reference input"
     )
     if reason.rank is not None:
         begin = f"{reason.task}{about}: rank {reason.rank}"
@@ -34,7 +34,7 @@ def sentence(reason: Reason, kind: Any) -> str:
 def _causes(reason: Reason) -> list[str]:
     shares = [(one["group"], one["contribution"]) for one in reason.groups]
     if not shares or abs(shares[0][1]) == 0:
-        return ["nothing that this task sees tells the row from an average one"]
+        return ["nothing that this task sees tells the row from the reference input"]
     least = LEAST * abs(shares[0][1])
     for_it = [one for one in shares if one[1] > 0 and one[1] >= least][:2]
     against = [one for one in shares if one[1] < 0 and -one[1] >= least][:2]

@@ -179,7 +179,7 @@ class Recommender:
 
         Example:
             >>> model.explain("42", "50", tasks=["like"])  # doctest: +SKIP
-            like: 78 %, where an average row has 55 %; raised by running mean (+0.75) and …
+            like: 78 %, against 55 % for the reference input; raised by running mean (+0.75) and …
         """
         pairs = pd.DataFrame({"user_id": [user_id], "item_id": [item_id]}, dtype="object")
         inputs = self.assembly.encoder.inputs(self.rows(pairs), self.events)
