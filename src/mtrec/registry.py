@@ -293,7 +293,8 @@ def _choose(key: str, kind: str, name: str | None, known: tuple[str, ...]) -> st
     return name
 
 
-# ``Settings`` (pydantic; ``has_clock`` says whether times are those of the data),
+# ``Settings`` (pydantic; ``has_clock`` says whether times are those of the data, ``known_time``,
+# if there is such, what alone is known of them),
 # ``load_raw(folder)``, with the folder of its raw files, and ``make_tables(raw, settings, seed)``
 DOMAINS = Registry(
     "data set",

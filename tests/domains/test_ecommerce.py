@@ -150,3 +150,27 @@ def test_promoted_products_are_found_by_store_and_week(kind):
         (9, 2): [7], (9, 53): [5], (3, 2): [99_999_999],
     }  # fmt: skip
     assert candidates._by_store_and_week(table[:0]) == {}
+
+
+def test_account_explains_every_row_of_the_files(raw, tables):
+    account = tables.account.set_index("step")["rows"]
+    dropped = tables.account[tables.account["kind"] == "dropped"].groupby("table")["rows"].sum()
+    assert len(raw.transactions) - dropped["events"] == len(tables.events)
+    assert len(raw.products) - account["never bought"] == len(tables.items)
+    described = tables.users["text"].notna().sum()
+    assert len(raw.demographics) - account["demographics of no buyer"] == described
+    early = raw.promotions["week"] < SETTINGS.first_week
+    assert account["promotions of other weeks"] >= early.sum() > 0
+    other = account["promotions of other weeks"]
+    assert account["promotions"] == len(raw.promotions) - other
+
+
+def test_account_of_purchases_until_a_date_and_without_promotions_is_complete(raw):
+    some = replace(raw, promotions=raw.promotions.iloc[:0])
+    settings = SETTINGS.model_copy(update={"until": pd.Timestamp("2017-12-20")})
+    made = ecommerce.make_tables(some, settings, 42)
+    dropped = made.account[made.account["kind"] == "dropped"]
+    assert dropped["step"].iloc[0] == "from data.until on"
+    gone = dropped.loc[dropped["table"] == "events", "rows"].sum()
+    assert len(raw.transactions) - gone == len(made.events)
+    assert made.account.set_index("step").loc["promotions", "rows"] == 0

@@ -88,3 +88,9 @@ def test_another_file_is_not_opened_and_a_missing_column_is_named(tmp_path, monk
     monkeypatch.setattr(courses, "verified", lambda file: file)
     with pytest.raises(SchemaError, match=r"InstEval.pkl.xz: column 'lectage' is missing \(found"):
         courses.load_raw(folder)
+
+
+def test_account_explains_why_a_rating_is_no_event(raw, tables):
+    account = tables.account.set_index("step")["rows"]
+    gone = account["rated twice"] + account["held-out ratings"]
+    assert len(raw.ratings) - gone == len(tables.events)

@@ -103,3 +103,13 @@ def test_another_file_is_not_opened_and_a_missing_column_is_named(tmp_path, monk
     monkeypatch.setattr(mastery, "verified", lambda file: file)
     with pytest.raises(SchemaError, match=r"star.pkl.xz: column 'tch' is missing \(found"):
         mastery.load_raw(folder)
+
+
+def test_account_counts_what_is_not_known_of_children_and_teachers(raw, tables):
+    account = tables.account.set_index("step")["rows"]
+    assert len(raw.years) - account["same year twice"] == len(tables.events)
+    users, items = tables.users, tables.items
+    unknown = users[["sex", "ethnicity"]].isna().any(axis=1)
+    assert account["no sex or ethnicity"] == unknown.sum() > 0
+    untold = items[["career_ladder", "race"]].isna().any(axis=1)
+    assert account["no career ladder or race"] == untold.sum() > 0

@@ -61,6 +61,8 @@ def test_account_explains_every_row_of_the_files(raw, tables):
         "rated twice": 3, "trusts himself": 0, "same link twice": 0,
     }  # fmt: skip
     assert len(raw.ratings) + len(raw.trust) - dropped["rows"].sum() == len(tables.examples)
+    score = account.set_index("step").loc["score of a link"]
+    assert (score["kind"], score["rows"]) == ("left out", len(raw.trust))
     held = account.set_index("step").loc["held-out ratings", "rows"]
     assert len(tables.events) == tables.examples["rating"].notna().sum() - held
 

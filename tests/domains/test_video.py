@@ -80,3 +80,18 @@ def test_until_a_date_nothing_later_is_known(raw):
     once = whole.set_index(["user_id", "item_id"])["split"]
     tested = rated.loc[rated["split"] == "test", ["user_id", "item_id"]]
     assert set(once.reindex(pd.MultiIndex.from_frame(tested))) == {"train"}
+
+
+def test_account_explains_every_row_of_the_files(raw, tables):
+    account = tables.account.set_index("step")
+    assert account.loc["other links of the graph", "rows"] == 35_441
+    gone = account.loc[["other links of the graph", "links of no film"], "rows"].sum()
+    kept = tables.items["graph"].map(len).sum()
+    assert account.loc["links of films", "rows"] == kept == len(raw.graph) - gone
+    assert account.loc["zip code", "kind"] == "left out"
+    assert "zip_code" not in tables.users
+    ratings = account[(account["table"] == "events") & (account["kind"] == "dropped")]
+    assert len(raw.ratings) - ratings["rows"].sum() == len(tables.events)
+    early = video.make_tables(raw, video.Settings(until="1998-01-01T00:00:00"), 42)
+    late = early.account.set_index("step").loc["from data.until on", "rows"]
+    assert len(raw.ratings) - late == len(early.events) < len(raw.ratings)

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from mtrec.config import experiment
 from mtrec.domains.own.settings import EventColumns
 from mtrec.domains.own.settings import Settings as OwnSettings
-from mtrec.report import data_plots, model_plots, plots, result_plots, training_plots
+from mtrec.report import data_plots, describe, model_plots, plots, result_plots, training_plots
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ["rating", "like", "genres"]
@@ -80,7 +80,7 @@ def test_what_is_not_drawn_says_why_and_leaves_no_file_of_an_earlier_run(tmp_pat
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        (data_plots.split_timeline(EXAMPLES, "t", False), "no dates"),
+        (data_plots.split_timeline(EXAMPLES, "t", False), "no day is known"),
         (
             data_plots.histogram(pd.Series([1, 1, 1]), "t", "events per user"),
             "events per user are 1 for",
@@ -219,6 +219,8 @@ def test_domains_say_whether_their_times_are_real():
                      "education_mastery")
     }  # fmt: skip
     assert [name for name, clock in found.items() if clock] == ["video", "ecommerce"]
+    mastery = experiment("education_mastery", ROOT).domain.data
+    assert describe.known_time(mastery) == "school year"
     dated = EventColumns(user_id="u", item_id="i", timestamp="t")
     assert OwnSettings(events=dated).has_clock
     undated = EventColumns(user_id="u", item_id="i")

@@ -114,13 +114,15 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     is the start of the week; everything they hold was known before it, labels apart.
     """
     account = Account()
-    raw = raw if settings.until is None else truncate(raw, pd.Timestamp(settings.until))
+    if settings.until is not None:
+        raw = _until(raw, pd.Timestamp(settings.until), account)
     purchases = _purchases(raw, account)
-    items = _items(raw.products, purchases)
+    items = _items(raw.products, purchases, account)
     users = _users(raw.demographics, purchases, account)
     start = purchases.groupby("week")["timestamp"].min()
     _check_weeks(purchases, start)
     chosen = candidates.choose(purchases, raw.promotions, settings, seed)
+    _tell_promotions(raw.promotions, chosen, account)
     households = chosen[["user", "week"]].drop_duplicates()
     account.add("examples", "household-weeks", "derived", len(households),
                 len(purchases[["user", "week"]].drop_duplicates()),
@@ -191,9 +193,13 @@ def _check_weeks(purchases: pd.DataFrame, start: pd.Series) -> None:
         )
 
 
-def _items(products: pd.DataFrame, purchases: pd.DataFrame) -> pd.DataFrame:
-    sold = products[products["product_id"].isin(purchases["item"].unique())]
+def _items(products: pd.DataFrame, purchases: pd.DataFrame, account: Account) -> pd.DataFrame:
+    bought = products["product_id"].isin(purchases["item"].unique())
+    sold = account.drop(products, ~bought, "items", "never bought",
+                        "in none of the purchases that are left")  # fmt: skip
     sold = sold.sort_values("product_id")
+    account.add("items", "no type", "repaired", sold["product_type"].isna().sum(), len(sold),
+                "the category stands in for it")  # fmt: skip
     kind = sold["brand"].map({"Private": "private-label", "National": "branded"}).fillna("")
     goods = sold["product_type"].fillna(sold["product_category"])
     text = kind + " " + goods + ", " + sold["product_category"] + ", " + sold["department"]
@@ -212,6 +218,9 @@ def _items(products: pd.DataFrame, purchases: pd.DataFrame) -> pd.DataFrame:
 
 def _users(demographics: pd.DataFrame, purchases: pd.DataFrame, account: Account) -> pd.DataFrame:
     households = pd.DataFrame({"household_id": np.sort(purchases["user"].unique())})
+    known = demographics["household_id"].isin(households["household_id"])
+    demographics = account.drop(demographics, ~known, "users", "demographics of no buyer",
+                                "the household has no purchase that is left")  # fmt: skip
     users = households.merge(demographics, on="household_id", how="left")
     unknown = users["age"].isna()
     account.add("users", "no demographics", "repaired", unknown.sum(), len(users),
@@ -230,6 +239,15 @@ def _users(demographics: pd.DataFrame, purchases: pd.DataFrame, account: Account
         {"user_id": users["household_id"].astype(str), **features,
          "text": text.astype("object").where(~unknown, None)}
     )  # fmt: skip
+
+
+def _tell_promotions(promotions: pd.DataFrame, chosen: pd.DataFrame, account: Account) -> None:
+    """Note what became of promotions, which are rows of no table."""
+    asked = int(promotions["week"].isin(chosen["week"].unique()).sum())
+    account.add("examples", "promotions of other weeks", "dropped", len(promotions) - asked,
+                len(promotions), "no examples are of these weeks")  # fmt: skip
+    account.add("examples", "promotions", "kept", asked, len(promotions),
+                "in no table: some negatives are drawn from those of a home store")  # fmt: skip
 
 
 def _events(purchases: pd.DataFrame) -> pd.DataFrame:
@@ -301,6 +319,15 @@ def truncate(raw: Raw, cutoff: pd.Timestamp) -> Raw:
     """The raw data as it was before ``cutoff``; for the check that features know no future."""
     before = raw.transactions[raw.transactions["transaction_timestamp"] < cutoff]
     return Raw(before, raw.products, raw.demographics, raw.promotions)
+
+
+def _until(raw: Raw, end: pd.Timestamp, account: Account) -> Raw:
+    """The raw data before ``end``, and a line for what comes later."""
+    early = truncate(raw, end)
+    late = len(raw.transactions) - len(early.transactions)
+    account.add("events", "from data.until on", "dropped", late, len(raw.transactions),
+                "the settings ask for earlier purchases alone")  # fmt: skip
+    return early
 
 
 def sample_raw(raw: Raw, users: int, seed: int) -> Raw:

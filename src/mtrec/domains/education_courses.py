@@ -99,6 +99,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
                 "one row per student for progress, split by student")  # fmt: skip
     columns = ["user_id", "item_id", "timestamp"]
     events = rated.loc[rated["split"] == "train", [*columns, "evaluation", "semesters_ago"]]
+    account.add("events", "held-out ratings", "dropped", len(rated) - len(events), len(rated),
+                "a history shows training ratings alone; the others are examples")  # fmt: skip
     rated = rated.drop(columns="semester").assign(next_course=rated["item_id"])
     examples = splits.add_cold_flags(pd.concat([rated, one_each], ignore_index=True))
     examples["timestamp"] = examples["timestamp"].astype("datetime64[ms]")

@@ -51,7 +51,8 @@ class Settings(BaseModel):
     """``domains.education_mastery.data`` of ``params.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    has_clock: ClassVar[bool] = False  # only the school year is known; the day is made up
+    has_clock: ClassVar[bool] = False  # the day is made up …
+    known_time: ClassVar[str] = "school year"  # … and this alone is known
 
     validation_share: float = Field(
         0.1, gt=0, lt=0.5, description="share of children that validate"
@@ -124,7 +125,7 @@ def _years(raw: pd.DataFrame, account: Account) -> pd.DataFrame:
     account.add("examples", "free lunch", "kept", years["ses"].isna().sum(), len(years),
                 "not recorded; it changes between years, so it is context")  # fmt: skip
     account.add("events", "time", "derived", len(years), len(years),
-                "a grade is one school year: the first of March of its spring")  # fmt: skip
+                "a grade is one school year; its day, a first of March, is made up")  # fmt: skip
     return years.assign(
         user_id=years["id"].astype(str),
         item_id=years["tch"].astype(str),
@@ -147,6 +148,9 @@ def _children(years: pd.DataFrame, account: Account) -> pd.DataFrame:
     birth = year + (quarter - 1) / 4
     account.add("users", "no date of birth", "kept", birth.isna().sum(), len(children),
                 "year or quarter is missing: a flag, and no text")  # fmt: skip
+    unknown = children["sx"].isna() | children["eth"].isna()
+    account.add("users", "no sex or ethnicity", "kept", unknown.sum(), len(children),
+                "missing, not guessed; without a sex the text says child")  # fmt: skip
     sex = children["sx"].map({"F": "girl", "M": "boy"}).fillna("child")
     part = (birth % 1).map(QUARTERS)
     text = "A " + sex + " born in the " + part + " quarter of " + year.map("{:.0f}".format) + "."
@@ -166,6 +170,9 @@ def _teachers(years: pd.DataFrame, account: Account) -> pd.DataFrame:
     undescribed = teachers["hdeg"].isna() | teachers["exp"].isna()
     account.add("items", "no degree or experience", "kept", undescribed.sum(), len(teachers),
                 "the text leaves them out")  # fmt: skip
+    untold = teachers["clad"].isna() | teachers["trace"].isna()
+    account.add("items", "no career ladder or race", "kept", untold.sum(), len(teachers),
+                "missing, not guessed; no text names them")  # fmt: skip
     degree = (" with " + teachers["hdeg"].map(DEGREES)).fillna("")
     served = teachers["exp"].map(" and {:.0f} years of experience".format).where(~undescribed, "")
     text = (

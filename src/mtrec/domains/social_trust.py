@@ -147,6 +147,8 @@ def _ratings(ratings: pd.DataFrame, account: Account) -> pd.DataFrame:
 
 def _links(trust: pd.DataFrame, account: Account) -> pd.DataFrame:
     own = trust["truster"] == trust["trustee"]
+    account.add("examples", "score of a link", "left out", len(trust), len(trust),
+                "this column holds 1 in every row")  # fmt: skip
     trust = account.drop(trust, own, "examples", "trusts himself", "says nothing of others")
     again = trust.duplicated(["truster", "trustee"])
     trust = account.drop(trust, again, "examples", "same link twice", "a link is there or not")

@@ -5,6 +5,7 @@ A domain that is not named here is shown its numbers as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -20,6 +21,16 @@ class Unit:
     name: str = ""
     logarithm: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """As a table says it, a dash if the number says it all.
+
+        Example:
+            >>> Unit("dollars", logarithm=True).in_words, Unit("stars").in_words, Unit().in_words
+            ('log(1 + dollars)', 'stars', '-')
+        """
+        return f"log(1 + {self.name or 'x'})" if self.logarithm else self.name or "-"
+
 
 STARS = Unit("stars")
 POINTS = Unit("points")
@@ -33,6 +44,16 @@ UNITS: dict[str, dict[str, Unit]] = {
     },
     "education_mastery": {"math": POINTS, "reading": POINTS},
 }
+
+
+def written(domain: str, columns: Iterable[str]) -> dict[str, str]:
+    """The units of a domain's columns in words.
+
+    Example:
+        >>> written("ecommerce", ["purchase", "spend"])
+        {'purchase': '-', 'spend': 'log(1 + dollars)'}
+    """
+    return {column: unit(domain, column).in_words for column in columns}
 
 
 def unit(domain: str, column: str) -> Unit:

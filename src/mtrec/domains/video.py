@@ -83,7 +83,8 @@ def make_tables(raw: Raw, settings: Settings, seed: int) -> Tables:
     user or time, all films (label ``genre_of_item``), which are split by film at random.
     """
     account = Account()
-    raw = raw if settings.until is None else truncate(raw, pd.Timestamp(settings.until))
+    if settings.until is not None:
+        raw = _until(raw, pd.Timestamp(settings.until), account)
     items = _items(raw.films, account)
     items["graph"] = _graph(raw, items["item_id"], account)
     users = _users(raw.users, account)
@@ -143,19 +144,23 @@ def _items(films: pd.DataFrame, account: Account) -> pd.DataFrame:
 def _graph(raw: Raw, films: pd.Series, account: Account) -> pd.Series:
     """Sorted list of ``relation neighbour`` per film."""
     relation = raw.graph["relation_id"].str.removeprefix("film.film.")
-    told = raw.graph.assign(link=relation + " " + raw.graph["tail_id"])[relation.isin(RELATIONS)]
-    account.add("items", "links of the graph", "kept", len(told), len(raw.graph),
-                "not awards, sequels (they tell the future), genres, reverse links")  # fmt: skip
-    links = told.groupby("head_id")["link"].agg(sorted)
-    found = films.map(raw.links.set_index("item_id")["entity_id"]).map(links)
+    told = raw.graph.assign(link=relation + " " + raw.graph["tail_id"])
+    told = account.drop(told, ~relation.isin(RELATIONS), "items", "other links of the graph",
+                        "awards, sequels (tell the future), genres, reverse links")  # fmt: skip
+    entities = films.map(raw.links.set_index("item_id")["entity_id"])
+    told = account.drop(told, ~told["head_id"].isin(entities), "items", "links of no film",
+                        "they start from no film of the list")  # fmt: skip
+    account.add("items", "links of films", "kept", len(told), len(raw.graph),
+                "in the graph of their film, by relation")  # fmt: skip
+    found = entities.map(told.groupby("head_id")["link"].agg(sorted))
     account.add("items", "not in the graph", "kept", found.isna().sum(), len(films),
                 "an empty list")  # fmt: skip
     return found.map(lambda part: part if isinstance(part, list) else [])
 
 
 def _users(users: pd.DataFrame, account: Account) -> pd.DataFrame:
-    account.add("users", "zip code", "derived", len(users), len(users),
-                "not used: it identifies people more than it predicts taste")  # fmt: skip
+    account.add("users", "zip code", "left out", len(users), len(users),
+                "this column identifies people more than it predicts taste")  # fmt: skip
     sex = users["gender"].map({"M": "male", "F": "female"}).fillna("")
     job = users["occupation"].where(~users["occupation"].isin(["other", "none"]), "person")
     text = "A " + users["age"] + "-year-old " + sex + " " + job + " who watches films."
@@ -226,6 +231,15 @@ def truncate(raw: Raw, cutoff: pd.Timestamp) -> Raw:
     """The raw data as it was before ``cutoff``; for the check that features know no future."""
     before = raw.ratings["timestamp"].astype(float) < cutoff.timestamp()
     return replace(raw, ratings=raw.ratings[before])
+
+
+def _until(raw: Raw, end: pd.Timestamp, account: Account) -> Raw:
+    """The raw data before ``end``, and a line for what comes later."""
+    early = truncate(raw, end)
+    late = len(raw.ratings) - len(early.ratings)
+    account.add("events", "from data.until on", "dropped", late, len(raw.ratings),
+                "the settings ask for earlier ratings alone")  # fmt: skip
+    return early
 
 
 def sample_raw(raw: Raw, users: int, seed: int) -> Raw:

@@ -32,7 +32,7 @@ def split_timeline(examples: pd.DataFrame, title: str, has_clock: bool) -> Figur
         has_clock: times are those of the data, not an order that was made up.
     """
     if not has_clock:
-        return NotDrawn("these data have no dates; their times only put the rows in an order.")
+        return NotDrawn("no day is known of these rows, so there is no line of time to show.")
     timed = examples[examples["timestamp"].notna()]
     days = (timed["timestamp"].max() - timed["timestamp"].min()) / pd.Timedelta(days=1)
     unit = next((name for name, width in WIDTHS.items() if days >= FEWEST_BARS * width), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from mtrec.text.embed import count_tokens
 
 GROUP_LEVELS = (4, 40)  # a column with so many values colours a map legibly
 ORDER_ONLY = "made up: an order only"  # what stands for the times of data that have none
+WIDTH = 80  # characters of a text in a table
+PROJECTIONS = {
+    f"{side}_{part}" for side in ("users", "items", "tasks") for part in ("mean", "axes")
+}
 
 
 def overview(frames: Mapping[str, Any]) -> pd.DataFrame:
@@ -25,19 +30,29 @@ def overview(frames: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "rows", "columns"])
 
 
-def columns(frame: pd.DataFrame, has_clock: bool) -> pd.DataFrame:
+def known_time(settings: Any) -> str:
+    """What alone is known of the times of a domain without a clock, such as its school year.
+
+    Args:
+        settings: those of the domain's data; ``known_time`` is there if something is known.
+    """
+    return getattr(settings, "known_time", "")
+
+
+def columns(frame: pd.DataFrame, has_clock: bool, known_time: str = "") -> pd.DataFrame:
     """Type, share of missing values and an example of each column.
 
     Args:
         frame: the table.
-        has_clock: times are those of the data; of others, which only order rows, none is shown.
+        has_clock: times are those of the data; of others none is shown.
+        known_time: what alone is known of these others; empty if they only order the rows.
     """
     rows = []
     for name in frame:
         known = frame[name].dropna()
         example = known.iloc[0] if len(known) else ""
         if isinstance(example, pd.Timestamp) and not has_clock:
-            example = ORDER_ONLY
+            example = f"made up but for the {known_time}" if known_time else ORDER_ONLY
         text = f"{example:.3g}" if isinstance(example, float) else str(example)
         rows.append((name, str(frame[name].dtype), frame[name].isna().mean() * 100, text[:60]))
     return pd.DataFrame(rows, columns=["column", "type", "missing [%]", "example"])
@@ -64,8 +79,39 @@ def split_table(examples: pd.DataFrame, labels: list[str], has_clock: bool) -> p
     return pd.DataFrame(rows)
 
 
-def label_table(examples: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
-    """What the training labels look like: mean and deviation, or number and share of classes."""
+def split_note(examples: pd.DataFrame, has_clock: bool, known_time: str = "") -> str:
+    """How rows that name a user and an item are ordered and split, in a sentence.
+
+    Args:
+        examples: with ``user_id``, ``item_id``, ``timestamp`` and ``split``.
+        has_clock: as for :func:`columns`.
+        known_time: as for :func:`columns`.
+    """
+    rows = examples.dropna(subset=["user_id", "item_id", "timestamp"])
+    times = rows.groupby("split")["timestamp"].agg(["min", "max"])
+    times = times.reindex([split for split in SPLITS if split in times.index])
+    apart = all(a <= b for a, b in pairwise(times[["min", "max"]].to_numpy().ravel()))
+    if has_clock:
+        how = "Time splits the rows: the earliest train, the latest test"
+        return f"{how}." if apart else "These data have times, but the splits overlap in time."
+    if known_time:
+        whole = rows.groupby("user_id")["split"].nunique().max() == 1
+        how = "whole users are split" if whole else "a user may be in several splits"
+        return f"Of the times of these data, only the {known_time} is known; {how}."
+    how = ", training rows first" if apart else ""
+    return f"These data have no times: a seeded shuffle orders the rows{how}."
+
+
+def label_table(
+    examples: pd.DataFrame, labels: Mapping[str, str], units: Mapping[str, str]
+) -> pd.DataFrame:
+    """What the training labels look like: mean and deviation, or number and share of classes.
+
+    Args:
+        examples: the examples table.
+        labels: type of each label column.
+        units: what each label is counted in, such as ``stars``; ``-`` if nothing.
+    """
     training = examples[examples["split"] == "train"]
     rows = []
     for label, kind in labels.items():
@@ -80,8 +126,8 @@ def label_table(examples: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFra
         else:
             share = known.value_counts(normalize=True)
             found = f"{len(share)} classes; most frequent: {share.index[0]} ({share.iloc[0]:.1%})"
-        rows.append((label, kind, len(known), found))
-    return pd.DataFrame(rows, columns=["label", "type", "training rows", "distribution"])
+        rows.append((label, kind, units[label], len(known), found))
+    return pd.DataFrame(rows, columns=["label", "type", "unit", "training rows", "distribution"])
 
 
 def middle_of_test(examples: pd.DataFrame) -> pd.Timestamp:
@@ -103,18 +149,36 @@ def settings_table(settings: EmbedSettings) -> pd.DataFrame:
 
 
 def sample_table(tables: Tables, tasks: Mapping[str, Any], seed: int) -> pd.DataFrame:
-    """Three texts of each kind."""
+    """Three texts of each kind, long ones cut."""
     kinds = {
         "users": tables.users.get("text", pd.Series(dtype=object)),
         "items": tables.items.get("text", pd.Series(dtype=object)),
         "tasks": pd.Series([task.text for task in tasks.values()]),
     }
     rows = [
-        (kind, text)
+        (kind, short(text))
         for kind, column in kinds.items()
         for text in _sample(column.dropna().drop_duplicates(), seed)
     ]
     return pd.DataFrame(rows, columns=["kind", "text"])
+
+
+def short(text: str, width: int = WIDTH) -> str:
+    """At most ``width`` characters of a text: its start and its end, as either may be what differs.
+
+    Example:
+        >>> short("A first-grade teacher with 19 years of experience in a rural school", 60)
+        'A first-grade teacher with 19 years … in a rural school'
+    """
+    if len(text) <= width:
+        return text
+    last = width // 3
+    start, end = text[: width - last - 3].rstrip(), text[-last:].lstrip()
+    if " " in start:
+        start = start.rsplit(" ", 1)[0]
+    if " " in end:
+        end = end.split(" ", 1)[1]
+    return f"{start} … {end}"
 
 
 def _sample(column: pd.Series, seed: int) -> pd.Series:
@@ -138,16 +202,36 @@ def token_table(
 
 
 def shape_table(vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Rows, width and rows without text per kind."""
+    """Rows, width and rows without text per kind; what makes vectors of later texts is left out."""
     rows = [
         (kind, array.shape[0], array.shape[1], int(np.isnan(array).any(axis=1).sum()))
         for kind, array in vectors.items()
+        if kind not in PROJECTIONS
     ]
     return pd.DataFrame(rows, columns=["kind", "rows", "width", "rows without text"])
 
 
+def vector_note(vectors: Mapping[str, np.ndarray]) -> str:
+    """How many users, items and tasks have a vector, in a sentence.
+
+    Example:
+        >>> without, tasks = np.full((3, 1), np.nan), np.ones((4, 8))
+        >>> vector_note({"users": without, "items": without, "tasks": tasks})
+        'No user or item here has a text; the 4 tasks have.'
+    """
+    tasks = len(vectors["tasks"])
+    known = {side: int(np.isfinite(vectors[side]).all(axis=1).sum()) for side in ("users", "items")}
+    if not any(known.values()):
+        return f"No user or item here has a text; the {tasks} tasks have."
+    users, items = (f"{known[side]:,} of {len(vectors[side]):,} {side}" for side in known)
+    return f"{users}, {items} and all {tasks} tasks have a text, and so a vector."
+
+
 def neighbours(items: pd.DataFrame, vectors: np.ndarray, seed: int, k: int = 3) -> pd.DataFrame:
-    """Nearest other texts of five random items by cosine similarity; no rows without texts."""
+    """Nearest other texts of five random items by cosine similarity; no rows without texts.
+
+    Long texts are cut.
+    """
     known = np.flatnonzero(np.isfinite(vectors).all(axis=1))
     if not len(known):
         return pd.DataFrame(columns=["item", "nearest"])
@@ -158,7 +242,10 @@ def neighbours(items: pd.DataFrame, vectors: np.ndarray, seed: int, k: int = 3) 
     chosen = np.random.default_rng(seed).choice(len(rows), size=min(5, len(rows)), replace=False)
     similar = np.argsort(-(unit[chosen] @ unit.T), axis=1, kind="stable")[:, 1 : k + 1]
     return pd.DataFrame(
-        [(texts[i], " · ".join(texts[near])) for i, near in zip(chosen, similar, strict=True)],
+        [
+            (short(texts[i]), " · ".join(map(short, texts[near])))
+            for i, near in zip(chosen, similar, strict=True)
+        ],
         columns=["item", "nearest"],
     )
 
