@@ -233,7 +233,7 @@ def test_tables_and_figures_of_the_notebook_are_drawn(measured, world, tmp_path)
     from mtrec.explain import domain
     from mtrec.explain.reasons import Explainer
     from mtrec.report import explanations as report
-    from mtrec.report import plots
+    from mtrec.report import faithfulness, plots
 
     results = domain.report("tiny", 0, measured, 50, tmp_path / "x.json")
     found = Explainer(measured.trunk).explain(
@@ -241,23 +241,23 @@ def test_tables_and_figures_of_the_notebook_are_drawn(measured, world, tmp_path)
     )
     for figure in (
         report.importance_figure(domain.importance(measured), "title"),
-        report.curves_figure(measured, results, "title"),
+        faithfulness.curves_figure(measured, results, "title"),
         report.experts_figure(domain.use_of_experts(measured), "title"),
         report.example_figure(found, "rating", measured.trunk.assembly.types["rating"], "title"),
     ):
         assert isinstance(figure, Figure)
         plots.save(figure, tmp_path / "figure.png")
     assert isinstance(report.experts_figure(None, "title"), plots.NotDrawn)
-    for table in (report.completeness_table(results), report.likeness_table(results)):
+    for table in (faithfulness.completeness_table(results), faithfulness.likeness_table(results)):
         assert list(table["task"]) == list(TASKS)
     for what in (domain.FEATURES, domain.PAST):
         measured_ones = [name for name, task in results["tasks"].items()
                          if task["curves"][what]["answers"]]  # fmt: skip
-        assert list(report.gains_table(results, what)["task"]) == measured_ones != []
+        assert list(faithfulness.gains_table(results, what)["task"]) == measured_ones != []
     lines = report.specialities(measured, world.users, world.items)
     assert list(lines["expert"]) == [1, 2, 3]
     assert isinstance(report.similar_table(found, "items"), pd.DataFrame)
-    said = report.verdict(results, "occlusion")
+    said = faithfulness.verdict(results, "occlusion")
     assert said.startswith("occlusion: of ") and "undecided in" in said
-    assert said in report.findings(results)
-    assert "after the weights were shuffled" in report.still_alike(results)
+    assert said in faithfulness.findings(results)
+    assert "after the weights were shuffled" in faithfulness.still_alike(results)

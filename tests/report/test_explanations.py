@@ -9,6 +9,7 @@ from mtrec.explain.domain import FEATURES, METHODS, PAST
 from mtrec.explain.reasons import Reason
 from mtrec.registry import Form
 from mtrec.report import explanations as report
+from mtrec.report import faithfulness
 
 IG, OCCLUSION = METHODS
 KINDS = [f"{kind}: {method} over {other}" for kind in ("deletion", "insertion")
@@ -43,37 +44,39 @@ def of(**tasks):
 
 def test_tasks_without_answers_have_no_line_of_gains():
     found = of(like=task(), tags=task(past=0))
-    assert list(report.gains_table(found, PAST)["task"]) == ["like"]
-    assert list(report.gains_table(found, FEATURES)["task"]) == ["like", "tags"]
-    none = report.gains_table(of(tags=task(past=0)), PAST)
+    assert list(faithfulness.gains_table(found, PAST)["task"]) == ["like"]
+    assert list(faithfulness.gains_table(found, FEATURES)["task"]) == ["like", "tags"]
+    none = faithfulness.gains_table(of(tags=task(past=0)), PAST)
     assert none.empty and list(none.columns[:2]) == ["task", "answers"]
 
 
 def test_a_mean_of_few_answers_has_no_interval_and_does_not_count():
     found = of(math=task(past=7), like=task(past=20))
-    shown = report.gains_table(found, PAST).set_index("task")["deletion, over random"]
+    shown = faithfulness.gains_table(found, PAST).set_index("task")["deletion, over random"]
     assert shown["math"] == "+0.500"
     assert shown["like"] == "+0.500 [+0.400, +0.600]"
-    assert "of 12 comparisons" in report.verdict(found, IG)
+    assert "of 12 comparisons" in faithfulness.verdict(found, IG)
 
 
 def test_a_likeness_of_few_answers_has_no_interval():
     few = {**task(), "answers": 19}
-    shown = report.likeness_table(of(few=few, many=task())).set_index("task")["towers and heads"]
+    shown = faithfulness.likeness_table(of(few=few, many=task())).set_index("task")[
+        "towers and heads"
+    ]
     assert shown["few"] == "0.100" and "[" in shown["many"]
 
 
 def test_what_is_not_measured_is_said():
     found = of(math=task(past=7), tags=task(features=0, past=0), like=task())
-    assert report.unmeasured(found, PAST) == [
+    assert faithfulness.unmeasured(found, PAST) == [
         "Not measured, since no row asked about has 3 past events that the task sees: tags.",
         "Fewer than 20 answers of past events, so without an interval and not counted above: "
         "math (7).",
     ]
-    assert report.unmeasured(found, FEATURES) == [
+    assert faithfulness.unmeasured(found, FEATURES) == [
         "Not measured, since no row asked about has 2 features that the task sees: tags."
     ]
-    assert report.unmeasured(of(like=task()), PAST) == []
+    assert faithfulness.unmeasured(of(like=task()), PAST) == []
 
 
 def test_orders_that_are_behind_are_named_with_a_warning():
@@ -81,12 +84,12 @@ def test_orders_that_are_behind_are_named_with_a_warning():
     found["tasks"]["course"]["curves"][FEATURES][f"insertion: {IG} over popularity"] = bounded(-1.6)
     for kind in ("deletion", "insertion"):
         found["tasks"]["course"]["curves"][PAST][f"{kind}: {IG} over random"] = bounded(-0.2)
-    assert report.behind(found, IG) == (
+    assert faithfulness.behind(found, IG) == (
         "integrated gradients: behind an order that does not know the row in course (features, "
         "insertion over popularity; past events, deletion over random and insertion over random). "
         "Do not trust the order of the reasons by integrated gradients there."
     )
-    assert report.behind(found, OCCLUSION) == (
+    assert faithfulness.behind(found, OCCLUSION) == (
         "occlusion: nowhere behind an order that does not know the row."
     )
 
@@ -96,20 +99,20 @@ def test_an_undecided_or_unknown_comparison_is_not_behind(value):
     found = of(like=task())
     one = {"value": None, "low": None, "high": None} if value is None else bounded(value)
     found["tasks"]["like"]["curves"][FEATURES][KINDS[0]] = one
-    assert "nowhere behind" in report.behind(found, IG)
+    assert "nowhere behind" in faithfulness.behind(found, IG)
 
 
 def test_of_few_answers_alone_nothing_is_claimed():
     found = of(like=task(features=0, past=19))
     found["tasks"]["like"]["curves"][PAST][KINDS[0]] = bounded(-1.0)
-    assert report.behind(found, IG) == (
+    assert faithfulness.behind(found, IG) == (
         "integrated gradients: no task has enough answers to compare orders."
     )
-    assert report._standing_title(found, PAST, "deletion").endswith("answers in every task")
+    assert faithfulness._standing_title(found, PAST, "deletion").endswith("answers in every task")
 
 
 def test_findings_are_verdicts_failures_and_what_is_missing():
-    found = report.findings(of(like=task(), math=task(past=7)))
+    found = faithfulness.findings(of(like=task(), math=task(past=7)))
     assert [line.split(":")[0] for line in found[:4]] == [IG, IG, OCCLUSION, OCCLUSION]
     assert len(found) == 5 and "math (7)" in found[4]
 
@@ -118,7 +121,9 @@ def test_findings_are_verdicts_failures_and_what_is_missing():
 
 
 def test_explanations_that_survive_shuffled_weights_are_named():
-    said = report.still_alike(of(like=task(heads=0.8), rating=task(), category=task(sizes=0.83)))
+    said = faithfulness.still_alike(
+        of(like=task(heads=0.8), rating=task(), category=task(sizes=0.83))
+    )
     assert said.splitlines() == [
         "Still alike after the weights were shuffled (over 0.5): like (0.80). "
         "Do not trust the order of the reasons there.",
@@ -132,7 +137,7 @@ def test_no_warning_where_explanations_change_or_have_no_order():
     unknown = copy.deepcopy(task())
     for one in unknown["likeness to other weights"].values():
         one.update(value=None, low=None, high=None)
-    said = report.still_alike(of(like=task(heads=0.5, sizes=-0.9), tags=unknown))
+    said = faithfulness.still_alike(of(like=task(heads=0.5, sizes=-0.9), tags=unknown))
     assert said == "No explanation is still alike after the weights were shuffled (over 0.5)."
 
 
