@@ -19,7 +19,7 @@ def test_members_that_err_apart_are_fused():
     rng, truth, rows = numbers()
     found = {name: truth + rng.normal(size=400) for name in ("joint", "single", "svdpp")}
     chosen = choose(rows, found, 0)
-    assert chosen.chosen == FUSED and "cross-fitted fusion gains +" in chosen.why
+    assert chosen.chosen == FUSED and chosen.why.startswith("the fusion answers: it gains +")
     assert all(weight > 0.15 for weight in chosen.weights.values())
 
 
@@ -115,3 +115,23 @@ def test_rare_labels_of_a_fold_do_not_turn_its_fused_answers_against_them():
     rows = Rows(Form.SET, "multilabel", truth, np.arange(60).astype(str))
     crossed = rows.quality(choice.crossfit(rows, [member], 0))
     assert crossed == pytest.approx(rows.quality(member), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "best", "simple", "why"),
+    [(FUSED, "single", "single",
+      "the fusion answers: it gains +0.0027 over single (standard error 0.0005)."),
+     (FUSED, "joint", "joint",
+      "the fusion answers: it gains +0.0027 over the joint model (standard error 0.0005)."),
+     ("ease", "ease", "ease",
+      "ease answers: it gains +0.0405 over the joint model (standard error 0.0074); the gain of "
+      "fusion over it is +0.0027 (standard error 0.0005), not more than one standard error."),
+     ("joint", "joint", "joint",
+      "the joint model answers: the gain of fusion over it is +0.0027 (standard error 0.0005), "
+      "not more than one standard error."),
+     ("joint", "ease", "joint",
+      "the joint model answers: the gain over it of ease is +0.0405 (standard error 0.0074) and of "
+      "fusion +0.0027 (standard error 0.0005), neither more than one standard error.")],
+)  # fmt: skip
+def test_the_reason_says_who_answers_and_by_how_much(chosen, best, simple, why):
+    assert choice._why(chosen, best, simple, (0.0405, 0.0074), (0.0027, 0.0005)) == why

@@ -20,7 +20,7 @@ from mtrec.report import (
     training_plots,
 )
 from mtrec.report import search as searched
-from mtrec.report.tables import difference_table, peer_table
+from mtrec.report.tables import difference_table, peer_table, percent_table
 from mtrec.studies import cold_start_plan, comparison_plan, search_plan
 from mtrec.studies.controls_plan import PLAN
 from tests.conftest import ROOT
@@ -114,6 +114,8 @@ def test_differences_of_a_domain(domain):
     metrics = readme.read_metrics(ROOT)[domain]
     for table in (difference_table(metrics), peer_table(metrics)):
         assert not drawn(result_plots.forest(table, f"{domain}: joint minus", "gain"))
+    alone, title = percent_table(metrics), f"{domain}: gain of joint over single-task, test rows"
+    assert not drawn(result_plots.forest(alone, title, "gain [%]", one_training=True))
     run = experiment(domain, ROOT)
     if PLAN.file(run).is_file():
         found = controls.combined(PLAN.results(run, {}))

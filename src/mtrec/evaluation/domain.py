@@ -107,6 +107,11 @@ def test_table(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "type", "test rows", "users (or items)"])
 
 
+def row_counts(predictions: Mapping[str, Predictions]) -> dict[str, int]:
+    """Test rows by task."""
+    return {name: len(p.rows) for name, p in predictions.items()}
+
+
 def reliability(predictions: Mapping[str, Predictions]) -> dict[str, pd.DataFrame]:
     """Reliability table of the joint model per task that predicts probabilities of 0 and 1."""
     return {

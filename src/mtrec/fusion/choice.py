@@ -27,6 +27,7 @@ Combine = Callable[[Sequence[Array]], Array]  # predictions of members -> fused 
 FOLDS = 5
 RESAMPLES = 200
 FUSED = "fused"
+LITTLE = "not more than one standard error"
 
 
 @dataclass(frozen=True)
@@ -238,10 +239,21 @@ def _why(
     chosen: str, best: str, simple: str, joint: tuple[float, float], fused: tuple[float, float]
 ) -> str:
     """The rule in a sentence."""
-    over = f"{fused[0]:+.4f} over {simple} with a standard error of {fused[1]:.4f}"
+    over = "the joint model" if simple == JOINT else simple
     if chosen == FUSED:
-        return f"cross-fitted fusion gains {over}."
-    first = ""
-    if best != JOINT:
-        first = f"{best} gains {joint[0]:+.4f} over {JOINT} (standard error {joint[1]:.4f}), and "
-    return f"{simple} answers: {first}cross-fitted fusion gains no more than {over}."
+        return f"the fusion answers: it gains {_with_error(fused, f' over {over}')}."
+    of_fusion = f"the gain of fusion over it is {_with_error(fused)}, {LITTLE}"
+    if simple != JOINT:
+        gained = _with_error(joint, " over the joint model")
+        return f"{simple} answers: it gains {gained}; {of_fusion}."
+    if best == JOINT:
+        return f"the joint model answers: {of_fusion}."
+    return (
+        f"the joint model answers: the gain over it of {best} is {_with_error(joint)} and of "
+        f"fusion {_with_error(fused)}, neither {LITTLE.removeprefix('not ')}."
+    )
+
+
+def _with_error(gain: tuple[float, float], over: str = "") -> str:
+    """A gain with its standard error, positive if better."""
+    return f"{gain[0]:+.4f}{over} (standard error {gain[1]:.4f})"

@@ -19,7 +19,7 @@ from mtrec.metrics.families import MAIN_METRIC
 from mtrec.models.twins import JOINT
 from mtrec.report.plots import NotDrawn
 from mtrec.report.result_plots import bars
-from mtrec.report.tables import arrow, difference_table, show_interval
+from mtrec.report.tables import arrow, difference_table, percent_table, show_interval
 from mtrec.serving.recommender import Recommender
 
 OVER = {
@@ -88,7 +88,7 @@ def verdict(report: Mapping[str, Any], name: str) -> str:
 def figure(report: Mapping[str, Any], title: str) -> Figure | NotDrawn:
     """Gains of the answer over the best peer and over the joint model, in % of their metric."""
     kinds = {name: OVER[name] for name in ("peer_difference", "joint_difference")}
-    tables = {name: _percent(report, name) for name in kinds}
+    tables = {name: percent_table(report, name) for name in kinds}
     if all(table.empty for table in tables.values()):
         return NotDrawn("there is no such comparison in this domain.")
     size = max(len(table) for table in tables.values())
@@ -104,17 +104,6 @@ def figure(report: Mapping[str, Any], title: str) -> Figure | NotDrawn:
         axes.set_xlabel("gain in the main metric [%]")
     drawn.suptitle(title)
     return drawn
-
-
-def _percent(report: Mapping[str, Any], name: str) -> pd.DataFrame:
-    """Gains in percent of what the other system has."""
-    table = difference_table(report, name)
-    other = name.removesuffix("_difference")
-    for row in table.itertuples():
-        base = report["tasks"][row.task][other][row.metric]["value"]
-        for column in ("value", "low", "high"):
-            table.loc[row.Index, column] = 100 * getattr(row, column) / abs(base) if base else 0.0
-    return table
 
 
 def write_costs(

@@ -173,14 +173,20 @@ def hardware(model: MultiTaskModel) -> dict[str, str]:
     return {"device": device(), "precision": model.shared.dtype_policy.name}
 
 
-def sample_pairs(tables: Any, seed: int) -> pd.DataFrame:
-    """Five random pairs of users and items, the last of an unknown user; fewer in a tiny domain."""
-    count = min(5, len(tables.users), len(tables.items))
-    pairs = pd.DataFrame(
-        {
-            "user_id": tables.users["user_id"].sample(count, random_state=seed).to_numpy(),
-            "item_id": tables.items["item_id"].sample(count, random_state=seed).to_numpy(),
-        }
-    )
-    pairs.loc[count - 1, "user_id"] = "somebody new"
+def sample_pairs(tables: Any, encoder: Encoder, seed: int) -> pd.DataFrame:
+    """Five random test rows as requests: ids, and the joint context that a request has.
+
+    The last one is asked by somebody unknown; it is the row of a cold user if there is one, whose
+    context fits somebody new. Fewer rows in a tiny domain.
+    """
+    test = tables.examples[tables.examples["split"] == "test"]
+    both = test.dropna(subset=["user_id", "item_id"])  # rows that every view can answer
+    rows = test if both.empty else both
+    chosen = rows.sample(min(5, len(rows)), random_state=seed)
+    cold = rows[rows["cold_user"]]
+    if len(chosen) and len(cold):
+        chosen = pd.concat([chosen[:-1], cold.sample(1, random_state=seed)])
+    context = encoder.contexts["joint"].columns if "joint" in encoder.contexts else ()
+    pairs = chosen[["user_id", "item_id", *context]].reset_index(drop=True)
+    pairs.loc[pairs.index[-1:], "user_id"] = "somebody new"
     return pairs

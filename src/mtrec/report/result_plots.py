@@ -28,7 +28,10 @@ HARDLY = 0.05  # a cosine that is as good as none
 MARKERS = "osD^v"  # of lines that are told apart
 KEY = "95 % intervals: blue is better, orange worse, grey undecided"
 NO_VERDICT = "0.25"  # a colour that says nothing of better or worse
-ONE_TRAINING = "95 % intervals over users; one training of each, so no verdict"
+ONE_TRAINING = (
+    "95 % intervals over users (items where a task has no user);\n"
+    "one training of each, so no verdict"
+)
 
 
 def forest(
@@ -45,7 +48,7 @@ def forest(
     if frame.empty:
         return NotDrawn("there is no such comparison in this domain.")
     names = [f"{row.task} ({row.metric})" for row in frame.itertuples()]
-    figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6))
+    figure, axes = plt.subplots(figsize=(7, 0.45 * len(frame) + 1.6 + 0.2 * one_training))
     bars(axes, frame, frame["value"], names, NO_VERDICT if one_training else None)
     axes.xaxis.set_major_locator(MaxNLocator(6))  # labels such as -0.0025 must not touch
     axes.set(title=title, xlabel=f"{label}\n{ONE_TRAINING if one_training else KEY}")
