@@ -125,7 +125,7 @@ def test_a_figure_of_a_notebook_is_described_by_its_title(book):
         cell["metadata"]["mystnb"]["image"]["alt"]
         for cell in notebook["cells"] if "mystnb" in cell["metadata"]
     ]  # fmt: skip
-    assert "video: joint minus single-task, test rows" in said
+    assert "video: gain of joint over single-task, test rows" in said
 
 
 def test_every_built_in_domain_has_a_page_and_cards(book):
